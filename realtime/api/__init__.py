@@ -1,0 +1,1 @@
+"""The HTTP side: tickets and the list of rooms, with the same rights as the sockets."""

@@ -1,0 +1,91 @@
+"""The views behind `realtime.urls`."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from rest_framework import status
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import UserRateThrottle
+from rest_framework.views import APIView
+from rest_framework_simplejwt.authentication import JWTAuthentication
+
+from .. import rights
+from ..authentication import Identity, identity_from_claims, identity_to_ticket
+from ..conf import realtime_settings
+from ..exceptions import LayerUnavailable
+from ..layers import get_layer
+from ..models import Room
+
+
+class TicketThrottle(UserRateThrottle):
+    """As many tickets as a person's reconnecting tabs need, and not more."""
+
+    scope = "realtime_ticket"
+    rate = "60/min"
+
+    def get_rate(self) -> str:
+        return self.THROTTLE_RATES.get(self.scope) or self.rate
+
+
+class _RealtimeView(APIView):
+    authentication_classes = (JWTAuthentication, SessionAuthentication)
+    permission_classes = (IsAuthenticated,)
+
+    def identity(self, request: Request) -> Identity:
+        """Who asks; a token narrows here as it does on a socket."""
+        token: Any = request.auth
+        return identity_from_claims(request.user, None if token is None else token.payload)
+
+    def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(*args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+class TicketView(_RealtimeView):
+    """POST: a ticket that opens one WebSocket as this user, within `expires_in` seconds."""
+
+    throttle_classes = (TicketThrottle,)
+
+    def post(self, request: Request) -> Response:
+        ticket = secrets.token_urlsafe(32)
+        ttl = realtime_settings.TICKET_TTL_SECONDS
+        kept = identity_to_ticket(self.identity(request))
+        try:
+            get_layer().store_ticket(ticket, kept, ttl)
+        except LayerUnavailable:
+            return Response(
+                {"detail": "Tickets are not available just now. Try again.", "code": "unavailable"},
+                status=status.HTTP_503_SERVICE_UNAVAILABLE,
+            )
+        return Response({"ticket": ticket, "expires_in": ttl})
+
+
+class RoomListView(_RealtimeView):
+    """GET: the rooms of the database that this user may enter, and what else may be done there."""
+
+    def get(self, request: Request) -> Response:
+        identity = self.identity(request)
+        rooms = sorted(Room.objects.open_to(request.user), key=lambda room: str(room).lower())
+        listed = [(room, _rights(identity, room)) for room in rooms]
+        return Response(
+            {
+                "rooms": [
+                    {"name": room.name, "title": str(room), "access": room.access, "rights": may}
+                    for room, may in listed
+                    if may["join"]
+                ]
+            }
+        )
+
+
+def _rights(identity: Identity, room: Room) -> dict[str, bool]:
+    return {
+        action: rights.may(identity.user, action, room) and identity.permits(action, room.name)
+        for action in rights.ACTIONS
+    }

@@ -1,0 +1,23 @@
+"""The app's start: checks, the site's own rooms, clean logs."""
+
+from django.apps import AppConfig
+from django.core import checks as django_checks
+from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy as _
+
+
+class RealtimeConfig(AppConfig):
+    name = "realtime"
+    label = "realtime"
+    verbose_name = _("Realtime")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import checks, logs
+
+        django_checks.register(checks.check_settings)
+        django_checks.register(checks.check_backend)
+        django_checks.register(checks.check_layer)
+        django_checks.register(checks.check_deployment, deploy=True)
+        logs.install()
+        autodiscover_modules("realtime")

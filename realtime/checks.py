@@ -1,0 +1,127 @@
+"""What `manage.py check` says about the settings: one line a mistake, with its fix."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+from . import conf
+from .conf import realtime_settings
+from .layers import get_layer
+from .layers.memory import MemoryRoomLayer
+
+_BACKEND = "realtime.rights.RoomBackend"
+
+
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    configured = getattr(settings, "REALTIME", {})
+    if not isinstance(configured, dict):
+        hint = "Write REALTIME = {...}."
+        return [Error("REALTIME is not a dict.", hint=hint, id="realtime.E001")]
+    messages: list[CheckMessage] = []
+    for key, value in configured.items():
+        if key not in conf.KEYS:
+            messages.append(_unknown_key(key))
+        elif not _has_type_of(value, conf.KEYS[key].default):
+            kind = type(conf.KEYS[key].default).__name__
+            messages.append(
+                Error(
+                    f'REALTIME["{key}"] is not of type {kind}.',
+                    hint=f"The default is {conf.KEYS[key].default!r}.",
+                    id="realtime.E003",
+                )
+            )
+    return messages or _check_values()
+
+
+def _check_values() -> list[CheckMessage]:
+    messages: list[CheckMessage] = []
+    for way in set(realtime_settings.CREDENTIALS) - set(conf.CREDENTIALS):
+        hint = f"Choose from: {', '.join(conf.CREDENTIALS)}."
+        messages.append(
+            Error(f'REALTIME["CREDENTIALS"] names {way!r}.', hint=hint, id="realtime.E004")
+        )
+    for key in ("AUTHENTICATOR", "USER_INFO"):
+        path = getattr(realtime_settings, key)
+        try:
+            import_string(path)
+        except ImportError as error:
+            messages.append(
+                Error(
+                    f'REALTIME["{key}"] can\'t be imported: {error}',
+                    hint="Write the dotted path of a class or function.",
+                    id="realtime.E005",
+                )
+            )
+    return messages
+
+
+def check_backend(**kwargs: Any) -> list[CheckMessage]:
+    if _BACKEND in settings.AUTHENTICATION_BACKENDS:
+        return []
+    hint = f'Add "{_BACKEND}" to AUTHENTICATION_BACKENDS.'
+    return [
+        Warning(
+            "No authentication backend answers for rooms, so only superusers may enter one.",
+            hint=hint,
+            id="realtime.W001",
+        )
+    ]
+
+
+def check_layer(**kwargs: Any) -> list[CheckMessage]:
+    try:
+        get_layer()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="realtime.E006")]
+    return []
+
+
+def check_deployment(**kwargs: Any) -> list[CheckMessage]:
+    messages: list[CheckMessage] = []
+    if "query" in realtime_settings.CREDENTIALS:
+        messages.append(
+            Warning(
+                "Tokens are accepted in the query string, which proxies and browsers write down.",
+                hint='Leave "query" out of REALTIME["CREDENTIALS"]; use a ticket instead.',
+                id="realtime.W002",
+            )
+        )
+    if "*" in realtime_settings.ALLOWED_ORIGINS:
+        messages.append(
+            Warning(
+                'REALTIME["ALLOWED_ORIGINS"] holds "*", which matches no origin.',
+                hint="Name each origin, as in https://www.example.com.",
+                id="realtime.W003",
+            )
+        )
+    if not check_layer() and isinstance(get_layer(), MemoryRoomLayer):
+        messages.append(
+            Warning(
+                "The channel layer lives in one process: a second process hears nothing of it.",
+                hint='Use "realtime.layers.redis.RedisRoomLayer" with a Redis.',
+                id="realtime.W004",
+            )
+        )
+    return messages
+
+
+def _unknown_key(key: str) -> CheckMessage:
+    near = difflib.get_close_matches(str(key), conf.KEYS, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(conf.KEYS)}."
+    return Error(f'REALTIME["{key}"] is not a setting.', hint=hint, id="realtime.E002")
+
+
+def _has_type_of(value: Any, default: Any) -> bool:
+    if isinstance(default, bool):
+        return isinstance(value, bool)
+    if isinstance(default, tuple):
+        return isinstance(value, list | tuple | set)
+    if isinstance(default, float | int):
+        return isinstance(value, float | int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, type(default))

@@ -1,0 +1,68 @@
+"""The settings of this app: the dict `REALTIME`, each key with a default."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from django.conf import settings
+from django.core.signals import setting_changed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealtimeSettings:
+    """Every key of `REALTIME` with its default."""
+
+    AUTHENTICATOR: str = "realtime.authentication.SimpleJWTAuthenticator"
+    USER_INFO: str = "realtime.authentication.user_info"
+    CREDENTIALS: tuple[str, ...] = ("subprotocol", "header", "connect", "ticket")
+    COOKIE_NAME: str = "access_token"
+    ALLOWED_ORIGINS: tuple[str, ...] = ()
+    ALLOW_ANONYMOUS: bool = False
+    CHANNEL_LAYER: str = "default"
+
+    CONNECT_SECONDS: float = 10
+    PING_SECONDS: float = 25
+    PONG_SECONDS: float = 8
+    EXPIRY_GRACE_SECONDS: float = 25
+    RIGHTS_SECONDS: float = 4
+    TICKET_TTL_SECONDS: int = 30
+
+    MESSAGE_MAX_BYTES: int = 65_536
+    FRAME_MAX_BYTES: int = 1_048_576
+    OUTBOX_MAX_BYTES: int = 1_048_576
+    TOKEN_MAX_BYTES: int = 8_192
+    ROOMS_PER_CONNECTION: int = 128
+    ERRORS_IN_A_ROW: int = 10
+    DATABASE_THREADS: int = 4
+
+
+CREDENTIALS = ("subprotocol", "header", "connect", "ticket", "cookie", "session", "query")
+KEYS = {field.name: field for field in fields(RealtimeSettings)}
+
+
+class _CurrentSettings:
+    """Reads `settings.REALTIME` once, and again after a test has overridden it."""
+
+    _cached: RealtimeSettings | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if self._cached is None:
+            self._cached = _from_django()
+        return getattr(self._cached, name)
+
+    def reload(self, *, setting: str, **kwargs: Any) -> None:
+        if setting == "REALTIME":
+            self._cached = None
+
+
+def _from_django() -> RealtimeSettings:
+    # Unknown keys and wrong types are reported by the system checks, with the fix.
+    configured: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list | set) else value
+        for key, value in getattr(settings, "REALTIME", {}).items()
+        if key in KEYS
+    }
+    return RealtimeSettings(**configured)
+
+
+realtime_settings = _CurrentSettings()
+setting_changed.connect(realtime_settings.reload)

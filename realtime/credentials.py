@@ -1,0 +1,112 @@
+"""Where a credential may stand in an ASGI scope, and that there is only one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qsl
+
+from django.conf import settings
+from rest_framework_simplejwt.settings import api_settings
+
+from .conf import realtime_settings
+from .exceptions import AuthenticationError
+
+SUBPROTOCOL = "realtime.v1"
+BEARER = "bearer."
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One credential and the way it came. Its value never shows in a repr, and so in no log."""
+
+    way: str
+    value: str
+
+    def __repr__(self) -> str:
+        return f"Credential({self.way!r})"
+
+
+AMBIENT = ("cookie", "session")
+"""Ways in which a browser sends a credential by itself, whatever page asks it to."""
+
+
+def header_values(scope: dict[str, Any], name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name]
+
+
+def find(scope: dict[str, Any]) -> Credential | None:
+    """The one credential of a scope, or None.
+
+    Raises `AuthenticationError` for two at once, a way that is switched off, or a malformed one.
+    What a browser sends by itself counts only where nothing else was given.
+    """
+    given = [*_subprotocol(scope), *_header(scope), *_query(scope)]
+    for credential in given:
+        _require_enabled(credential.way)
+    if len(given) > 1:
+        raise AuthenticationError("two credentials at once are ambiguous")
+    return given[0] if given else _ambient(scope)
+
+
+def selected_subprotocol(scope: dict[str, Any]) -> str | None:
+    """The subprotocol to accept: ours where it is offered, and never one that holds a token."""
+    return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
+
+
+def _require_enabled(way: str) -> None:
+    if way not in realtime_settings.CREDENTIALS:
+        raise AuthenticationError(f"the credential {way!r} is not switched on")
+
+
+def _subprotocol(scope: dict[str, Any]) -> list[Credential]:
+    offered = scope.get("subprotocols", ())
+    bearers = [entry for entry in offered if entry.lower().startswith(BEARER)]
+    if bearers and SUBPROTOCOL not in offered:
+        raise AuthenticationError(f"a bearer subprotocol comes with {SUBPROTOCOL}")
+    return [Credential("subprotocol", entry[len(BEARER) :]) for entry in bearers]
+
+
+def _header(scope: dict[str, Any]) -> list[Credential]:
+    # Daphne joins repeated headers with a comma, uvicorn lists them: both are two.
+    values = header_values(scope, b"authorization")
+    return [Credential("header", _bearer(value)) for value in values]
+
+
+def _bearer(value: str) -> str:
+    kinds = api_settings.AUTH_HEADER_TYPES
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    parts = value.split()
+    if len(parts) != 2 or parts[0].lower() not in {kind.lower() for kind in kinds}:
+        raise AuthenticationError("the Authorization header is not of a kind that is honoured")
+    return parts[1]
+
+
+def _query(scope: dict[str, Any]) -> list[Credential]:
+    try:
+        pairs = parse_qsl(scope.get("query_string", b"").decode("ascii"), keep_blank_values=True)
+    except (UnicodeError, ValueError) as error:
+        raise AuthenticationError("the query string is not valid") from error
+    ways = {"ticket": "ticket", "token": "query"}
+    return [Credential(ways[key], value) for key, value in pairs if key in ways]
+
+
+def _ambient(scope: dict[str, Any]) -> Credential | None:
+    wanted = {"cookie": realtime_settings.COOKIE_NAME, "session": settings.SESSION_COOKIE_NAME}
+    enabled = [way for way in AMBIENT if way in realtime_settings.CREDENTIALS]
+    cookies = _cookies(scope) if enabled else {}
+    for way in enabled:
+        if cookies.get(wanted[way]):
+            return Credential(way, cookies[wanted[way]])
+    return None
+
+
+def _cookies(scope: dict[str, Any]) -> dict[str, str]:
+    jar: SimpleCookie = SimpleCookie()
+    try:
+        for value in header_values(scope, b"cookie"):
+            jar.load(value)
+    except CookieError:
+        return {}
+    return {name: morsel.value for name, morsel in jar.items()}

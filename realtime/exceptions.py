@@ -1,0 +1,64 @@
+"""The errors that this app raises; each carries a code of the wire protocol."""
+
+from .protocols.codes import CloseCode, Error
+
+
+class RealtimeError(Exception):
+    """Base of all errors of this app. `error` is what a client is told."""
+
+    error: Error = Error.INTERNAL
+
+    @property
+    def code(self) -> int:
+        """The reply code of the wire protocol, 100 to 112."""
+        return self.error.code
+
+
+class InvalidPayload(RealtimeError, ValueError):
+    """A payload that is no JSON value or larger than `MESSAGE_MAX_BYTES`."""
+
+    error = Error.BAD_REQUEST
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.error = Error(type(self).error.code, f"{type(self).error.message}: {message}")
+
+
+class PayloadTooLarge(InvalidPayload):
+    """A payload above `MESSAGE_MAX_BYTES`."""
+
+    error = Error.LIMIT_EXCEEDED
+
+
+class InvalidRoomName(RealtimeError, ValueError):
+    """A room name with characters or a length that no room can have."""
+
+    error = Error.UNKNOWN_CHANNEL
+
+
+class LayerUnavailable(RealtimeError):
+    """What processes share (Redis) does not answer. Temporary: try again."""
+
+
+class AuthenticationError(RealtimeError):
+    """A credential that is not accepted; `expired` when a fresh one would be."""
+
+    def __init__(self, reason: str, *, expired: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.error = Error.TOKEN_EXPIRED if expired else Error.UNAUTHORIZED
+        self.close_code = CloseCode.EXPIRED if expired else CloseCode.INVALID_TOKEN
+
+
+class AuthenticationUnavailable(RealtimeError):
+    """The credential could not be checked in time. Temporary: try again."""
+
+
+class Rejected(RealtimeError):
+    """Raised by a site's hook to refuse what a client asks, with a sentence for the client."""
+
+    error = Error.PERMISSION_DENIED
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.error = Error(Error.PERMISSION_DENIED.code, message)

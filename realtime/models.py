@@ -1,0 +1,153 @@
+"""What the database keeps: rooms, and who has which role in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser, Group
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from . import names
+
+
+def validate_room_name(value: str) -> None:
+    if not names.is_room_name(value):
+        raise ValidationError(_("A room name is %(rule)s."), params={"rule": names.RULE})
+
+
+class RoomQuerySet(models.QuerySet["Room"]):
+    def open_to(self, user: Any) -> RoomQuerySet:
+        """Rooms that `user` may enter by access, group or role.
+
+        Rights given by other authentication backends are not seen from here: ask `has_perm`.
+        """
+        rooms = self.filter(archived=False)
+        everybody = Q(access=Room.Access.ANYONE)
+        if isinstance(user, AnonymousUser):
+            return rooms.filter(everybody)
+        if not user.is_active:
+            return rooms.none()
+        if user.has_perm("realtime.join_room"):
+            return rooms
+        member = Membership.objects.current().filter(user=user).values("room")
+        in_group = Room.groups.through.objects.filter(
+            group__in=user.groups.all()
+        ).values("room")
+        signed_in = Q(access=Room.Access.AUTHENTICATED)
+        return rooms.filter(everybody | signed_in | Q(pk__in=member) | Q(pk__in=in_group))
+
+
+class Room(models.Model):
+    """A room that is managed in the admin. Rooms in code are `realtime.rooms.RoomType`s."""
+
+    class Access(models.TextChoices):
+        MEMBERS = "members", _("members and groups below")
+        AUTHENTICATED = "authenticated", _("every signed-in user")
+        ANYONE = "anyone", _("anyone, signed in or not")
+
+    class Publishing(models.TextChoices):
+        MEMBERS = "members", _("everybody who may enter and is signed in")
+        MODERATORS = "moderators", _("moderators only")
+        NOBODY = "nobody", _("nobody: only the server")
+
+    name = models.CharField(
+        _("name"),
+        max_length=names.MAX_LENGTH,
+        unique=True,
+        validators=[validate_room_name],
+        help_text=_("How clients address the room. Upper and lower case differ."),
+    )
+    title = models.CharField(_("title"), max_length=200, blank=True)
+    access = models.CharField(
+        _("who may enter"), max_length=16, choices=Access, default=Access.MEMBERS
+    )
+    publishing = models.CharField(
+        _("who may publish"), max_length=16, choices=Publishing, default=Publishing.MEMBERS
+    )
+    groups = models.ManyToManyField(
+        Group,
+        verbose_name=_("groups"),
+        blank=True,
+        related_name="+",
+        help_text=_("Everybody in these groups is a member of the room."),
+    )
+    history_size = models.PositiveIntegerField(
+        _("history size"), default=100, help_text=_("Messages kept; 0 keeps none.")
+    )
+    history_ttl_seconds = models.PositiveIntegerField(
+        _("history age"), default=300, help_text=_("Seconds for which messages are kept.")
+    )
+    presence = models.BooleanField(
+        _("presence"), default=True, help_text=_("Members may see who is in the room.")
+    )
+    archived = models.BooleanField(
+        _("archived"), default=False, help_text=_("Nobody may enter an archived room.")
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    objects = RoomQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("room")
+        verbose_name_plural = _("rooms")
+        permissions = [
+            ("join_room", _("Can join every room")),
+            ("publish_room", _("Can publish in every room")),
+            ("moderate_room", _("Can moderate every room")),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.title or self.name)
+
+
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    def current(self) -> MembershipQuerySet:
+        """Without those that have expired."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+
+
+class Membership(models.Model):
+    """The role of one user in one room. It decides before the room's groups and access do."""
+
+    class Role(models.TextChoices):
+        READER = "reader", _("reader")
+        MEMBER = "member", _("member")
+        MODERATOR = "moderator", _("moderator")
+
+    room = models.ForeignKey(
+        Room, verbose_name=_("room"), on_delete=models.CASCADE, related_name="memberships"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("user"),
+        on_delete=models.CASCADE,
+        related_name="room_memberships",
+    )
+    role = models.CharField(_("role"), max_length=16, choices=Role, default=Role.MEMBER)
+    muted = models.BooleanField(_("muted"), default=False, help_text=_("May read, not publish."))
+    expires_at = models.DateTimeField(
+        _("expires at"),
+        null=True,
+        blank=True,
+        help_text=_("From then on as if there were no membership. Empty: never."),
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    objects = MembershipQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["room", "user"]
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+        constraints = [
+            models.UniqueConstraint(fields=["room", "user"], name="realtime_membership_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.room} as {self.role}"

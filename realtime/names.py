@@ -1,0 +1,29 @@
+"""Room names: which are allowed, and what they are called in Redis."""
+
+import hashlib
+import re
+
+MAX_LENGTH = 128
+# ASCII only: two names that look alike are one name. \Z, because $ lets a newline pass.
+_ROOM_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.:@/-]*\Z", re.ASCII)
+
+RULE = (
+    f"1 to {MAX_LENGTH} ASCII letters, digits and _ - . : @ /, "
+    "starting with a letter, a digit, _ or -, without '..' and without '//'"
+)
+
+
+def is_room_name(name: object) -> bool:
+    """Whether `name` can be the name of a room. Upper and lower case are different names."""
+    return (
+        isinstance(name, str)
+        and len(name) <= MAX_LENGTH
+        and _ROOM_NAME.match(name) is not None
+        and ".." not in name
+        and "//" not in name
+    )
+
+
+def group_name(room: str) -> str:
+    """The channel-layer group of a room: a digest, because Channels allows fewer characters."""
+    return "realtime." + hashlib.blake2b(room.encode(), digest_size=16).hexdigest()

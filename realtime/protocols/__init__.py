@@ -1,0 +1,1 @@
+"""What goes over the wire: text in, commands out. No I/O and no Django in here."""

@@ -1,0 +1,172 @@
+"""The native protocol: the Centrifuge client protocol, version 2, in JSON.
+
+Source: https://centrifugal.dev/docs/transports/client_protocol. A frame holds one or more JSON
+objects split by newlines. Fields that we don't know are ignored, as the protocol asks.
+"""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from .codes import CloseCode, Error, UnsubscribeCode
+from .messages import Command, MalformedCommand, ProtocolError, Publication
+
+PING = "{}"
+NULL = msgspec.Raw(b"null")
+
+
+class SubscribeOptions(msgspec.Struct):
+    """How a client wants to be in a room."""
+
+    data: msgspec.Raw = NULL
+    recover: bool = False
+    epoch: str = ""
+    offset: int = 0
+    positioned: bool = False
+    recoverable: bool = False
+    join_leave: bool = False
+
+
+class Subscribe(SubscribeOptions):
+    channel: str = ""
+
+
+class Connect(msgspec.Struct):
+    token: str = ""
+    data: msgspec.Raw = NULL
+    name: str = ""
+    version: str = ""
+    subs: dict[str, SubscribeOptions] = {}
+
+
+class Refresh(msgspec.Struct):
+    token: str = ""
+
+
+class Channel(msgspec.Struct):
+    """The body of the commands that name a room and nothing else that we honour yet."""
+
+    channel: str = ""
+
+
+class Publish(msgspec.Struct):
+    channel: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"")
+
+
+class Rpc(msgspec.Struct):
+    method: str = ""
+    data: msgspec.Raw = NULL
+
+
+class Send(msgspec.Struct):
+    data: msgspec.Raw = NULL
+
+
+class Ping(msgspec.Struct):
+    pass
+
+
+class CommandObject(msgspec.Struct):
+    """One JSON object from a client: an id, and the one command that is set."""
+
+    id: int = 0
+    connect: Connect | None = None
+    refresh: Refresh | None = None
+    subscribe: Subscribe | None = None
+    unsubscribe: Channel | None = None
+    publish: Publish | None = None
+    rpc: Rpc | None = None
+    send: Send | None = None
+    ping: Ping | None = None
+    history: Channel | None = None
+    presence: Channel | None = None
+    presence_stats: Channel | None = None
+    sub_refresh: Channel | None = None
+
+
+class _Identified(msgspec.Struct):
+    id: int = 0
+
+
+_COMMANDS = tuple(name for name in CommandObject.__struct_fields__ if name != "id")
+_decoder = msgspec.json.Decoder(CommandObject)
+_id_decoder = msgspec.json.Decoder(_Identified)
+_encode = msgspec.json.Encoder().encode
+
+
+class CentrifugeProtocol:
+    """Reads and writes the native protocol. Keeps no state: one instance serves all connections."""
+
+    name: ClassVar[str] = "centrifuge"
+    separator: ClassVar[str | None] = "\n"
+    has_pings: ClassVar[bool] = True
+
+    def decode(self, text: str) -> list[Command | MalformedCommand]:
+        """The commands of one frame, in order. The client's pong is the command "pong".
+
+        A part that cannot be answered is a `ProtocolError`, raised before any command of the frame
+        has run: half of a broken frame is never obeyed.
+        """
+        lines = [line for line in text.split("\n") if line]
+        if not lines:
+            raise ProtocolError("a frame holds at least one command")
+        return [_decode_line(line) for line in lines]
+
+    def encode_reply(self, command: Command, result: dict[str, Any]) -> str:
+        if not command.id:
+            return ""
+        return _text({"id": command.id, command.name: result})
+
+    def encode_error(self, id: int, error: Error) -> str:
+        if not id:
+            return ""
+        body: dict[str, Any] = {"code": error.code, "message": error.message}
+        if error.temporary:
+            body["temporary"] = True
+        return _text({"id": id, "error": body})
+
+    def encode_publication(self, room: str, publication: Publication) -> str:
+        return _push({"channel": room, "pub": publication})
+
+    def encode_unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> str:
+        return _push({"channel": room, "unsubscribe": {"code": int(code), "reason": reason}})
+
+    def encode_disconnect(self, code: CloseCode, reason: str) -> str:
+        # Daphne drops the reason of a close frame, so it goes ahead as a push.
+        return _push({"disconnect": {"code": int(code), "reason": reason}})
+
+
+def _decode_line(line: str) -> Command | MalformedCommand:
+    try:
+        message = _decoder.decode(line)
+    except msgspec.ValidationError as error:
+        return MalformedCommand(_id_of(line), f"bad request: {error}")
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ProtocolError("the frame is not JSON") from error
+    names = [name for name in _COMMANDS if getattr(message, name) is not None]
+    if not names and line.strip() == PING:
+        return Command(0, "pong")
+    if message.id <= 0 and names != ["send"]:
+        raise ProtocolError("a command needs an id above 0")
+    if len(names) != 1:
+        return MalformedCommand(message.id, "bad request: a command object holds one known command")
+    return Command(message.id, names[0], getattr(message, names[0]))
+
+
+def _id_of(line: str) -> int:
+    try:
+        id = _id_decoder.decode(line).id
+    except msgspec.ValidationError:
+        id = 0
+    if id <= 0:
+        raise ProtocolError("a command is an object with an id above 0")
+    return id
+
+
+def _text(message: dict[str, Any]) -> str:
+    return _encode(message).decode()
+
+
+def _push(push: dict[str, Any]) -> str:
+    return _text({"push": push})

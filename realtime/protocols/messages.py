@@ -1,0 +1,82 @@
+"""What every protocol speaks of: commands from clients, publications to them."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from .codes import CloseCode, Error, UnsubscribeCode
+
+
+class ClientInfo(msgspec.Struct, omit_defaults=True):
+    """Who sent a publication: the user's id as a string, the connection, and what may be shown."""
+
+    user: str
+    client: str = ""
+    conn_info: Any = msgspec.UNSET
+
+
+class Publication(msgspec.Struct, omit_defaults=True):
+    """One message of a room. `data` is JSON as the publisher sent it; `offset` counts from 1."""
+
+    data: msgspec.Raw
+    offset: int = 0
+    info: ClientInfo | msgspec.UnsetType = msgspec.UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a room's stream stands. Offsets are comparable within one epoch only."""
+
+    epoch: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One thing that a client asks. `id` 0 means that no reply is expected."""
+
+    id: int
+    name: str
+    body: Any = None
+
+
+class ProtocolError(Exception):
+    """A frame that cannot be answered, because it names no command: the connection ends."""
+
+
+class CommandError(Exception):
+    """A command that is answered with `error`."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class MalformedCommand(CommandError):
+    """A command that can be answered, but not understood."""
+
+    def __init__(self, id: int, message: str = Error.BAD_REQUEST.message) -> None:
+        super().__init__(Error(Error.BAD_REQUEST.code, message))
+        self.id = id
+
+
+class WireProtocol(Protocol):
+    """How one connection's text is read and written. Encoders return "" to say nothing."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def separator(self) -> str | None:
+        """What joins several messages to one frame; None where a frame holds one message."""
+        ...
+
+    @property
+    def has_pings(self) -> bool: ...
+
+    def decode(self, text: str) -> list[Command | MalformedCommand]: ...
+    def encode_reply(self, command: Command, result: dict[str, Any]) -> str: ...
+    def encode_error(self, id: int, error: Error) -> str: ...
+    def encode_publication(self, room: str, publication: Publication) -> str: ...
+    def encode_unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> str: ...
+    def encode_disconnect(self, code: CloseCode, reason: str) -> str: ...

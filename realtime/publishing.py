@@ -1,0 +1,130 @@
+"""Publish to a room from anywhere: a view, a task, a thread, a shell, a transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import msgspec
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import transaction
+
+from . import names, rooms, threads
+from .conf import realtime_settings
+from .exceptions import InvalidPayload, InvalidRoomName, PayloadTooLarge
+from .layers import RoomLayer, get_layer
+from .protocols.messages import ClientInfo, Position, Publication
+from .protocols.payloads import is_portable
+
+_encode_message = msgspec.json.Encoder().encode
+
+
+def publish(room: str, data: Any, *, on_commit: bool = True, using: str | None = None) -> None:
+    """Publish `data`, any JSON value, to everybody in `room`.
+
+    Inside a transaction it is sent after the commit, and after a rollback not at all; with
+    `on_commit=False` at once. `using` names the database of the transaction. No rights are asked:
+    this is the server speaking.
+
+    Raises `InvalidPayload` and `InvalidRoomName` at once, `LayerUnavailable` when it is sent.
+    """
+    _refuse_on_event_loop()
+    body = _body(encode(data), None)
+    _check_name(room)
+    layer = get_layer()
+    if on_commit:
+        transaction.on_commit(lambda: _append_sync(layer, room, body), using=using)
+    else:
+        _append_sync(layer, room, body)
+
+
+async def apublish(room: str, data: Any) -> None:
+    """As `publish`, from a coroutine, and at once: Django has no transactions in async code."""
+    _check_name(room)
+    await append(get_layer(), room, encode(data), None)
+
+
+async def append(layer: RoomLayer, room: str, data: bytes, info: ClientInfo | None) -> Position:
+    """Number and broadcast `data`, JSON that has been checked."""
+    return await layer.append(room, _body(data, info))
+
+
+async def run_publish_hook(room: rooms.AnyRoom, user: Any, data: bytes) -> bytes:
+    """What the room's `on_publish` makes of what a client publishes; the same bytes without one."""
+    if not isinstance(room, rooms.CodeRoom):
+        return data
+    hook = room.type.on_publish
+    if type(room.type).on_publish is rooms.RoomType.on_publish:
+        return data
+    changed = await threads.call_hook(hook, user, decode(data), **room.captured)
+    return data if changed is None else encode_result(changed)
+
+
+def encode(data: Any) -> bytes:
+    """`data` as JSON. Raises `InvalidPayload` for what JSON does not have.
+
+    The standard library's encoder, because msgspec's writes sets, decimals and NaN without a word.
+    """
+    try:
+        text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        return checked(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, InvalidPayload):
+            raise
+        raise InvalidPayload(f"the payload is not JSON: {error}") from error
+
+
+def encode_result(value: Any) -> bytes:
+    """As `encode`, for what a hook returned: that it is not JSON is not the client's fault."""
+    try:
+        return encode(value)
+    except InvalidPayload as error:
+        raise TypeError(f"the hook returned what is not JSON: {error}") from error
+
+
+def decode(data: bytes) -> Any:
+    return msgspec.json.decode(data)
+
+
+def raw(data: bytes) -> msgspec.Raw:
+    return msgspec.Raw(data)
+
+
+def checked(data: bytes) -> bytes:
+    """`data` itself, if it is one JSON value of at most `MESSAGE_MAX_BYTES`."""
+    if not data:
+        raise InvalidPayload("data is missing")
+    if len(data) > realtime_settings.MESSAGE_MAX_BYTES:
+        raise PayloadTooLarge(
+            f"{len(data)} bytes, and {realtime_settings.MESSAGE_MAX_BYTES} are allowed"
+        )
+    if not is_portable(data):
+        raise InvalidPayload("data is not JSON that every client can read")
+    return data
+
+
+def _body(data: bytes, info: ClientInfo | None) -> bytes:
+    publication = Publication(data=msgspec.Raw(data))
+    if info is not None:
+        publication.info = info
+    return _encode_message(publication)
+
+
+def _append_sync(layer: RoomLayer, room: str, body: bytes) -> None:
+    layer.append_sync(room, body)
+
+
+def _check_name(room: str) -> None:
+    if not names.is_room_name(room):
+        raise InvalidRoomName(f"{room!r} can't be a room: a name is {names.RULE}.")
+
+
+def _refuse_on_event_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise SynchronousOnlyOperation(
+        "publish() would block the event loop. In async code, use `await apublish(...)`."
+    )

@@ -1,0 +1,49 @@
+"""Where blocking work runs: a few threads for the database, never the event loop."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+
+from .conf import realtime_settings
+
+Result = TypeVar("Result")
+
+
+async def run_in_thread(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+    """Run blocking code in one of `DATABASE_THREADS` threads; with 0, in Django's one thread."""
+    threads = realtime_settings.DATABASE_THREADS
+    if not threads:
+        return await sync_to_async(function, thread_sensitive=True)(*args, **kwargs)
+    call = partial(_with_fresh_connections, function, *args, **kwargs)
+    return await sync_to_async(call, thread_sensitive=False, executor=_executor(threads))()
+
+
+async def call_hook(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a site's hook where it belongs: `async def` on the loop, everything else in a thread."""
+    if iscoroutinefunction(function):
+        return await function(*args, **kwargs)
+    return await run_in_thread(function, *args, **kwargs)
+
+
+def timeout() -> asyncio.Timeout:
+    """The time that one look-up of a user or of rights may take."""
+    return asyncio.timeout(realtime_settings.RIGHTS_SECONDS)
+
+
+@cache
+def _executor(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="realtime-db")
+
+
+def _with_fresh_connections(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+    close_old_connections()
+    try:
+        return function(*args, **kwargs)
+    finally:
+        close_old_connections()
