@@ -4,7 +4,7 @@ Source: https://centrifugal.dev/docs/transports/client_protocol. A frame holds o
 objects split by newlines. Fields that we don't know are ignored, as the protocol asks.
 """
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -13,6 +13,8 @@ from .messages import Command, MalformedCommand, ProtocolError, Publication
 
 PING = "{}"
 NULL = msgspec.Raw(b"null")
+# Whole numbers that JavaScript can hold.
+WholeNumber = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
 class SubscribeOptions(msgspec.Struct):
@@ -21,7 +23,7 @@ class SubscribeOptions(msgspec.Struct):
     data: msgspec.Raw = NULL
     recover: bool = False
     epoch: str = ""
-    offset: int = 0
+    offset: WholeNumber = 0
     positioned: bool = False
     recoverable: bool = False
     join_leave: bool = False
@@ -70,7 +72,7 @@ class Ping(msgspec.Struct):
 class CommandObject(msgspec.Struct):
     """One JSON object from a client: an id, and the one command that is set."""
 
-    id: int = 0
+    id: WholeNumber = 0
     connect: Connect | None = None
     refresh: Refresh | None = None
     subscribe: Subscribe | None = None
@@ -86,7 +88,7 @@ class CommandObject(msgspec.Struct):
 
 
 class _Identified(msgspec.Struct):
-    id: int = 0
+    id: WholeNumber = 0
 
 
 _COMMANDS = tuple(name for name in CommandObject.__struct_fields__ if name != "id")

@@ -1,0 +1,144 @@
+"""The native protocol, without sockets and without an event loop."""
+
+import json
+import time
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.protocols.centrifuge import CentrifugeProtocol
+from realtime.protocols.codes import CloseCode, Error, UnsubscribeCode
+from realtime.protocols.messages import (
+    ClientInfo,
+    Command,
+    MalformedCommand,
+    ProtocolError,
+    Publication,
+)
+
+protocol = CentrifugeProtocol()
+
+
+def only(text: str) -> Command:
+    (command,) = protocol.decode(text)
+    assert isinstance(command, Command)
+    return command
+
+
+def test_a_command_is_named_by_its_key():
+    command = only('{"id": 7, "subscribe": {"channel": "lobby", "recover": true}}')
+    assert (command.id, command.name) == (7, "subscribe")
+    assert (command.body.channel, command.body.recover) == ("lobby", True)
+
+
+def test_a_frame_holds_several_commands_in_order():
+    text = '{"id":1,"connect":{}}\n{"id":2,"ping":{}}\n'
+    assert [command.name for command in protocol.decode(text)] == ["connect", "ping"]
+
+
+def test_an_empty_object_is_the_pong():
+    assert only("{}") == Command(0, "pong")
+    assert only(" {} ").name == "pong"
+
+
+def test_send_needs_no_id():
+    assert only('{"send": {"data": 1}}').name == "send"
+
+
+def test_unknown_fields_are_ignored():
+    assert only('{"id":1,"connect":{"flag":3,"token":"t"},"delta":"fossil"}').body.token == "t"
+
+
+def test_a_payload_keeps_its_very_text():
+    command = only('{"id":1,"publish":{"channel":"a","data": {"b" :  1.0,"a":"\\u00e9"} }}')
+    assert bytes(command.body.data).strip() == b'{"b" :  1.0,"a":"\\u00e9"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "\n", '{"a":', "\ufeff{}", "]", "5", "null", "[]", '"x"', '{"id":0,"ping":{}}']
+    + ['{"ping":{}}', '{"id":-1,"ping":{}}', '{"id":"1","ping":{}}', '{"x":1}', "NaN", "{}{}"]
+    + ['{"id":99999999999999999999999,"ping":{}}', "[" * 1_000, "[" * 100_000],
+)
+def test_what_can_not_be_answered_ends_the_connection(text):
+    with pytest.raises(ProtocolError):
+        protocol.decode(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"id":3}', '{"id":3,"jump":{}}', '{"id":3,"ping":{},"publish":{}}']
+    + ['{"id":3,"publish":5}', '{"id":3,"publish":{"channel":7}}', '{"id":3,"connect":[]}']
+    + ['{"id":3,"connect":{"subs":[]}}', '{"id":3,"subscribe":{"offset":-1e9,"channel":[]}}'],
+)
+def test_what_has_an_id_is_answered_107(text):
+    (malformed,) = protocol.decode(text)
+    assert isinstance(malformed, MalformedCommand)
+    assert (malformed.id, malformed.error.code) == (3, 107)
+
+
+def test_half_of_a_broken_frame_is_not_obeyed():
+    with pytest.raises(ProtocolError):
+        protocol.decode('{"id":1,"publish":{"channel":"a","data":1}}\n{"id":')
+
+
+@pytest.mark.parametrize("payload", ["[" * 1_000 + "]" * 1_000, "[" * 100_000 + "]" * 100_000])
+def test_deep_nesting_is_refused_quickly(payload):
+    started = time.monotonic()
+    with pytest.raises(ProtocolError):
+        protocol.decode(f'{{"id":1,"publish":{{"channel":"a","data":{payload}}}}}')
+    assert time.monotonic() - started < 1
+
+
+@given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
+def test_no_text_breaks_the_decoder(text):
+    try:
+        protocol.decode(text)
+    except ProtocolError:
+        pass
+
+
+def test_replies_repeat_the_id_and_the_name():
+    reply = protocol.encode_reply(Command(4, "subscribe"), {"epoch": "e", "offset": 2})
+    assert json.loads(reply) == {"id": 4, "subscribe": {"epoch": "e", "offset": 2}}
+
+
+def test_nothing_is_said_to_who_gave_no_id():
+    assert protocol.encode_reply(Command(0, "send"), {}) == ""
+    assert protocol.encode_error(0, Error.BAD_REQUEST) == ""
+
+
+def test_errors_say_whether_to_try_again():
+    assert json.loads(protocol.encode_error(1, Error.INTERNAL))["error"]["temporary"] is True
+    assert "temporary" not in json.loads(protocol.encode_error(1, Error.BAD_REQUEST))["error"]
+
+
+def test_a_publication_carries_the_payload_verbatim_and_who_sent_it():
+    publication = Publication(
+        data=msgspec.Raw(b'{"n" : 1.0}'),
+        offset=3,
+        info=ClientInfo(user="7", client="c", conn_info={"name": "alice"}),
+    )
+    text = protocol.encode_publication("lobby", publication)
+    assert '{"n" : 1.0}' in text
+    assert json.loads(text) == {
+        "push": {
+            "channel": "lobby",
+            "pub": {
+                "data": {"n": 1.0},
+                "offset": 3,
+                "info": {"user": "7", "client": "c", "conn_info": {"name": "alice"}},
+            },
+        }
+    }
+
+
+def test_pushes_about_rooms_and_the_connection():
+    unsubscribe = protocol.encode_unsubscribe("a", UnsubscribeCode.BY_SERVER, "gone")
+    assert json.loads(unsubscribe) == {
+        "push": {"channel": "a", "unsubscribe": {"code": 2000, "reason": "gone"}}
+    }
+    disconnect = protocol.encode_disconnect(CloseCode.SHUTDOWN, "bye")
+    assert json.loads(disconnect) == {"push": {"disconnect": {"code": 3001, "reason": "bye"}}}

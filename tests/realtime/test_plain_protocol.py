@@ -1,0 +1,56 @@
+"""The plain protocol, without sockets."""
+
+import json
+
+import msgspec
+
+from realtime.protocols.codes import CloseCode, Error
+from realtime.protocols.messages import ClientInfo, Command, MalformedCommand, Publication
+from realtime.protocols.plain import PlainProtocol
+
+protocol = PlainProtocol("lobby")
+
+
+def test_every_frame_is_a_payload_for_the_room():
+    (command,) = protocol.decode('{"type": "join_group", "user": "admin"}')
+    assert isinstance(command, Command)
+    assert (command.name, command.body.channel) == ("publish", "lobby")
+    assert bytes(command.body.data) == b'{"type": "join_group", "user": "admin"}'
+
+
+def test_text_that_is_not_unicode_is_refused():
+    (command,) = protocol.decode('"\ud800"')
+    assert isinstance(command, MalformedCommand)
+
+
+def test_joining_tells_the_position():
+    frame = protocol.encode_reply(Command(0, "subscribe"), {"epoch": "e", "offset": 3})
+    assert json.loads(frame) == {"type": "joined", "room": "lobby", "epoch": "e", "offset": 3}
+
+
+def test_other_replies_say_nothing():
+    assert protocol.encode_reply(Command(0, "publish"), {}) == ""
+
+
+def test_a_message_says_who_sent_it():
+    info = ClientInfo(user="7", client="c", conn_info={"name": "alice"})
+    publication = Publication(data=msgspec.Raw(b"[1]"), offset=9, info=info)
+    assert json.loads(protocol.encode_publication("lobby", publication)) == {
+        "type": "message",
+        "room": "lobby",
+        "offset": 9,
+        "user": "7",
+        "name": "alice",
+        "data": [1],
+    }
+
+
+def test_a_message_of_the_server_has_no_user():
+    frame = protocol.encode_publication("lobby", Publication(data=msgspec.Raw(b"1"), offset=1))
+    assert json.loads(frame)["user"] is None
+
+
+def test_errors_and_closes_are_objects_with_a_code():
+    assert json.loads(protocol.encode_error(0, Error.PERMISSION_DENIED))["code"] == 103
+    closing = json.loads(protocol.encode_disconnect(CloseCode.INVALID_TOKEN, "invalid token"))
+    assert closing == {"type": "error", "code": 3500, "message": "invalid token"}
