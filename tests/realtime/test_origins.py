@@ -1,0 +1,92 @@
+"""Which pages may open a socket."""
+
+import pytest
+
+from realtime import origins
+
+
+@pytest.fixture(autouse=True)
+def hosts(settings):
+    settings.ALLOWED_HOSTS = ["example.com", ".example.org"]
+    settings.DEBUG = False
+
+
+def scope(*origin, host="example.com", scheme="ws", **headers):
+    extra = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return {
+        "headers": [
+            (b"host", host.encode()),
+            *[(b"origin", value.encode()) for value in origin],
+            *extra,
+        ],
+        "scheme": scheme,
+    }
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "scheme"),
+    [
+        ("http://example.com", "example.com", "ws"),
+        ("http://example.com", "example.com:80", "ws"),
+        ("http://example.com:8000", "example.com:8000", "ws"),
+        ("https://example.com", "example.com", "wss"),
+        ("http://EXAMPLE.com", "example.com", "ws"),
+        ("http://a.example.org", "a.example.org", "ws"),
+    ],
+)
+def test_the_own_origin_may(origin, host, scheme):
+    assert origins.is_allowed(scope(origin, host=host, scheme=scheme))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.com",
+        "http://example.com:8080",
+        "https://example.com",
+        "null",
+        "",
+        "http://example.com/",
+        "http://example.com/path",
+        "http://user@example.com",
+        "http://example.com, http://evil.com",
+        "http://example.com.evil.com",
+        "http://evil.com#http://example.com",
+        "http://example.com:99999",
+        "http://[::1",
+        "ws://example.com",
+        "file://",
+    ],
+)
+def test_everything_else_may_not(origin):
+    assert not origins.is_allowed(scope(origin))
+
+
+def test_two_origins_are_refused():
+    assert not origins.is_allowed(scope("http://example.com", "http://example.com"))
+
+
+def test_none_is_fine_for_clients_that_are_no_browsers():
+    assert origins.is_allowed(scope())
+
+
+def test_a_host_that_is_not_ours_makes_no_origin_ours():
+    assert not origins.is_allowed(scope("http://evil.com", host="evil.com"))
+
+
+def test_named_origins_may(settings):
+    settings.REALTIME = {"ALLOWED_ORIGINS": ["https://app.example.net"]}
+    settings.CSRF_TRUSTED_ORIGINS = ["https://trusted.example.net"]
+    assert origins.is_allowed(scope("https://app.example.net"))
+    assert origins.is_allowed(scope("https://trusted.example.net"))
+    assert not origins.is_allowed(scope("https://other.example.net"))
+
+
+def test_a_proxy_in_front_tells_the_scheme_and_the_host(settings):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.USE_X_FORWARDED_HOST = True
+    proxied = {"host": "inner:8000", "x_forwarded_proto": "https"}
+    assert origins.is_allowed(
+        scope("https://example.com", x_forwarded_host="example.com", **proxied)
+    )
+    assert not origins.is_allowed(scope("http://example.com", x_forwarded_proto="https"))

@@ -1,0 +1,190 @@
+"""What `has_perm` says of rooms."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.backends import BaseBackend
+from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from realtime import names, rights
+from realtime.authentication import Identity
+from realtime.models import Membership, Room
+
+pytestmark = pytest.mark.django_db
+
+READ, TALK, ALL = {"join"}, {"join", "publish"}, {"join", "publish", "moderate"}
+
+
+@pytest.fixture
+def alice():
+    return User.objects.create_user("alice")
+
+
+def actions(user, room):
+    user = User.objects.get(pk=user.pk) if user.pk else user
+    return {action for action in rights.ACTIONS if rights.may(user, action, room)}
+
+
+@pytest.mark.parametrize(
+    ("access", "publishing", "expected"),
+    [
+        ("members", "members", set()),
+        ("authenticated", "members", TALK),
+        ("authenticated", "moderators", READ),
+        ("authenticated", "nobody", READ),
+        ("anyone", "members", TALK),
+    ],
+)
+def test_access_decides_for_who_has_no_role(alice, access, publishing, expected):
+    room = Room.objects.create(name="r", access=access, publishing=publishing)
+    assert actions(alice, room) == expected
+    assert actions(AnonymousUser(), room) == (READ if access == "anyone" else set())
+
+
+@pytest.mark.parametrize(
+    ("role", "publishing", "expected"),
+    [
+        ("reader", "members", READ),
+        ("member", "members", TALK),
+        ("member", "moderators", READ),
+        ("member", "nobody", READ),
+        ("moderator", "members", ALL),
+        ("moderator", "moderators", ALL),
+        ("moderator", "nobody", {"join", "moderate"}),
+    ],
+)
+def test_a_role_decides_before_access(alice, role, publishing, expected):
+    for access in Room.Access.values:
+        room = Room.objects.create(name=f"r-{access}", access=access, publishing=publishing)
+        Membership.objects.create(room=room, user=alice, role=role)
+        assert actions(alice, room) == expected
+
+
+def test_who_is_muted_reads(alice):
+    room = Room.objects.create(name="r", access="authenticated")
+    Membership.objects.create(room=room, user=alice, muted=True)
+    assert actions(alice, room) == READ
+
+
+def test_an_expired_membership_counts_for_nothing(alice):
+    room = Room.objects.create(name="r")
+    past = timezone.now() - timedelta(seconds=1)
+    Membership.objects.create(room=room, user=alice, role="moderator", expires_at=past)
+    assert actions(alice, room) == set()
+    assert list(Room.objects.open_to(alice)) == []
+
+
+def test_a_group_of_the_room_makes_members(alice):
+    room = Room.objects.create(name="r")
+    room.groups.add(Group.objects.create(name="staff"))
+    assert actions(alice, room) == set()
+    alice.groups.add(Group.objects.get())
+    assert actions(alice, room) == TALK
+
+
+def test_a_model_permission_covers_all_rooms(alice):
+    room = Room.objects.create(name="r")
+    group = Group.objects.create(name="bots")
+    group.permissions.add(Permission.objects.get(codename="publish_room"))
+    alice.groups.add(group)
+    alice.user_permissions.add(Permission.objects.get(codename="join_room"))
+    assert actions(alice, room) == TALK
+
+
+def test_superusers_may_everything_unless_they_are_inactive(alice):
+    room = Room.objects.create(name="r")
+    alice.is_superuser = True
+    alice.save()
+    assert actions(alice, room) == ALL
+    alice.is_active = False
+    alice.save()
+    assert actions(alice, room) == set()
+
+
+def test_inactive_users_may_nothing(alice):
+    room = Room.objects.create(name="r", access="authenticated")
+    Membership.objects.create(room=room, user=alice, role="moderator")
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    assert actions(alice, room) == set()
+    assert list(Room.objects.open_to(User.objects.get())) == []
+
+
+class PerObjectBackend(BaseBackend):
+    """As django-guardian: rights by object, kept somewhere else."""
+
+    def has_perm(self, user_obj, perm, obj=None):
+        return perm == "realtime.join_room" and getattr(obj, "name", "") == "by-object"
+
+
+class BrokenBackend(BaseBackend):
+    def has_perm(self, user_obj, perm, obj=None):
+        raise RuntimeError("broken backend")
+
+
+def test_other_backends_are_asked_too(alice, settings):
+    backends = settings.AUTHENTICATION_BACKENDS
+    settings.AUTHENTICATION_BACKENDS = [*backends, f"{__name__}.PerObjectBackend"]
+    assert actions(alice, Room.objects.create(name="by-object")) == READ
+    assert actions(alice, Room.objects.create(name="other")) == set()
+
+
+def test_a_backend_that_raises_is_a_no(alice, settings):
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.BrokenBackend"]
+    assert actions(alice, Room.objects.create(name="r", access="authenticated")) == set()
+
+
+@pytest.mark.parametrize("answer", [None, 1, "yes", object()])
+def test_only_true_is_a_yes(answer):
+    class OddUser:
+        def has_perm(self, perm, obj):
+            return answer
+
+    assert rights.may(OddUser(), "join", Room(name="r")) is False
+
+
+def test_a_grant_is_read_afresh(alice):
+    room = Room.objects.create(name="r")
+    identity = Identity(alice)
+    assert rights.grant(identity, "r") == rights.NOTHING
+    Membership.objects.create(room=room, user=alice)
+    assert rights.grant(identity, "r").actions == TALK
+    User.objects.filter(pk=alice.pk).update(is_active=False)
+    assert rights.grant(identity, "r") == rights.NOTHING
+
+
+def test_nobody_enters_a_room_that_is_archived_or_not_there(alice):
+    alice.is_superuser = True
+    alice.save()
+    Room.objects.create(name="old", access="anyone", archived=True)
+    for name in ("old", "absent", "", "..", "OLD"):
+        assert rights.grant(Identity(alice), name) == rights.NOTHING
+
+
+def test_a_closed_room_and_one_that_is_not_there_cost_the_same_queries(alice):
+    Room.objects.create(name="closed")
+    counts = set()
+    for name in ("closed", "absent"):
+        with CaptureQueriesContext(connection) as queries:
+            rights.grant(Identity(alice), name)
+        counts.add(len(queries))
+    assert len(counts) == 1
+
+
+@pytest.mark.parametrize("name", ["lobby", "orders/42", "a.b:c@d_-", "0", "A" * 128])
+def test_room_names_that_are_allowed(name):
+    assert names.is_room_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a\n", "a b", "é", "٣", "..", "a/../b", "/a", "a//b", "A" * 129, None, 5, ".a"]
+)
+def test_room_names_that_are_not(name):
+    assert not names.is_room_name(name)
+
+
+def test_no_two_names_share_a_group():
+    given = ["lobby", "Lobby", "lobby-", "lobby.", "orders/1", "orders-1", "orders.1", "orders_1"]
+    assert len({names.group_name(name) for name in given}) == len(given)
