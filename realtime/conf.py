@@ -56,12 +56,13 @@ class _CurrentSettings:
 
 def _from_django() -> RealtimeSettings:
     # Unknown keys and wrong types are reported by the system checks, with the fix.
-    configured: dict[str, Any] = {
+    configured = getattr(settings, "REALTIME", {})
+    known: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list | set) else value
-        for key, value in getattr(settings, "REALTIME", {}).items()
+        for key, value in (configured.items() if isinstance(configured, dict) else ())
         if key in KEYS
     }
-    return RealtimeSettings(**configured)
+    return RealtimeSettings(**known)
 
 
 realtime_settings = _CurrentSettings()

@@ -23,13 +23,12 @@ from ..models import Room
 
 
 class TicketThrottle(UserRateThrottle):
-    """As many tickets as a person's reconnecting tabs need, and not more."""
+    """60 tickets a minute and person; another rate by DRF's `DEFAULT_THROTTLE_RATES`."""
 
     scope = "realtime_ticket"
-    rate = "60/min"
 
     def get_rate(self) -> str:
-        return self.THROTTLE_RATES.get(self.scope) or self.rate
+        return self.THROTTLE_RATES.get(self.scope) or "60/min"
 
 
 class _RealtimeView(APIView):

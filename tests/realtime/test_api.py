@@ -1,0 +1,117 @@
+"""Tickets and the list of rooms over HTTP."""
+
+import json
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from rest_framework_simplejwt.tokens import AccessToken
+
+from realtime.authentication import identity_from_ticket
+from realtime.exceptions import AuthenticationError, LayerUnavailable
+from realtime.layers import get_layer
+from realtime.models import Membership, Room
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def fresh_throttle():
+    cache.clear()
+
+
+@pytest.fixture
+def alice():
+    return User.objects.create_user("alice")
+
+
+def bearer(user, **claims):
+    token = AccessToken.for_user(user)
+    for name, value in claims.items():
+        token[name] = value
+    return {"headers": {"Authorization": f"Bearer {token}"}}
+
+
+def test_rooms_need_a_credential(client):
+    assert client.get("/realtime/rooms/").status_code == 401
+    assert client.post("/realtime/ticket/").status_code == 401
+
+
+def test_only_rooms_that_may_be_entered_are_listed(client, alice):
+    Room.objects.create(name="lobby", title="The Lobby", access="authenticated")
+    Room.objects.create(name="secret")
+    Room.objects.create(name="old", access="anyone", archived=True)
+    news = Room.objects.create(name="news")
+    Membership.objects.create(room=news, user=alice, role="reader")
+    response = client.get("/realtime/rooms/", **bearer(alice))
+    assert response.json()["rooms"] == [
+        {
+            "name": "news",
+            "title": "news",
+            "access": "members",
+            "rights": {"join": True, "publish": False, "moderate": False},
+        },
+        {
+            "name": "lobby",
+            "title": "The Lobby",
+            "access": "authenticated",
+            "rights": {"join": True, "publish": True, "moderate": False},
+        },
+    ]
+    assert response["Cache-Control"] == "no-store"
+
+
+def test_scopes_narrow_the_list(client, alice):
+    Room.objects.create(name="lobby", access="authenticated")
+    listed = client.get("/realtime/rooms/", **bearer(alice, scope="realtime:publish"))
+    assert listed.json() == {"rooms": []}
+
+
+def test_a_ticket_holds_the_identity_and_works_once(client, alice):
+    response = client.post("/realtime/ticket/", **bearer(alice, sid="s1", scope="realtime:join"))
+    assert response.json()["expires_in"] == 30
+    assert response["Cache-Control"] == "no-store"
+    redeem = async_to_sync(get_layer().redeem_ticket)
+    kept = redeem(response.json()["ticket"])
+    assert redeem(response.json()["ticket"]) is None
+    identity = identity_from_ticket(kept)
+    assert (identity.user, identity.session_id) == (alice, "s1")
+    assert identity.scopes == {"realtime:join"}
+    assert identity.expires_at > 0
+
+
+def test_a_ticket_of_a_user_who_is_gone_is_refused(client, alice):
+    ticket = client.post("/realtime/ticket/", **bearer(alice)).json()["ticket"]
+    kept = async_to_sync(get_layer().redeem_ticket)(ticket)
+    User.objects.update(is_active=False)
+    with pytest.raises(AuthenticationError):
+        identity_from_ticket(kept)
+    User.objects.all().delete()
+    with pytest.raises(AuthenticationError):
+        identity_from_ticket(kept)
+
+
+def test_a_session_of_django_gets_a_ticket_too_but_not_without_csrf(alice):
+    from django.test import Client
+
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(alice)
+    assert client.post("/realtime/ticket/").status_code == 403
+    assert client.get("/realtime/rooms/").status_code == 200
+
+
+def test_tickets_are_throttled(client, alice, monkeypatch):
+    monkeypatch.setattr("realtime.api.views.TicketThrottle.get_rate", lambda self: "2/min")
+    statuses = [client.post("/realtime/ticket/", **bearer(alice)).status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+
+
+def test_without_redis_a_ticket_is_an_error_that_passes(client, alice, monkeypatch):
+    def away(*args):
+        raise LayerUnavailable("away")
+
+    monkeypatch.setattr(get_layer(), "store_ticket", away)
+    response = client.post("/realtime/ticket/", **bearer(alice))
+    assert response.status_code == 503
+    assert json.loads(response.content)["code"] == "unavailable"

@@ -1,0 +1,62 @@
+"""What `manage.py check` says of the settings."""
+
+import pytest
+
+from realtime import checks
+
+
+def ids(messages):
+    return [message.id for message in messages]
+
+
+def test_the_defaults_are_fine(settings):
+    settings.REALTIME = {}
+    assert checks.check_settings() == []
+    assert checks.check_backend() == []
+    assert checks.check_layer() == []
+
+
+@pytest.mark.parametrize(
+    ("configured", "id"),
+    [
+        ({"PING_SECOND": 1}, "realtime.E002"),
+        ({"PING_SECONDS": "25"}, "realtime.E003"),
+        ({"PING_SECONDS": -1}, "realtime.E003"),
+        ({"ALLOW_ANONYMOUS": 1}, "realtime.E003"),
+        ({"CREDENTIALS": "header"}, "realtime.E003"),
+        ({"CREDENTIALS": ["headers"]}, "realtime.E004"),
+        ({"AUTHENTICATOR": "nowhere.Class"}, "realtime.E005"),
+        ({"USER_INFO": "nowhere.function"}, "realtime.E005"),
+        (["PING_SECONDS"], "realtime.E001"),
+    ],
+)
+def test_mistakes_are_errors_with_a_hint(settings, configured, id):
+    settings.REALTIME = configured
+    messages = checks.check_settings()
+    assert ids(messages) == [id]
+    assert messages[0].hint
+
+
+def test_an_unknown_key_gets_the_nearest_one(settings):
+    settings.REALTIME = {"PING_SECOND": 1}
+    assert checks.check_settings()[0].hint == "Did you mean 'PING_SECONDS'?"
+
+
+def test_a_site_without_the_backend_is_warned(settings):
+    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+    assert ids(checks.check_backend()) == ["realtime.W001"]
+
+
+@pytest.mark.parametrize(
+    "layers", [{}, {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}]
+)
+def test_a_layer_that_knows_no_rooms_is_an_error(settings, layers):
+    settings.CHANNEL_LAYERS = layers
+    assert ids(checks.check_layer()) == ["realtime.E006"]
+
+
+def test_a_deployment_is_warned_of_what_is_not_for_it(settings):
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "realtime.layers.memory.MemoryRoomLayer"}}
+    settings.REALTIME = {"CREDENTIALS": ["query"], "ALLOWED_ORIGINS": ["*"]}
+    expected = ["realtime.W002", "realtime.W003", "realtime.W004"]
+    assert ids(checks.check_deployment()) == expected

@@ -1,0 +1,130 @@
+"""Publishing from anywhere: what is sent, when, and what is refused."""
+
+import asyncio
+import decimal
+import threading
+
+import msgspec
+import pytest
+from channels.layers import channel_layers
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import transaction
+
+from realtime import apublish, publish
+from realtime.exceptions import InvalidPayload, InvalidRoomName, PayloadTooLarge
+from realtime.layers.memory import MemoryRoomLayer
+from realtime.names import group_name
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def sent(settings):
+    """What the layer was given: (room, data) in order."""
+
+    class RecordingLayer(MemoryRoomLayer):
+        def append_sync(self, room, body):
+            heard.append((room, msgspec.json.decode(body)["data"]))
+            return super().append_sync(room, body)
+
+    heard: list[tuple[str, object]] = []
+    before = channel_layers.set("default", RecordingLayer())
+    yield heard
+    channel_layers.set("default", before)
+
+
+def test_outside_of_a_transaction_it_is_sent_at_once(sent):
+    publish("lobby", {"n": 1})
+    assert sent == [("lobby", {"n": 1})]
+
+
+def test_inside_of_a_transaction_it_is_sent_after_the_commit(sent):
+    with transaction.atomic():
+        publish("lobby", 1)
+        publish("lobby", 2)
+        assert sent == []
+    assert sent == [("lobby", 1), ("lobby", 2)]
+
+
+def test_a_rollback_sends_nothing(sent):
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        publish("lobby", 1)
+        raise ZeroDivisionError
+    assert sent == []
+
+
+def test_it_can_be_sent_at_once_from_within_a_transaction(sent):
+    with transaction.atomic():
+        publish("lobby", 1, on_commit=False)
+        assert sent == [("lobby", 1)]
+
+
+def test_what_is_sent_is_what_was_given_and_not_what_it_became(sent):
+    data = {"status": "paid"}
+    with transaction.atomic():
+        publish("lobby", data)
+        data["status"] = "changed later"
+    assert sent == [("lobby", {"status": "paid"})]
+
+
+def test_from_a_thread(sent):
+    thread = threading.Thread(target=publish, args=("lobby", 1))
+    thread.start()
+    thread.join()
+    assert sent == [("lobby", 1)]
+
+
+async def test_from_a_coroutine(sent):
+    await apublish("lobby", [1])
+    assert sent == [("lobby", [1])]
+
+
+async def test_the_sync_form_refuses_to_block_an_event_loop(sent):
+    with pytest.raises(SynchronousOnlyOperation, match="apublish"):
+        publish("lobby", 1)
+
+
+async def test_a_thread_reaches_the_members_of_a_running_loop():
+    layer = MemoryRoomLayer()
+    channel = await layer.new_channel()
+    await layer.group_add(group_name("lobby"), channel)
+    await asyncio.to_thread(layer.append_sync, "lobby", b"1")
+    message = await asyncio.wait_for(layer.receive(channel), 5)
+    assert (message["room"], message["offset"], message["body"]) == ("lobby", 1, b"1")
+
+
+circular: list[object] = []
+circular.append(circular)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{1, 2}, decimal.Decimal("1.1"), float("nan"), float("-inf"), object(), b"x", "\ud800"]
+    + [{"a": {1}}, circular, {(1, 2): 3}],
+    ids=repr,
+)
+def test_what_json_does_not_have_is_refused_before_anything_is_sent(sent, data):
+    with transaction.atomic():
+        with pytest.raises(InvalidPayload):
+            publish("lobby", data)
+    assert sent == []
+
+
+def test_two_megabytes_are_refused(sent):
+    with pytest.raises(PayloadTooLarge, match="65536"):
+        publish("lobby", "x" * 2_000_000)
+    assert sent == []
+
+
+@pytest.mark.parametrize("name", ["", "a b", "lobby\n", "../x", None])
+def test_what_can_be_no_room_is_refused(sent, name):
+    with pytest.raises(InvalidRoomName):
+        publish(name, 1)
+
+
+async def test_the_async_form_refuses_the_same(sent):
+    with pytest.raises(InvalidPayload):
+        await apublish("lobby", {1})
+    with pytest.raises(InvalidRoomName):
+        await apublish("a b", 1)
+    assert sent == []
