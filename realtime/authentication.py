@@ -108,7 +108,7 @@ def _is_expired(raw_token: str) -> bool:
             token_class(raw_token.encode())
         except ExpiredTokenError:
             return True
-        except Exception:  # noqa: S112  the reason is known already: not valid
+        except Exception:
             continue
     return False
 

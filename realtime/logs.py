@@ -23,6 +23,9 @@ class MaskCredentials(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno <= logging.DEBUG and "websockets" in record.pathname:
             return False
+        if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError):
+            # uvicorn's answer to a frame that is not UTF-8: the mistake of a client, not of ours.
+            record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
         record.msg = _masked(record.msg)
         if isinstance(record.args, tuple):
             record.args = tuple(_masked(arg) for arg in record.args)

@@ -35,9 +35,7 @@ class RoomQuerySet(models.QuerySet["Room"]):
         if user.has_perm("realtime.join_room"):
             return rooms
         member = Membership.objects.current().filter(user=user).values("room")
-        in_group = Room.groups.through.objects.filter(
-            group__in=user.groups.all()
-        ).values("room")
+        in_group = Room.groups.through.objects.filter(group__in=user.groups.all()).values("room")
         signed_in = Q(access=Room.Access.AUTHENTICATED)
         return rooms.filter(everybody | signed_in | Q(pk__in=member) | Q(pk__in=in_group))
 

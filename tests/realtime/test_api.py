@@ -5,7 +5,6 @@ import json
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from rest_framework_simplejwt.tokens import AccessToken
 
 from realtime.authentication import identity_from_ticket
@@ -14,11 +13,6 @@ from realtime.layers import get_layer
 from realtime.models import Membership, Room
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def fresh_throttle():
-    cache.clear()
 
 
 @pytest.fixture

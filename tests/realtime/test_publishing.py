@@ -104,9 +104,8 @@ circular.append(circular)
     ids=repr,
 )
 def test_what_json_does_not_have_is_refused_before_anything_is_sent(sent, data):
-    with transaction.atomic():
-        with pytest.raises(InvalidPayload):
-            publish("lobby", data)
+    with transaction.atomic(), pytest.raises(InvalidPayload):
+        publish("lobby", data)
     assert sent == []
 
 

@@ -359,7 +359,10 @@ async def test_when_the_layer_is_away_the_error_is_temporary(connected, lobby, m
 
     for method in ("append", "position"):
         monkeypatch.setattr(connected.hub.layer, method, away)
-    for command in ({"publish": {"channel": "lobby", "data": 1}}, {"subscribe": {"channel": "lobby"}}):
+    for command in (
+        {"publish": {"channel": "lobby", "data": 1}},
+        {"subscribe": {"channel": "lobby"}},
+    ):
         error = (await call(connected, **command))["error"]
         assert (error["code"], error["temporary"]) == (100, True)
     assert connected.state is State.CONNECTED

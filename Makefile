@@ -1,0 +1,43 @@
+# `make run` serves the example site, `make test` passes all tests. Both set up what they need.
+
+PORT ?= 8000
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+CLIENTS := tests/integration/clients
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: run test setup system lint format clean
+
+run: setup
+	@DJANGO_DEBUG=1 ./config/serve.sh $(PYTHON) $(PORT)
+
+test: system setup $(CLIENTS)/node_modules/.installed lint
+	$(PYTHON) -m pytest
+
+lint: setup
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	DJANGO_DEBUG=1 $(PYTHON) -m mypy --strict realtime
+	DJANGO_DEBUG=1 $(PYTHON) manage.py makemigrations --check --dry-run
+	DJANGO_DEBUG=1 $(PYTHON) manage.py check
+
+format: setup
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.txt
+	@./tests/find-python.sh $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+system:
+	@./tests/install-servers.sh
+
+$(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
+	cd $(CLIENTS) && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+clean:
+	rm -rf $(VENV) $(CLIENTS)/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

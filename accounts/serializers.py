@@ -1,0 +1,73 @@
+"""What the token endpoints take and give."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.core.exceptions import ObjectDoesNotExist
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import DataError
+from rest_framework import serializers
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import InvalidToken
+from rest_framework_simplejwt.serializers import (
+    TokenBlacklistSerializer,
+    TokenObtainPairSerializer,
+    TokenRefreshSerializer,
+    TokenVerifySerializer,
+)
+from rest_framework_simplejwt.tokens import Token
+
+# What SimpleJWT and the database raise for tokens that are signed but odd.
+_ODD_CLAIMS = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    KeyError,
+    AttributeError,
+    DataError,
+    DjangoValidationError,
+    ObjectDoesNotExist,
+)
+
+
+class _OddTokensAreInvalid(serializers.Serializer[Any]):
+    """Answers 401 instead of 500 for a token of a user who is gone, or with odd claims."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        try:
+            valid: dict[str, Any] = super().validate(attrs)
+        except serializers.ValidationError:
+            raise
+        except _ODD_CLAIMS as error:
+            raise InvalidToken() from error
+        return valid
+
+
+class ObtainSerializer(TokenObtainPairSerializer):  # type: ignore[misc]
+    """A pair of tokens whose `sid` names the sign-in: it survives rotation, `jti` does not."""
+
+    @classmethod
+    def get_token(cls, user: Any) -> Token:
+        token = super().get_token(user)
+        token["sid"] = uuid.uuid4().hex
+        return token
+
+
+class RefreshSerializer(_OddTokensAreInvalid, TokenRefreshSerializer):  # type: ignore[misc]
+    """Refuses also after a change of the password, which SimpleJWT asks of access tokens only."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        valid = super().validate(attrs)
+        authentication = JWTAuthentication()
+        authentication.get_user(authentication.get_validated_token(valid["access"].encode()))
+        return valid
+
+
+class VerifySerializer(_OddTokensAreInvalid, TokenVerifySerializer):  # type: ignore[misc]
+    pass
+
+
+class LogoutSerializer(_OddTokensAreInvalid, TokenBlacklistSerializer):  # type: ignore[misc]
+    pass

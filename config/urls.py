@@ -1,0 +1,13 @@
+"""The example site's addresses."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from .views import playground
+
+urlpatterns = [
+    path("", playground, name="playground"),
+    path("admin/", admin.site.urls),
+    path("api/", include("accounts.urls")),
+    path("realtime/", include("realtime.urls")),
+]

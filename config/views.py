@@ -1,0 +1,19 @@
+"""The playground, the example site's one page."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+
+# Everything comes from this site, and nothing that is written into a page runs.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self' ws: wss:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+@never_cache
+def playground(request: HttpRequest) -> HttpResponse:
+    response = render(request, "config/playground.html", {"demo": settings.DEBUG})
+    response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    return response

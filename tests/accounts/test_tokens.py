@@ -1,0 +1,154 @@
+"""The token endpoints."""
+
+import jwt
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from rest_framework_simplejwt.tokens import RefreshToken
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def alice():
+    return User.objects.create_user("alice", password=PASSWORD)
+
+
+@pytest.fixture
+def post(client):
+    def _post(path, data):
+        return client.post(f"/api/{path}/", data, content_type="application/json")
+
+    return _post
+
+
+@pytest.fixture
+def pair(alice, post):
+    response = post("token", {"username": "alice", "password": PASSWORD})
+    assert response.status_code == 200
+    return response.json()
+
+
+def claims(token):
+    key = django_settings.SIMPLE_JWT["SIGNING_KEY"]
+    return jwt.decode(token, key, algorithms=["HS256"])
+
+
+def signed(**odd):
+    token = RefreshToken()
+    token.payload.update(odd)
+    return str(token)
+
+
+def test_a_pair_carries_one_sid_that_survives_rotation(pair, post):
+    sid = claims(pair["access"])["sid"]
+    assert claims(pair["refresh"])["sid"] == sid
+    rotated = post("token/refresh", {"refresh": pair["refresh"]}).json()
+    assert claims(rotated["access"])["sid"] == claims(rotated["refresh"])["sid"] == sid
+    assert claims(rotated["refresh"])["jti"] != claims(pair["refresh"])["jti"]
+
+
+def test_each_sign_in_has_its_own_sid(pair, post):
+    again = post("token", {"username": "alice", "password": PASSWORD}).json()
+    assert claims(again["access"])["sid"] != claims(pair["access"])["sid"]
+
+
+def test_a_rotated_refresh_token_works_no_more(pair, post):
+    post("token/refresh", {"refresh": pair["refresh"]})
+    assert post("token/refresh", {"refresh": pair["refresh"]}).status_code == 401
+
+
+def test_verify(pair, post):
+    assert post("token/verify", {"token": pair["access"]}).status_code == 200
+    assert post("token/verify", {"token": pair["access"][:-3] + "abc"}).status_code == 401
+
+
+def test_logout_ends_the_refresh_token_and_a_second_one_is_told(pair, post):
+    assert post("logout", {"refresh": pair["refresh"]}).status_code == 200
+    assert post("token/refresh", {"refresh": pair["refresh"]}).status_code == 401
+    assert post("logout", {"refresh": pair["refresh"]}).status_code == 401
+
+
+def test_a_changed_password_ends_refreshing(pair, post, alice):
+    alice.set_password("another one")
+    alice.save()
+    assert post("token/refresh", {"refresh": pair["refresh"]}).status_code == 401
+
+
+@pytest.mark.parametrize("change", ["deactivate", "delete"])
+def test_who_is_gone_gets_no_more_tokens(pair, post, alice, change):
+    if change == "delete":
+        alice.delete()
+    else:
+        User.objects.update(is_active=False)
+    assert post("token/refresh", {"refresh": pair["refresh"]}).status_code == 401
+    assert post("token", {"username": "alice", "password": PASSWORD}).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["token", "token/refresh", "token/verify", "logout"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        5,
+        None,
+        "text",
+        {},
+        {"username": None, "password": None, "refresh": None, "token": None},
+        {"username": ["a"], "password": {}, "refresh": [1], "token": {}},
+        {"username": "a\x00b", "password": "\x00", "refresh": "\x00", "token": "\x00"},
+        {"username": "x" * 1_000_000, "password": "y", "refresh": "z" * 1_000_000, "token": "é"},
+        {"username": "\ud800", "password": "y", "refresh": "\ud800", "token": "\ud800"},
+    ],
+    ids=lambda body: repr(body)[:30],
+)
+def test_odd_bodies_are_answered_with_a_4xx_that_is_not_cached(post, path, body):
+    response = post(path, body)
+    assert 400 <= response.status_code < 500
+    assert response["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["token/refresh", "logout"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"user_id": ["1"]},
+        {"user_id": {"a": 1}},
+        {"user_id": "a\x00b"},
+        {"user_id": 10**30},
+        {"user_id": None},
+        {"user_id": "1 OR 1=1"},
+        {"exp": 10**30},
+        {"exp": "soon"},
+        {"exp": None},
+        {"jti": None},
+        {"jti": ["x"]},
+    ],
+    ids=repr,
+)
+def test_signed_but_odd_tokens_are_no_server_error(post, path, odd):
+    assert post(path, {"refresh": signed(**odd)}).status_code < 500
+
+
+def test_a_body_that_is_no_json_is_told(client):
+    response = client.post("/api/token/", b"{", content_type="application/json")
+    assert response.status_code == 400
+    assert client.post("/api/token/", b"x", content_type="text/x").status_code == 415
+    assert client.get("/api/token/").status_code == 405
+
+
+def test_the_endpoints_are_throttled_together(post, monkeypatch):
+    monkeypatch.setattr("accounts.views.TokenThrottle.get_rate", lambda self: "3/min")
+    paths = ["token", "token/refresh", "token/verify", "logout"]
+    assert [post(path, {}).status_code for path in paths] == [400, 400, 400, 429]
+
+
+def test_tokens_are_never_cached(pair, post):
+    for path, body in (
+        ("token", {"username": "alice", "password": PASSWORD}),
+        ("token/refresh", {"refresh": pair["refresh"]}),
+        ("token/verify", {"token": pair["access"]}),
+    ):
+        assert post(path, body)["Cache-Control"] == "no-store"

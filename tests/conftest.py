@@ -1,0 +1,30 @@
+"""What tests of several packages share."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import processes
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory):
+    """The URL of a Redis of our own."""
+    port = processes.free_port()
+    redis = processes.start_redis(tmp_path_factory.mktemp("redis"), port)
+    yield f"redis://127.0.0.1:{port}"
+    redis.stop()
+
+
+@pytest.fixture
+def unused_port():
+    """A port on which nobody listens."""
+    return processes.free_port()
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache():
+    """Throttles count in the cache: each test starts with none counted."""
+    from django.core.cache import cache
+
+    cache.clear()

@@ -1,0 +1,5 @@
+"""As the tests' settings, with short times: for what happens when they pass."""
+
+from tests.settings import *  # noqa: F403
+
+REALTIME = {"CONNECT_SECONDS": 1, "PING_SECONDS": 1, "PONG_SECONDS": 1}

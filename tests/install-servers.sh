@@ -1,0 +1,28 @@
+#!/bin/sh
+# Installs what the tests talk to and Debian has, where it is missing: Redis, Chromium, Node.js.
+set -eu
+missing=""
+command -v redis-server >/dev/null || missing="$missing redis-server"
+[ -x /usr/bin/chromium ] || missing="$missing chromium"
+command -v node >/dev/null || missing="$missing nodejs"
+command -v npm >/dev/null || missing="$missing npm"
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then
+    as_root=""
+elif sudo -n true 2>/dev/null; then
+    as_root="sudo"
+else
+    echo "The tests need$missing, and this user may not install them. Run:" >&2
+    echo "    sudo apt-get install$missing" >&2
+    exit 1
+fi
+command -v apt-get >/dev/null || {
+    echo "The tests need$missing, and there is no apt-get here to install them with." >&2
+    exit 1
+}
+echo "Installing from Debian:$missing"
+# A Redis that starts by itself would be one that nobody asked for.
+export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+$as_root apt-get update -qq
+$as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null

@@ -1,0 +1,231 @@
+"""Real servers, real sockets, and what every test over them must leave behind: clean logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+
+import jwt
+import pytest
+import websockets
+
+from tests import processes
+
+CLIENTS = processes.ROOT / "tests" / "integration" / "clients"
+_UNCLEAN = re.compile(r"Traceback|\bERROR\b|\b1011\b|\" 500\b| 500 ", re.IGNORECASE)
+
+
+@pytest.fixture(scope="session")
+def demo_database(tmp_path_factory):
+    """A database with the demo data, to be copied. Migrating takes seconds, copying none."""
+    path = tmp_path_factory.mktemp("database") / "demo.sqlite3"
+    env = {
+        **os.environ,
+        "DATABASE_URL": f"sqlite:///{path}",
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "DJANGO_DEBUG": "1",
+    }
+    for command in (["migrate", "--verbosity", "0"], ["demo"]):
+        subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=processes.ROOT,
+            env=env,
+            check=True,
+            capture_output=True,
+        )
+    return path
+
+
+@pytest.fixture(scope="session")
+def start_site(demo_database, tmp_path_factory, request):
+    """`start_site("daphne", redis=True, beside=other, NAME=value)` starts a server of the site.
+
+    Each has its own database and Redis prefix, unless it is started `beside` another one.
+    """
+    started = []
+
+    def _start(server, *, redis=False, beside=None, **env):
+        folder = tmp_path_factory.mktemp(server)
+        if beside is None:
+            database = folder / "db.sqlite3"
+            shutil.copy(demo_database, database)
+            env = {"DATABASE_URL": f"sqlite:///{database}", **env}
+            if redis:
+                env["REDIS_URL"] = request.getfixturevalue("redis_server")
+                env["REDIS_PREFIX"] = f"test-{uuid.uuid4().hex[:8]}"
+        else:
+            env = {**beside.env, **env}
+        site = processes.start_site(server, folder, env)
+        started.append(site)
+        return site
+
+    yield _start
+    for site in started:
+        site.process.stop()
+
+
+@pytest.fixture(scope="session", params=["daphne", "uvicorn"])
+def site(request, start_site):
+    """One site on Redis, on each of the two servers."""
+    return start_site(request.param, redis=True)
+
+
+@pytest.fixture
+def secrets():
+    """Texts that must not be in any log: every token, ticket and payload of a test."""
+    return set()
+
+
+@pytest.fixture(autouse=True)
+def clean_logs(request, secrets):
+    """No traceback, no ERROR line, no 1011, no 500, no secret in what the servers print."""
+    sites = [
+        value
+        for name in request.fixturenames
+        if isinstance(value := _value(request, name), processes.Site)
+    ]
+    before = {site.port: site.process.log.stat().st_size for site in sites}
+    yield
+    for site in sites:
+        with site.process.log.open("rb") as log:
+            log.seek(before[site.port])
+            printed = log.read().decode(errors="replace")
+        assert not _UNCLEAN.search(printed), printed[-3000:]
+        for secret in secrets:
+            assert secret not in printed, "a secret is in the log"
+
+
+def _value(request, name):
+    return request.getfixturevalue(name) if name in ("site", "tuned_site") else None
+
+
+@pytest.fixture
+def sign(site, secrets):
+    """`sign("alice", lifetime=60, key=..., **claims)`: a token made as by another service."""
+    passwords = _password_hashes(site)
+
+    def _sign(
+        user="alice", *, lifetime=300, key=processes.SIGNING_KEY, algorithm="HS256", **claims
+    ):
+        now = int(time.time())
+        user_id, revoke = passwords.get(user, (user, ""))
+        payload = {
+            "token_type": "access",
+            "user_id": user_id,
+            "hash_password": revoke,
+            "jti": uuid.uuid4().hex,
+            "iat": now,
+            "exp": now + lifetime,
+            **claims,
+        }
+        payload = {name: value for name, value in payload.items() if value is not ...}
+        token = jwt.encode(payload, key, algorithm=algorithm)
+        secrets.add(token)
+        return token
+
+    return _sign
+
+
+_known_hashes: dict[int, dict[str, tuple[str, str]]] = {}
+
+
+def _password_hashes(site):
+    """The user id and the password's digest that SimpleJWT puts into a token."""
+    if site.port not in _known_hashes:
+        code = (
+            "import json; from django.contrib.auth.models import User; "
+            "from rest_framework_simplejwt.utils import get_md5_hash_password as h; "
+            "users = User.objects.all(); "
+            "print(json.dumps({u.username: (str(u.pk), h(u.password)) for u in users}))"
+        )
+        printed = site.manage("shell", "--verbosity", "0", "-c", code)
+        _known_hashes[site.port] = json.loads(printed.strip().splitlines()[-1])
+    return _known_hashes[site.port]
+
+
+class Client:
+    """A bare client of the native protocol."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.frames = []
+        self._ids = iter(range(1, 1_000_000))
+
+    async def send(self, **command):
+        id = next(self._ids)
+        await self.connection.send(json.dumps({"id": id, **command}))
+        return id
+
+    async def call(self, **command):
+        """Send a command and wait for its reply."""
+        id = await self.send(**command)
+        return await self.until(lambda frame: frame.get("id") == id)
+
+    async def publication(self, room=None):
+        """The next publication."""
+        frame = await self.until(
+            lambda frame: (
+                "pub" in frame.get("push", {}) and room in (None, frame["push"]["channel"])
+            )
+        )
+        return frame["push"]["pub"]
+
+    async def until(self, matches):
+        """The first frame that matches; what came before it stays for the next question."""
+        while True:
+            for index, frame in enumerate(self.frames):
+                if matches(frame):
+                    return self.frames.pop(index)
+            text = await self.connection.recv()
+            self.frames += [json.loads(line) for line in text.split("\n")]
+
+    async def closed(self):
+        """The code with which the server closes; 1006 where it just cuts the connection."""
+        try:
+            while True:
+                await self.connection.recv()
+        except websockets.ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd else 1006
+
+
+@pytest.fixture
+async def open_client(site):
+    """`await open_client(token, url=..., path=..., connect=False)`, and what `websockets` takes."""
+    opened = []
+
+    async def _open(token=None, *, url=None, path="", connect=True, **options):
+        connection = await websockets.connect((url or site.ws_url) + path, **options)
+        opened.append(connection)
+        client = Client(connection)
+        if connect:
+            client.reply = await client.call(connect={"token": token} if token else {})
+        return client
+
+    yield _open
+    for connection in opened:
+        await connection.close()
+
+
+@pytest.fixture
+def run_node():
+    """Run a script of `clients/` and return what it prints, one JSON value a line."""
+
+    def _run(script, **env):
+        finished = subprocess.run(
+            ["node", script],
+            cwd=CLIENTS,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert finished.returncode == 0, finished.stderr[-2000:] + finished.stdout[-2000:]
+        return [json.loads(line) for line in finished.stdout.splitlines()]
+
+    return _run

@@ -1,0 +1,126 @@
+"""Redis and server processes that tests start on free ports, and stop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SIGNING_KEY = "a-shared-secret-of-the-tests-with-more-than-32-bytes"
+START_SECONDS = 30
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(1)
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@dataclass
+class Process:
+    """A program that runs until `stop`; what it prints is in `log`."""
+
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    def stop(self, seconds: float = 10) -> None:
+        if self.popen.poll() is None:
+            self.popen.terminate()
+            try:
+                self.popen.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.popen.kill()
+                self.popen.wait()
+
+
+def start(command: list[str], log: Path, port: int, env: dict[str, str] | None = None) -> Process:
+    """Start a program and wait until it listens on `port`."""
+    with log.open("wb") as output:
+        popen = subprocess.Popen(
+            command, cwd=ROOT, stdout=output, stderr=output, env={**os.environ, **(env or {})}
+        )
+    process = Process(popen, log)
+    deadline = time.monotonic() + START_SECONDS
+    while not answers(port):
+        if popen.poll() is not None or time.monotonic() > deadline:
+            process.stop()
+            raise RuntimeError(f"{command[0]} did not start:\n{log.read_text()[-3000:]}")
+        time.sleep(0.05)
+    return process
+
+
+def start_redis(folder: Path, port: int) -> Process:
+    program = shutil.which("redis-server")
+    if program is None:
+        raise RuntimeError("redis-server is missing; `make test` installs it")
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    return start([program, *options, "--dir", str(folder)], folder / f"redis-{port}.log", port)
+
+
+SERVERS: dict[str, Callable[[int], list[str]]] = {
+    "daphne": lambda port: [
+        *[sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port)],
+        "config.asgi:application",
+    ],
+    "uvicorn": lambda port: [
+        *[sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port)],
+        *["--ws", "websockets-sansio", "--loop", "uvloop", "--log-level", "debug"],
+    ],
+    "runserver": lambda port: [
+        *[sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+    ],
+}
+
+
+@dataclass
+class Site:
+    """A running server of the example site."""
+
+    process: Process
+    port: int
+    env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/ws/"
+
+    def manage(self, *args: str) -> str:
+        """Run `manage.py` beside the server, with its settings."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *args],
+            cwd=ROOT,
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+
+def start_site(server: str, folder: Path, env: dict[str, str]) -> Site:
+    port = free_port()
+    env = {
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "DJANGO_DEBUG": "1",
+        "JWT_SIGNING_KEY": SIGNING_KEY,
+        "PYTHONUNBUFFERED": "1",
+        **env,
+    }
+    process = start(SERVERS[server](port), folder / f"{server}-{port}.log", port, env)
+    return Site(process, port, env)

@@ -1,0 +1,11 @@
+"""The example site as the tests run it: fast passwords, no throttle, from one address."""
+
+from config.settings import *  # noqa: F403
+from config.settings import REST_FRAMEWORK
+
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+REST_FRAMEWORK = {
+    **REST_FRAMEWORK,
+    "DEFAULT_THROTTLE_RATES": {"token": "10000/min", "realtime_ticket": "10000/min"},
+}
