@@ -1,5 +1,9 @@
 """The example site as the tests run it: fast passwords, no throttle, from one address."""
 
+import os
+
+os.environ.setdefault("DJANGO_DEBUG", "1")
+
 from config.settings import *  # noqa: F403
 from config.settings import REST_FRAMEWORK
 

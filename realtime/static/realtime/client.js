@@ -1,38 +1,24 @@
 /**
  * A small browser client for the native protocol (the Centrifuge client protocol v2, in JSON).
  *
- *     const realtime = new Realtime({ url: "/ws/", getToken: () => fetchAccessToken() });
+ *     const realtime = new Realtime({ url: "/ws/", getToken: fetchAccessToken });
  *     realtime.subscribe("lobby", { onMessage: ({ data }) => console.log(data) });
  *     realtime.connect();
- *     await realtime.publish("lobby", { text: "Hello" });
  *
- * It reconnects, enters its rooms again and renews its token without being asked. Recovery of
- * missed messages, presence and history are what the `centrifuge` package on npm adds to this.
+ * It reconnects, enters its rooms again and renews its token without being asked.
  *
- * Events (all CustomEvents, the facts are in `event.detail`):
- *   state    {state, code, reason, delay}   `delay` in ms while waiting; `code` says why
- *   message  {room, publication}            publication: {data, offset, info: {user, client, conn_info}}
- *   frame    {direction, frame}             each object on the wire, "in" or "out", tokens hidden
- *   error    {error, room}                  a RealtimeError that no promise carries
+ * Events (CustomEvents, the facts are in `event.detail`):
+ *   state    {state, code, reason}   with "connecting": why the last connection ended, if one did
+ *   message  {room, publication}     a publication is {data, offset, info}
+ *   frame    {direction, text}       each object on the wire, "in" or "out", tokens masked
+ *   error    {error, room}           what no promise and no handler carries
  *
  * @module realtime/client
  */
 
-/** States of a connection: closed -> connecting -> connected -> waiting -> connecting ... */
-export const State = Object.freeze({
-  CLOSED: "closed",
-  CONNECTING: "connecting",
-  CONNECTED: "connected",
-  WAITING: "waiting",
-});
-
-/** Codes of this client itself; those of the server start at 100. */
-export const Local = Object.freeze({ BY_CALLER: 0, AWAY: 1, NO_REPLY: 2, NO_PING: 3, NO_TOKEN: 4, BAD_FRAME: 5 });
-
-const UNAUTHORIZED = 101;
-const TOKEN_EXPIRED = 109;
 const ALREADY_SUBSCRIBED = 105;
-const RENEW_TOKEN = new Set([3005, 3014]); // expired; state invalidated
+const TOKEN_EXPIRED = 109;
+const FRESH_TOKEN_AFTER = new Set([3005, 3014]); // expired; state invalidated
 const RESUBSCRIBE_FROM = 2500;
 
 const REPLY_MS = 10_000;
@@ -43,78 +29,76 @@ const BACKOFF_MAX_MS = 20_000;
 const STABLE_MS = 10_000; // a shorter connection does not reset the backoff
 const TIMER_MAX_MS = 2 ** 31 - 1; // browsers fire longer timers at once
 
-/** What the server, or this client, answers instead of a result. */
+/** What the server answers instead of a result; with code 0, what this client does. */
 export class RealtimeError extends Error {
   /** @param {number} code @param {string} message @param {boolean} [temporary] worth a retry */
   constructor(code, message, temporary = false) {
     super(message);
-    this.name = "RealtimeError";
     this.code = code;
     this.temporary = temporary;
   }
 }
 
 const isFinal = (code) => (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000);
+const away = (message) => new RealtimeError(0, message, true);
+const after = (ms, run) => setTimeout(run, Math.min(ms, TIMER_MAX_MS));
 
-const backoff = (attempt) => {
-  const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** attempt);
-  return ceiling * (0.5 + Math.random() / 2);
-};
+function backoff(attempt) {
+  return Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** attempt) * (0.5 + Math.random() / 2);
+}
 
-const redact = (frame) => {
-  const [name] = ["connect", "refresh"].filter((key) => frame[key]?.token);
-  return name ? { ...frame, [name]: { ...frame[name], token: "(hidden)" } } : frame;
-};
+/** A command as it may be shown. */
+function masked(command) {
+  const name = ["connect", "refresh"].find((key) => command[key]?.token);
+  return name ? { ...command, [name]: { ...command[name], token: "***" } } : command;
+}
 
 export class Realtime extends EventTarget {
   #url;
   #getToken;
-  #name;
-  #state = State.CLOSED;
+  #state = "closed";
   #socket = null;
-  #turn = 0; // grows with every attempt, so that what an older one awaits can see that it is stale
+  #turn = 0; // grows when a socket is let go: what awaits can then see that it is stale
   #attempts = 0;
   #connectedAt = 0;
   #freshToken = false;
-  #farewell = null; // the disconnect push: some servers drop the reason of the close that follows it
   #pong = false;
   #silenceMs = REPLY_MS;
   #timers = { retry: 0, silence: 0, refresh: 0 };
   #lastId = 0;
-  #replies = new Map(); // command id -> {resolve, reject, timer}
-  #rooms = new Map(); // room name -> subscription; a Map, as a room may be called "__proto__"
+  #replies = new Map(); // command id -> {name, resolve, reject, timer}
+  #rooms = new Map(); // name -> subscription; a Map, as a room may be called "__proto__"
 
   /**
    * @param {object} options
-   * @param {string|URL} options.url The socket's address; a path is taken on the page's own host.
+   * @param {string|URL} options.url A path is taken on the page's own host.
    * @param {(why: {fresh: boolean}) => string|Promise<string>} options.getToken Gives an access
-   *   token. `fresh` says that the last one has ended or is about to. Throw a RealtimeError with
-   *   code 101 when the user has to sign in again; any other error is tried again later.
-   * @param {string} [options.name] What the server may call this client in its metrics.
+   *   token; `fresh` says that the last one has ended or is about to. An error with a true `final`
+   *   says that the user has to sign in again; after any other the client tries again.
    */
-  constructor({ url, getToken, name = "realtime.js" }) {
+  constructor({ url, getToken }) {
     super();
     this.#url = new URL(url, globalThis.location?.href);
-    this.#url.protocol = this.#url.protocol.replace(/^http/, "ws");
+    this.#url.protocol = this.#url.protocol.replace("http", "ws");
     this.#getToken = getToken;
-    this.#name = name;
   }
 
+  /** "connecting", "connected" or "closed". */
   get state() {
     return this.#state;
   }
 
   /** Open the connection; while it waits for its next attempt, try at once. */
   connect() {
-    if (this.#state === State.CLOSED) this.#attempts = 0;
-    if (this.#state === State.CLOSED || this.#state === State.WAITING) this.#open();
+    if (this.#socket || (this.#state === "connecting" && !this.#timers.retry)) return;
+    this.#open();
   }
 
   /** Leave for good, and forget the rooms. */
   close() {
-    this.#rooms.clear();
     this.#drop();
-    this.#enter(State.CLOSED, { code: Local.BY_CALLER, reason: "closed" });
+    this.#rooms.clear();
+    this.#enter("closed", { code: 1000, reason: "closed by the page" });
   }
 
   /**
@@ -124,53 +108,56 @@ export class Realtime extends EventTarget {
    * @param {object} [handlers]
    * @param {(publication: object) => void} [handlers.onMessage]
    * @param {(reply: object) => void} [handlers.onJoined] At each entry, also after a reconnect.
-   * @param {(why: {code: number, reason: string, final: boolean}) => void} [handlers.onLeft]
-   *   The server took us out, or refused the room. Unless `final`, this client enters it again.
+   * @param {(error: RealtimeError) => void} [handlers.onRefused] For good: the room is forgotten.
+   * @param {(why: {code: number, reason: string}) => void} [handlers.onLeft] The server took us
+   *   out for good. When it only asks to enter again, this client does.
    */
   subscribe(room, handlers = {}) {
+    this.#forget(room);
     const subscription = { room, handlers, attempts: 0, timer: 0 };
-    this.unsubscribe(room);
     this.#rooms.set(room, subscription);
-    if (this.#state === State.CONNECTED) this.#join(subscription);
+    if (this.#state === "connected") this.#join(subscription);
   }
 
-  /** Leave a room. @param {string} room */
-  unsubscribe(room) {
-    if (!this.#forget(room) || this.#state !== State.CONNECTED) return;
-    this.#command("unsubscribe", { channel: room }).catch((error) => this.#report(error, room));
+  /** Leave a room. @param {string} room @returns {Promise<void>} */
+  async unsubscribe(room) {
+    const known = this.#forget(room);
+    if (known && this.#state === "connected") await this.#command("unsubscribe", { channel: room });
   }
 
   /**
-   * @param {string} room @param {*} data Any JSON value.
-   * @returns {Promise<object>} Resolves when the server has taken the message; rejects with a RealtimeError.
+   * @param {string} room
+   * @param {*} data Any JSON value.
+   * @returns {Promise<void>} Fulfilled when the server has the message, else a RealtimeError.
    */
-  publish(room, data) {
-    return this.#whenConnected("publish", { channel: room, data });
+  async publish(room, data) {
+    await this.#command("publish", { channel: room, data });
   }
 
-  /** Call a procedure of the site. @param {string} method @param {*} [data] @returns {Promise<*>} */
+  /** Call a procedure of the site. @param {string} method @param {*} data @returns {Promise<*>} */
   async rpc(method, data = null) {
-    return (await this.#whenConnected("rpc", { method, data })).data;
+    return (await this.#command("rpc", { method, data })).data;
   }
 
   // The connection
 
-  async #open() {
+  async #open(why = {}) {
     this.#drop();
     const turn = this.#turn;
-    this.#enter(State.CONNECTING);
-    let token;
+    if (this.#state !== "connecting") this.#enter("connecting", why);
     try {
-      token = await this.#getToken({ fresh: this.#freshToken });
+      const token = await this.#getToken({ fresh: this.#freshToken });
+      if (turn === this.#turn) this.#dial(token);
     } catch (error) {
-      if (turn === this.#turn) this.#tokenFailed(error);
-      return;
+      if (turn === this.#turn) this.#lost({ code: 0, reason: error.message }, error.final === true);
     }
-    if (turn !== this.#turn) return;
+  }
+
+  #dial(token) {
     const socket = (this.#socket = new WebSocket(this.#url));
     socket.onopen = () => this.#greet(token);
-    socket.onmessage = (event) => this.#receive(event.data);
-    socket.onclose = (event) => this.#lost(this.#farewell ?? event);
+    socket.onmessage = ({ data }) => this.#receive(data);
+    socket.onclose = ({ code, reason }) => this.#lost({ code, reason });
     this.#silenceMs = REPLY_MS;
     this.#heard();
   }
@@ -178,7 +165,7 @@ export class Realtime extends EventTarget {
   async #greet(token) {
     const turn = this.#turn;
     try {
-      const reply = await this.#command("connect", { token, name: this.#name });
+      const reply = await this.#send([["connect", { token }]])[0];
       if (turn === this.#turn) this.#welcome(reply);
     } catch (error) {
       if (turn !== this.#turn) return;
@@ -195,42 +182,40 @@ export class Realtime extends EventTarget {
     this.#silenceMs = reply.ping ? reply.ping * 1000 + PING_GRACE_MS : TIMER_MAX_MS;
     this.#heard();
     this.#refreshBefore(reply);
-    this.#enter(State.CONNECTED, { client: reply.client, data: reply.data });
+    this.#enter("connected");
     this.#join(...this.#rooms.values());
   }
 
-  #lost({ code, reason }, final = isFinal(code)) {
-    const lasted = this.#state === State.CONNECTED ? Date.now() - this.#connectedAt : 0;
+  #lost(why, final = isFinal(why.code)) {
+    const lasted = this.#state === "connected" ? Date.now() - this.#connectedAt : 0;
     if (lasted > STABLE_MS) this.#attempts = 0;
-    if (RENEW_TOKEN.has(code)) this.#freshToken = true;
+    if (FRESH_TOKEN_AFTER.has(why.code)) this.#freshToken = true;
     this.#drop();
-    if (final) {
-      this.#enter(State.CLOSED, { code, reason });
-      return;
-    }
-    const delay = backoff(this.#attempts++);
-    this.#timers.retry = setTimeout(() => this.#open(), delay);
-    this.#enter(State.WAITING, { code, reason, delay });
+    if (!final) this.#timers.retry = after(backoff(this.#attempts++), () => this.#open());
+    this.#enter(final ? "closed" : "connecting", why);
   }
 
   /** Let go of the socket without waiting for its close: on a dead network that takes minutes. */
   #drop() {
     this.#turn += 1;
-    Object.values(this.#timers).forEach(clearTimeout);
+    for (const name of Object.keys(this.#timers)) {
+      clearTimeout(this.#timers[name]);
+      this.#timers[name] = 0;
+    }
     for (const { timer } of this.#rooms.values()) clearTimeout(timer);
     const socket = this.#socket;
-    this.#socket = this.#farewell = null;
+    this.#socket = null;
     if (socket) {
       socket.onopen = socket.onmessage = socket.onclose = null;
       socket.close();
     }
-    for (const id of [...this.#replies.keys()]) this.#answer({ id, error: { code: Local.AWAY, message: "connection lost", temporary: true } });
+    for (const id of [...this.#replies.keys()]) this.#settle(id, away("The connection was lost."));
   }
 
   #heard() {
     clearTimeout(this.#timers.silence);
-    const miss = () => this.#lost({ code: Local.NO_PING, reason: "no ping from the server" });
-    this.#timers.silence = setTimeout(miss, Math.min(this.#silenceMs, TIMER_MAX_MS));
+    const miss = () => this.#lost({ code: 0, reason: "no sign of life from the server" });
+    this.#timers.silence = after(this.#silenceMs, miss);
   }
 
   // The token
@@ -238,7 +223,7 @@ export class Realtime extends EventTarget {
   #refreshBefore({ expires, ttl }) {
     if (!expires) return;
     const wait = ttl * 1000 - Math.min(REFRESH_LEAD_MS, ttl * 250);
-    this.#timers.refresh = setTimeout(() => this.#refresh(), Math.min(Math.max(wait, BACKOFF_MS), TIMER_MAX_MS));
+    this.#timers.refresh = after(Math.max(wait, BACKOFF_MS), () => this.#refresh());
   }
 
   async #refresh(attempt = 0) {
@@ -250,40 +235,40 @@ export class Realtime extends EventTarget {
       if (turn === this.#turn) this.#refreshBefore(reply);
     } catch (error) {
       if (turn !== this.#turn) return;
-      if (error.code === UNAUTHORIZED) this.#tokenFailed(error);
-      else this.#timers.refresh = setTimeout(() => this.#refresh(attempt + 1), backoff(attempt));
+      if (error.final === true) this.#lost({ code: 0, reason: error.message }, true);
+      else this.#timers.refresh = after(backoff(attempt), () => this.#refresh(attempt + 1));
     }
-  }
-
-  #tokenFailed(error) {
-    const code = error.code === UNAUTHORIZED ? UNAUTHORIZED : Local.NO_TOKEN;
-    this.#lost({ code, reason: error.message }, code === UNAUTHORIZED);
   }
 
   // The rooms
 
   #join(...subscriptions) {
     const commands = subscriptions.map(({ room }) => ["subscribe", { channel: room }]);
-    this.#commands(commands).forEach((reply, index) => this.#joined(subscriptions[index], reply));
+    this.#send(commands).forEach((reply, index) => this.#joined(subscriptions[index], reply));
   }
 
   async #joined(subscription, promise) {
+    const turn = this.#turn;
     const { room, handlers } = subscription;
+    const current = () => turn === this.#turn && this.#rooms.get(room) === subscription;
     try {
-      const reply = await promise;
+      const reply = await promise.catch((error) => {
+        if (error.code !== ALREADY_SUBSCRIBED) throw error;
+        return {};
+      });
+      if (!current()) return;
       subscription.attempts = 0;
-      if (this.#rooms.get(room) === subscription) this.#tell(handlers.onJoined, reply, room);
+      this.#tell(handlers.onJoined, reply, room);
     } catch (error) {
-      if (this.#rooms.get(room) !== subscription || this.#state !== State.CONNECTED) return;
-      if (error.code === ALREADY_SUBSCRIBED) this.#tell(handlers.onJoined, {}, room);
-      else this.#left(subscription, error.code, error.message, !error.temporary);
+      if (!current()) return;
+      if (error.temporary) this.#rejoin(subscription);
+      else if (this.#forget(room)) this.#tell(handlers.onRefused, error, room);
     }
   }
 
-  #left(subscription, code, reason, final) {
-    if (final) this.#forget(subscription.room);
-    else subscription.timer = setTimeout(() => this.#join(subscription), backoff(subscription.attempts++));
-    this.#tell(subscription.handlers.onLeft, { code, reason, final }, subscription.room);
+  #rejoin(subscription) {
+    const wait = backoff(subscription.attempts++);
+    subscription.timer = after(wait, () => this.#join(subscription));
   }
 
   #forget(room) {
@@ -293,95 +278,94 @@ export class Realtime extends EventTarget {
 
   // The wire
 
-  #whenConnected(name, body) {
-    if (this.#state === State.CONNECTED) return this.#command(name, body);
-    return Promise.reject(new RealtimeError(Local.AWAY, "not connected", true));
-  }
-
-  #command(name, body) {
-    return this.#commands([[name, body]])[0];
+  async #command(name, body) {
+    if (this.#state !== "connected") throw away("There is no connection.");
+    return this.#send([[name, body]])[0];
   }
 
   /** Send commands in one frame; a promise of the reply for each. */
-  #commands(commands) {
+  #send(commands) {
     const frames = commands.map(([name, body]) => ({ id: ++this.#lastId, [name]: body }));
-    const promises = frames.map(({ id }, index) => new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#answer({ id, error: { code: Local.NO_REPLY, message: "no reply in time", temporary: true } }), REPLY_MS);
-      this.#replies.set(id, { resolve, reject, timer, name: commands[index][0] });
-    }));
-    if (frames.length) this.#send(frames);
-    return promises;
+    const replies = frames.map(({ id }, index) => this.#expect(id, commands[index][0]));
+    if (frames.length) this.#write(...frames);
+    return replies;
   }
 
-  #send(frames) {
+  #expect(id, name) {
+    return new Promise((resolve, reject) => {
+      const timer = after(REPLY_MS, () => this.#settle(id, away("The server did not answer.")));
+      this.#replies.set(id, { name, resolve, reject, timer });
+    });
+  }
+
+  #write(...frames) {
     this.#socket.send(frames.map((frame) => JSON.stringify(frame)).join("\n"));
-    for (const frame of frames) this.#emit("frame", { direction: "out", frame: redact(frame) });
+    for (const frame of frames) this.#show("out", JSON.stringify(masked(frame)));
   }
 
   #receive(text) {
     const turn = this.#turn;
     this.#heard();
     for (const line of text.split("\n")) {
-      if (!line.trim() || turn !== this.#turn) continue;
-      try {
-        this.#take(JSON.parse(line));
-      } catch (error) {
-        if (!(error instanceof SyntaxError)) throw error;
-        this.#lost({ code: Local.BAD_FRAME, reason: "the server sent something that is not JSON" });
-      }
+      if (turn !== this.#turn) return;
+      if (line) this.#take(line);
     }
   }
 
-  #take(frame) {
-    this.#emit("frame", { direction: "in", frame });
-    if (frame.id) this.#answer(frame);
-    else if (frame.push) this.#push(frame.push);
-    else if (this.#pong) this.#send([{}]);
+  #take(line) {
+    this.#show("in", line);
+    const { id, push, error, ...results } = JSON.parse(line);
+    if (id && error) this.#settle(id, new RealtimeError(error.code, error.message, error.temporary));
+    else if (id) this.#settle(id, null, results);
+    else if (push) this.#push(push);
+    else if (this.#pong) this.#write({});
   }
 
-  #answer({ id, error, ...results }) {
-    const waiting = this.#replies.get(id);
-    if (!waiting) return;
+  #settle(id, error, results) {
+    const reply = this.#replies.get(id);
+    if (!reply) return;
     this.#replies.delete(id);
-    clearTimeout(waiting.timer);
-    if (error) waiting.reject(new RealtimeError(error.code, error.message, error.temporary));
-    else waiting.resolve(results[waiting.name] ?? {});
+    clearTimeout(reply.timer);
+    if (error) reply.reject(error);
+    else reply.resolve(results[reply.name] ?? {});
   }
 
   #push({ channel, pub, unsubscribe, disconnect }) {
+    // The close that follows may come without its reason, so this push is the one that counts.
+    if (disconnect) return this.#lost(disconnect);
     const subscription = this.#rooms.get(channel);
-    if (disconnect) {
-      this.#farewell = disconnect;
-    } else if (subscription && pub) {
+    if (!subscription) return;
+    if (pub) {
       this.#emit("message", { room: channel, publication: pub });
       this.#tell(subscription.handlers.onMessage, pub, channel);
-    } else if (subscription && unsubscribe) {
-      const { code, reason } = unsubscribe;
-      this.#left(subscription, code, reason, code < RESUBSCRIBE_FROM);
+    } else if (unsubscribe?.code >= RESUBSCRIBE_FROM) {
+      this.#rejoin(subscription);
+    } else if (unsubscribe && this.#forget(channel)) {
+      this.#tell(subscription.handlers.onLeft, unsubscribe, channel);
     }
   }
 
   // Those who listen
 
-  #enter(state, detail = {}) {
+  #enter(state, why = {}) {
     this.#state = state;
-    this.#emit("state", { state, ...detail });
+    this.#emit("state", { state, ...why });
+  }
+
+  #show(direction, text) {
+    this.#emit("frame", { direction, text });
   }
 
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
-  /** A handler that throws is the page's fault: show it, and go on reading. */
+  /** A handler that throws is the page's fault: say so, and go on reading. */
   #tell(handler, argument, room) {
     try {
       handler?.(argument);
     } catch (error) {
-      this.#report(error, room);
+      this.#emit("error", { error, room });
     }
-  }
-
-  #report(error, room) {
-    this.#emit("error", { error, room });
   }
 }

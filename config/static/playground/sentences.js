@@ -1,0 +1,38 @@
+/** What the codes of the protocol mean to somebody who uses the page. */
+
+const CLOSED = new Map([
+  [3500, "Your sign-in is no longer valid. Please sign in again."],
+  [3501, "The server did not understand this page. Please reload it."],
+  [3502, "Signing in took too long. Please try again."],
+  [3503, "An administrator has ended your connection."],
+  [3504, "You are connected too often. Close another window and sign in again."],
+  [3505, "You are in too many rooms. Leave one and try again."],
+  [3507, "You may not use this. Ask an administrator."],
+  [3509, "Too many mistakes in a row. Please reload the page."],
+]);
+
+const REFUSED = new Map([
+  [0, "There is no connection just now. Please try again in a moment."],
+  [100, "The server could not do that just now. Please try again."],
+  [103, "You may not do that in this room."],
+  [106, "That is too long, or too many rooms at once."],
+  [107, "The server did not understand that."],
+  [108, "The server does not offer that."],
+  [111, "That was too fast. Please wait a moment."],
+]);
+
+export function whyClosed(code, reason) {
+  return CLOSED.get(code) ?? `The connection has ended: ${reason || code}.`;
+}
+
+export function whyRefused(error) {
+  // 103 may carry a sentence of the site's own.
+  if (error.code === 103 && error.message !== "permission denied") return error.message;
+  return REFUSED.get(error.code) ?? error.message;
+}
+
+export function whyNotPublish(room) {
+  return room.access === "anyone"
+    ? "You can read here, not write."
+    : "You can read here. Only moderators and people with the right can write.";
+}

@@ -1,0 +1,322 @@
+"""The playground in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from playwright.async_api import async_playwright, expect
+
+from tests import processes
+
+PASSWORD = "realtime-demo"
+ARTIFACTS = processes.ROOT / "test-artifacts"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+async def browser():
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=ARGUMENTS
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def open_page(browser):
+    """A page of its own browser profile that must show no dialog and no error in its console."""
+    unwanted = []
+
+    async def _open(url, **options):
+        context = await browser.new_context(
+            viewport=options.pop("viewport", {"width": 1280, "height": 760}), **options
+        )
+        page = await context.new_page()
+        page.on("dialog", lambda dialog: unwanted.append(f"dialog: {dialog.message}"))
+        page.on("pageerror", lambda error: unwanted.append(f"error: {error}"))
+        await page.goto(url)
+        return page
+
+    yield _open
+    assert not unwanted
+
+
+@pytest.fixture
+async def sign_in(open_page, site):
+    async def _sign_in(name, password=PASSWORD, *, url=None, **options):
+        page = await open_page(url or site.url, **options)
+        await page.get_by_label("Username").fill(name)
+        await page.get_by_label("Password").fill(password)
+        await page.keyboard.press("Enter")
+        return page
+
+    return _sign_in
+
+
+async def enter(page, room):
+    await page.get_by_role("navigation").get_by_role("button", name=room).click()
+    await expect(page.locator("#room-title")).to_have_text(room)
+
+
+async def say(page, text):
+    await expect(page.get_by_label("Message", exact=True)).to_be_enabled()
+    await page.get_by_label("Message", exact=True).fill(text)
+    await page.keyboard.press("Enter")
+
+
+async def picture(page, name):
+    ARTIFACTS.mkdir(exist_ok=True)
+    await page.screenshot(path=ARTIFACTS / f"{name}.png")
+
+
+def messages(page):
+    return page.get_by_label("Messages")
+
+
+async def test_alice_and_bob_talk_in_two_windows(sign_in):
+    alice, bob = await sign_in("alice"), await sign_in("bob", color_scheme="dark")
+    for page in (alice, bob):
+        await expect(page.locator("#connection")).to_have_text("Connected")
+        await enter(page, "Lobby")
+    await say(alice, "Hello Bob, is the release out?")
+    await expect(messages(bob)).to_contain_text("Hello Bob")
+    await say(bob, "Just now. Every socket kept its place.")
+    await expect(messages(alice)).to_contain_text("Every socket")
+    await expect(messages(alice).locator("li.mine")).to_contain_text("Hello Bob")
+    await expect(messages(bob).locator("li.mine")).to_contain_text("Just now")
+    await say(alice, "Then I'll tell the others.")
+    await expect(messages(bob)).to_contain_text("tell the others")
+    await picture(alice, "alice")
+    await picture(bob, "bob-dark")
+
+
+async def test_frames_are_shown_without_the_token(sign_in):
+    alice = await sign_in("alice")
+    await expect(alice.locator("#connection")).to_have_text("Connected")
+    await alice.get_by_text("On the wire").click()
+    frames = alice.get_by_label("Frames")
+    await expect(frames).to_contain_text('"token":"***"')
+    await expect(frames).to_contain_text('"subscribe":{')
+    assert "eyJ" not in await frames.inner_text()
+    await picture(alice, "wire")
+
+
+async def test_carol_sees_no_staff_room(sign_in):
+    carol = await sign_in("carol", viewport={"width": 390, "height": 800})
+    rooms = carol.locator("#rooms button")
+    await expect(rooms).to_have_text(["Announcements", "Lobby"])
+    await picture(carol, "carol-phone")
+
+
+async def test_who_may_only_read_is_told_so(sign_in):
+    carol, bob = await sign_in("carol"), await sign_in("bob")
+    for page in (carol, bob):
+        await enter(page, "Announcements")
+    await expect(carol.get_by_text("You can read here.")).to_be_visible()
+    await expect(carol.get_by_label("Message", exact=True)).to_be_disabled()
+    await say(bob, "Lunch is ready.")
+    await expect(messages(carol)).to_contain_text("Lunch is ready.")
+
+
+async def test_messages_of_other_rooms_are_counted(sign_in):
+    alice, bob = await sign_in("alice"), await sign_in("bob")
+    await enter(alice, "Lobby")
+    await enter(bob, "Staff")
+    await say(bob, "Only for us.")
+    await expect(alice.get_by_label("1 unread")).to_be_visible()
+
+
+async def test_errors_are_sentences(sign_in):
+    page = await sign_in("alice", "wrong")
+    await expect(page.get_by_role("alert")).to_have_text(
+        "That name and password don’t fit together."
+    )
+    await picture(page, "sign-in")
+
+
+async def test_signing_out_ends_the_connection(sign_in):
+    alice = await sign_in("alice")
+    await expect(alice.locator("#connection")).to_have_text("Connected")
+    await alice.get_by_role("button", name="Sign out").click()
+    await expect(alice.get_by_role("heading", name="Sign in")).to_be_visible()
+    await alice.reload()
+    await expect(alice.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_a_reload_keeps_the_sign_in(sign_in):
+    alice = await sign_in("alice")
+    await expect(alice.locator("#connection")).to_have_text("Connected")
+    await alice.reload()
+    await expect(alice.locator("#connection")).to_have_text("Connected")
+
+
+async def test_everything_works_by_keyboard(sign_in):
+    alice = await sign_in("alice")
+    await expect(alice.locator("#connection")).to_have_text("Connected")
+    lobby = alice.get_by_role("navigation").get_by_role("button", name="Lobby")
+    await lobby.focus()
+    await alice.keyboard.press("Enter")
+    await expect(alice.locator("#room-title")).to_have_text("Lobby")
+    await expect(lobby).to_be_focused()
+    await expect(alice.get_by_label("Message", exact=True)).to_be_enabled()
+    for _ in range(10):
+        if await alice.evaluate("document.activeElement.id") == "text":
+            break
+        await alice.keyboard.press("Tab")
+    await alice.keyboard.type("by keyboard")
+    await alice.keyboard.press("Enter")
+    await expect(messages(alice)).to_contain_text("by keyboard")
+
+
+HOSTILE = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "{{7*7}}"]
+
+
+async def test_what_users_write_is_text_everywhere(start_site, sign_in, open_page):
+    site = start_site("daphne")
+    code = (
+        "from realtime.models import Room; from django.contrib.auth.models import User; "
+        "User.objects.filter(username='bob').update(first_name='<img src=x onerror=alert(2)>'); "
+        f"[Room.objects.create(name=f'hostile-{{i}}', title=t, access='authenticated') "
+        f"for i, t in enumerate({HOSTILE!r})]"
+    )
+    site.manage("shell", "--verbosity", "0", "-c", code)
+    alice = await sign_in("alice", url=site.url)
+    bob = await sign_in("bob", url=site.url)
+    for title in HOSTILE:
+        await enter(alice, title)
+        await enter(bob, title)
+        await say(bob, title)
+        await expect(messages(alice).locator(".said")).to_have_text([title])
+        await expect(messages(alice)).to_contain_text("<img src=x onerror=alert(2)>")
+    admin = await open_page(f"{site.url}/admin/")
+    await admin.get_by_label("Username").fill("admin")
+    await admin.get_by_label("Password").fill(PASSWORD)
+    await admin.keyboard.press("Enter")
+    await admin.goto(f"{site.url}/admin/realtime/room/")
+    for title in HOSTILE:
+        await expect(admin.get_by_role("cell", name=title)).to_be_visible()
+    await picture(admin, "admin-rooms")
+    await admin.get_by_role("link", name="lobby").first.click()
+    await expect(admin.get_by_role("heading", name="Change room")).to_be_visible()
+    await picture(admin, "admin-room")
+
+
+CONNECT = """([url, protocols]) => new Promise((resolve) => {
+    const seen = [];
+    const socket = new WebSocket(url, protocols);
+    socket.onopen = () => seen.push("open");
+    socket.onclose = (event) => resolve([...seen, event.code]);
+})"""
+
+
+@pytest.fixture
+async def other_origin():
+    """A page of another origin: another port of the same host."""
+
+    async def serve(reader, writer):
+        await reader.readline()
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<p>other</p>"
+        )
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    server.close()
+
+
+async def test_a_page_of_another_origin_never_opens_a_socket(site, sign, open_page, other_origin):
+    page = await open_page(other_origin)
+    protocols = ["realtime.v1", f"bearer.{sign('alice')}"]
+    assert await page.evaluate(CONNECT, [site.ws_url, protocols]) == [1006]
+
+
+async def test_a_cookie_does_not_help_a_page_of_another_origin(
+    start_site, sign, open_page, other_origin
+):
+    site = start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.cookie_settings")
+    own = await open_page(site.url)
+    name, value = "access_token", sign("alice")
+    await own.context.add_cookies([{"name": name, "value": value, "url": site.url}])
+    protocol = ["realtime.v1"]
+    plain = site.ws_url + "rooms/absent/"
+    # 3507: authenticated by the cookie, and told that there is no such room.
+    assert await own.evaluate(CONNECT, [plain, protocol]) == ["open", 3507]
+    await own.goto(other_origin)
+    assert await own.evaluate(CONNECT, [plain, protocol]) == [1006]
+
+
+@pytest.mark.parametrize(
+    ("path", "protocols", "code"),
+    [
+        ("", ["realtime.v1", "bearer.x.y.z"], 3500),
+        ("", ["bearer.x.y.z"], 1006),
+        ("?ticket=unknown", ["realtime.v1"], 3500),
+        ("?token=x", ["realtime.v1"], 3500),
+        ("rooms/lobby/", ["realtime.v1"], 3500),
+    ],
+)
+async def test_refusals_reach_a_browser_with_their_code(site, open_page, path, protocols, code):
+    page = await open_page(site.url)
+    seen = await page.evaluate(CONNECT, [site.ws_url + path, protocols])
+    assert seen[-1] == code
+
+
+async def test_a_token_that_expires_is_refreshed_without_losing_the_socket(start_site, sign_in):
+    site = start_site("uvicorn", ACCESS_TOKEN_SECONDS="3")
+    alice = await sign_in("alice", url=site.url)
+    await expect(alice.locator("#connection")).to_have_text("Connected")
+    await alice.get_by_text("On the wire").click()
+    frames = alice.get_by_label("Frames")
+    await expect(frames).to_contain_text('"refresh":{"client"', timeout=15_000)
+    assert (await frames.inner_text()).count('"connect":{"client"') == 1
+
+
+async def test_the_page_comes_back_when_the_server_does(start_site, sign_in, tmp_path):
+    site = start_site("daphne")
+    alice = await sign_in("alice", url=site.url)
+    await expect(alice.locator("#connection")).to_have_text("Connected")
+    site.process.stop()
+    await expect(alice.get_by_role("alert")).to_contain_text("The connection was lost.")
+    await picture(alice, "away")
+    command = processes.SERVERS["daphne"](site.port)
+    again = processes.start(command, tmp_path / "again.log", site.port, site.env)
+    try:
+        await expect(alice.locator("#connection")).to_have_text("Connected", timeout=30_000)
+        await enter(alice, "Lobby")
+        await say(alice, "back")
+        await expect(messages(alice)).to_contain_text("back")
+    finally:
+        again.stop()
+
+
+async def test_the_picture_of_the_readme(sign_in):
+    """Written where it is asked for: REALTIME_README_PICTURE=docs/images/playground.png."""
+    wanted = os.environ.get("REALTIME_README_PICTURE")
+    if not wanted:
+        pytest.skip("no picture is asked for")
+    alice, bob = await sign_in("alice"), await sign_in("bob")
+    for page in (alice, bob):
+        await enter(page, "Lobby")
+    await say(alice, "Hello Bob, is the release out?")
+    await expect(messages(bob)).to_contain_text("Hello Bob")
+    await say(bob, "Just now. Every socket kept its place.")
+    await expect(messages(alice)).to_contain_text("Every socket")
+    await say(alice, "Then I'll tell the others.")
+    await expect(messages(alice)).to_contain_text("tell the others")
+    await alice.get_by_text("On the wire").click()
+    Path(wanted).parent.mkdir(parents=True, exist_ok=True)
+    await alice.screenshot(path=wanted)
