@@ -63,7 +63,8 @@ async function start() {
     join(room.name);
   }
   showRooms();
-  if (listed.length) show(listed[0].name);
+  const first = listed.find(({ rights }) => rights.publish) ?? listed[0];
+  if (first) show(first.name);
 }
 
 function connect() {

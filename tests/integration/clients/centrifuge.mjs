@@ -1,0 +1,81 @@
+// The official SDK against one site. Prints what happens, one JSON value a line.
+import { Centrifuge } from "centrifuge";
+import WebSocket from "ws";
+
+const { WS_URL, TOKENS, SCENARIO } = process.env;
+const tokens = JSON.parse(TOKENS);
+const print = (...values) => console.log(JSON.stringify(values));
+const once = (emitter, name) => new Promise((resolve) => emitter.once(name, resolve));
+
+function client(options = {}) {
+  const made = new Centrifuge(WS_URL, { websocket: WebSocket, minReconnectDelay: 50, ...options });
+  made.on("error", ({ error }) => print("error", error.code));
+  return made;
+}
+
+const scenarios = {
+  async talk() {
+    let asked = 0;
+    const alice = client({ getToken: async () => (asked++, tokens.alice) });
+    const bob = client({ token: tokens.bob });
+    const rooms = [alice, bob].map((who) => who.newSubscription("lobby"));
+    const heard = rooms.map((room) => once(room, "publication"));
+    const joined = rooms.map((room) => once(room, "subscribed"));
+    rooms.forEach((room) => room.subscribe());
+    alice.connect();
+    bob.connect();
+    await Promise.all(joined);
+    await rooms[0].publish({ text: "hi" });
+    for (const { data, info, offset } of await Promise.all(heard)) {
+      print("heard", data, info.connInfo.name, offset > 0);
+    }
+    print("asked", asked);
+    const staff = alice.newSubscription("absent");
+    const refused = once(staff, "unsubscribed");
+    staff.subscribe();
+    print("refused", (await refused).code);
+    await alice.publish("announcements", 1).catch((error) => print("publish refused", error.code));
+    await alice.rpc("nothing", {}).catch((error) => print("rpc refused", error.code));
+    const left = once(rooms[1], "unsubscribed");
+    rooms[1].unsubscribe();
+    print("left", (await left).code);
+    alice.disconnect();
+    bob.disconnect();
+  },
+
+  async refresh() {
+    // Short tokens: the socket must outlive several of them.
+    let asked = 0;
+    const alice = client({ getToken: async () => tokens.short[Math.min(asked++, tokens.short.length - 1)] });
+    const states = [];
+    alice.on("state", ({ newState }) => states.push(newState));
+    const room = alice.newSubscription("lobby");
+    room.subscribe();
+    alice.connect();
+    await once(room, "subscribed");
+    while (asked < 3) await new Promise((resolve) => setTimeout(resolve, 50));
+    const heard = once(room, "publication");
+    await room.publish("still here");
+    print("heard", (await heard).data);
+    print("states", states);
+    alice.disconnect();
+  },
+
+  async expired() {
+    const given = [tokens.expired, tokens.alice];
+    const alice = client({ getToken: async () => given.shift() });
+    alice.connect();
+    await once(alice, "connected");
+    print("connected, tokens left", given.length);
+    alice.disconnect();
+  },
+
+  async invalid() {
+    const mallory = client({ token: "not.a.token" });
+    mallory.connect();
+    print("disconnected", (await once(mallory, "disconnected")).code);
+  },
+};
+
+await scenarios[SCENARIO]();
+process.exit(0);

@@ -1,0 +1,186 @@
+"""The clients that people have: the official SDKs, and a bare WebSocket, unmodified."""
+
+import asyncio
+import json
+
+import jwt
+import pytest
+from centrifuge import (
+    CentrifugeError,
+    Client,
+    ClientEventHandler,
+    ReplyError,
+    SubscriptionEventHandler,
+)
+
+from tests.processes import SIGNING_KEY
+
+
+class Test_the_javascript_sdk:
+    @pytest.fixture
+    def scenario(self, site, run_node):
+        def _run(name, **tokens):
+            printed = run_node(
+                "centrifuge.mjs", WS_URL=site.ws_url, SCENARIO=name, TOKENS=json.dumps(tokens)
+            )
+            return [tuple(line) for line in printed]
+
+        return _run
+
+    def test_talks_and_is_refused(self, scenario, sign):
+        assert scenario("talk", alice=sign("alice"), bob=sign("bob")) == [
+            ("heard", {"text": "hi"}, "alice", True),
+            ("heard", {"text": "hi"}, "alice", True),
+            ("asked", 1),
+            ("refused", 103),
+            ("publish refused", 103),
+            ("rpc refused", 104),
+            ("left", 0),
+        ]
+
+    def test_refreshes_an_expiring_token_without_losing_the_socket(self, scenario, sign):
+        short = [sign("alice", lifetime=2), sign("alice", lifetime=3), sign("alice")]
+        assert scenario("refresh", short=short) == [
+            ("heard", "still here"),
+            ("states", ["connecting", "connected"]),
+        ]
+
+    def test_gets_a_new_token_for_an_expired_one(self, scenario, sign):
+        printed = scenario("expired", expired=sign("alice", lifetime=-60), alice=sign("alice"))
+        assert printed == [("error", 109), ("connected, tokens left", 0)]
+
+    def test_gives_up_with_an_invalid_token(self, scenario):
+        assert scenario("invalid") == [("disconnected", 3500)]
+
+
+class Recorder(ClientEventHandler):
+    def __init__(self):
+        self.states = []
+        self.ended = asyncio.get_running_loop().create_future()
+
+    async def on_connecting(self, ctx):
+        self.states.append("connecting")
+
+    async def on_connected(self, ctx):
+        self.states.append("connected")
+
+    async def on_disconnected(self, ctx):
+        self.states.append("disconnected")
+        if not self.ended.done():
+            self.ended.set_result(ctx.code)
+
+
+class Room(SubscriptionEventHandler):
+    def __init__(self):
+        loop = asyncio.get_running_loop()
+        self.heard = asyncio.Queue()
+        self.joined = loop.create_future()
+        self.refused = loop.create_future()
+
+    async def on_subscribed(self, ctx):
+        self.joined.set_result(ctx)
+
+    async def on_unsubscribed(self, ctx):
+        if not self.refused.done():
+            self.refused.set_result(ctx.code)
+
+    async def on_publication(self, ctx):
+        await self.heard.put(ctx.pub)
+
+
+class Test_the_python_sdk:
+    @pytest.fixture
+    async def connect(self, site):
+        clients = []
+
+        async def _connect(*tokens):
+            given = list(tokens)
+
+            async def get_token():
+                return given.pop(0) if len(given) > 1 else given[0]
+
+            events = Recorder()
+            client = Client(site.ws_url, events=events, get_token=get_token)
+            clients.append(client)
+            await client.connect()
+            return client, events
+
+        yield _connect
+        for client in clients:
+            await client.disconnect()
+        # The SDK closes its sockets in tasks of its own.
+        if tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(tasks, timeout=10)
+
+    @pytest.fixture
+    def join(self):
+        async def _join(client, room):
+            events = Room()
+            subscription = client.new_subscription(room, events=events)
+            await subscription.subscribe()
+            return subscription, events
+
+        return _join
+
+    async def test_talks_and_is_refused(self, connect, join, sign):
+        async with asyncio.timeout(20):
+            alice, _ = await connect(sign("alice"))
+            bob, _ = await connect(sign("bob"))
+            in_lobby, heard_by_alice = await join(alice, "lobby")
+            _, heard_by_bob = await join(bob, "lobby")
+            await asyncio.gather(heard_by_alice.joined, heard_by_bob.joined)
+            await in_lobby.publish({"text": "hi"})
+            for room in (heard_by_alice, heard_by_bob):
+                publication = await room.heard.get()
+                assert publication.data == {"text": "hi"}
+                assert publication.info.conn_info == {"name": "alice"}
+            _, absent = await join(alice, "absent")
+            assert await absent.refused == 103
+            announcements, room = await join(alice, "announcements")
+            await room.joined
+            with pytest.raises(ReplyError) as refused:
+                await announcements.publish("no")
+            assert refused.value.code == 103
+
+    async def test_refreshes_an_expiring_token_without_losing_the_socket(self, connect, join, sign):
+        async with asyncio.timeout(30):
+            alice, events = await connect(sign("alice", lifetime=2), sign("alice"))
+            in_lobby, room = await join(alice, "lobby")
+            await room.joined
+            await asyncio.sleep(3)  # the first token has to end
+            await in_lobby.publish("still here")
+            assert (await room.heard.get()).data == "still here"
+            assert events.states == ["connecting", "connected"]
+
+    async def test_gets_a_new_token_for_an_expired_one(self, connect, sign):
+        async with asyncio.timeout(20):
+            alice, _ = await connect(sign("alice", lifetime=-60), sign("alice"))
+            await alice.ready()
+
+    async def test_gives_up_with_an_invalid_token(self, connect):
+        async with asyncio.timeout(20):
+            mallory, events = await connect("not.a.token")
+            assert await events.ended == 3500
+            with pytest.raises(CentrifugeError):
+                await mallory.ready()
+
+
+def test_a_bare_websocket_with_a_token_signed_elsewhere(site, sign, run_node):
+    claims = {}
+    for user in ("alice", "bob", "carol"):
+        signed = jwt.decode(sign(user), SIGNING_KEY, algorithms=["HS256"])
+        claims[user] = {name: signed[name] for name in ("user_id", "hash_password")}
+    printed = run_node(
+        "plain.cjs", WS_URL=site.ws_url, SIGNING_KEY=SIGNING_KEY, CLAIMS=json.dumps(claims)
+    )
+    message = {"type": "message", "room": "lobby", "name": "alice", "data": {"text": "hi"}}
+    assert printed == [
+        "joined",
+        "joined",
+        message,
+        message,
+        107,
+        [1, "two"],
+        [103, 3507, 3507],
+        [3500, 3500],
+    ]

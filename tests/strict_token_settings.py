@@ -1,0 +1,16 @@
+"""As the tests' settings, with an audience, an issuer and a rule of the site's own."""
+
+from tests.settings import *  # noqa: F403
+from tests.settings import SIMPLE_JWT
+
+
+def not_bob(user):
+    return user is not None and user.is_active and user.username != "bob"
+
+
+SIMPLE_JWT = {
+    **SIMPLE_JWT,
+    "AUDIENCE": "realtime",
+    "ISSUER": "tests",
+    "USER_AUTHENTICATION_RULE": "tests.strict_token_settings.not_bob",
+}
