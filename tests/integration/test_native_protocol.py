@@ -124,10 +124,7 @@ async def test_a_hundred_thousand_keys_are_refused_quickly(alice, bystander):
 
 
 async def test_the_server_pings_and_cuts_who_does_not_answer(start_site, open_client, sign):
-    from tests.integration.conftest import _known_hashes
-
     site = start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.impatient_settings")
-    assert _known_hashes  # the same users with the same passwords
     client = await open_client(sign("alice"), url=site.ws_url)
     assert client.reply["connect"]["ping"] == 1
     async with asyncio.timeout(10):
