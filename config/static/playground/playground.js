@@ -68,13 +68,13 @@ async function start() {
 }
 
 function connect() {
-  const url = new URL("/ws/", location.href);
-  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  realtime = new Realtime({ url: url.href, getToken: session.accessToken });
+  realtime = new Realtime({ url: "/ws/", getToken: session.accessToken });
   realtime.addEventListener("state", ({ detail }) => showState(detail));
   realtime.addEventListener("frame", ({ detail }) => showFrame(detail));
   realtime.connect();
 }
+
+window.addEventListener("online", () => realtime?.connect());
 
 function showState({ state, code, reason }) {
   $("connection").dataset.state = state;
@@ -94,13 +94,26 @@ function join(name) {
   const room = rooms.get(name);
   realtime.subscribe(name, {
     onJoined: () => {
-      room.joined = true;
+      if (room.entered) reloadRights();
+      room.joined = room.entered = true;
       remember(name, { event: "You are in the room." });
     },
     onMessage: (publication) => remember(name, { publication, at: new Date() }),
     onRefused: (error) => left(name, whyRefused(error)),
     onLeft: ({ reason }) => left(name, `You are no longer in the room: ${reason}.`),
   });
+}
+
+let reloading = null;
+
+/** Who is let in again may have other rights than before. */
+function reloadRights() {
+  reloading ??= session
+    .listRooms()
+    .then((listed) => listed.forEach((room) => Object.assign(rooms.get(room.name) ?? {}, room)))
+    .then(showComposer)
+    .catch((error) => notice(error.message))
+    .finally(() => (reloading = null));
 }
 
 function left(name, sentence) {

@@ -14,7 +14,9 @@ const CLOSED = new Map([
 const REFUSED = new Map([
   [0, "There is no connection just now. Please try again in a moment."],
   [100, "The server could not do that just now. Please try again."],
+  [101, "Please sign in first."],
   [103, "You may not do that in this room."],
+  [104, "The server does not know how to do that."],
   [106, "That is too long, or too many rooms at once."],
   [107, "The server did not understand that."],
   [108, "The server does not offer that."],
@@ -22,6 +24,7 @@ const REFUSED = new Map([
 ]);
 
 export function whyClosed(code, reason) {
+  if (code === 0) return reason; // a sentence already: why there is no token
   return CLOSED.get(code) ?? `The connection has ended: ${reason || code}.`;
 }
 

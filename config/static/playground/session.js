@@ -97,7 +97,8 @@ async function request(path, options) {
 
 async function requireOk(response) {
   if (response.status === 429) {
-    throw new SignInError("Too many tries. Please wait a minute and try again.");
+    const seconds = Number(response.headers.get("Retry-After")) || 60;
+    throw new SignInError(`Too many tries. Please wait ${seconds} seconds and try again.`);
   }
   if (!response.ok) throw new SignInError(`The server answered ${response.status}. Please try again.`);
 }

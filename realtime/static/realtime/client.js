@@ -16,12 +16,16 @@
  * @module realtime/client
  */
 
+import { away, RealtimeError, Wire } from "./wire.js";
+
+export { RealtimeError };
+
 const ALREADY_SUBSCRIBED = 105;
 const TOKEN_EXPIRED = 109;
 const FRESH_TOKEN_AFTER = new Set([3005, 3014]); // expired; state invalidated
 const RESUBSCRIBE_FROM = 2500;
 
-const REPLY_MS = 10_000;
+const CONNECT_MS = 10_000;
 const PING_GRACE_MS = 10_000;
 const REFRESH_LEAD_MS = 15_000;
 const BACKOFF_MS = 500;
@@ -29,28 +33,11 @@ const BACKOFF_MAX_MS = 20_000;
 const STABLE_MS = 10_000; // a shorter connection does not reset the backoff
 const TIMER_MAX_MS = 2 ** 31 - 1; // browsers fire longer timers at once
 
-/** What the server answers instead of a result; with code 0, what this client does. */
-export class RealtimeError extends Error {
-  /** @param {number} code @param {string} message @param {boolean} [temporary] worth a retry */
-  constructor(code, message, temporary = false) {
-    super(message);
-    this.code = code;
-    this.temporary = temporary;
-  }
-}
-
 const isFinal = (code) => (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000);
-const away = (message) => new RealtimeError(0, message, true);
 const after = (ms, run) => setTimeout(run, Math.min(ms, TIMER_MAX_MS));
 
 function backoff(attempt) {
   return Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** attempt) * (0.5 + Math.random() / 2);
-}
-
-/** A command as it may be shown. */
-function masked(command) {
-  const name = ["connect", "refresh"].find((key) => command[key]?.token);
-  return name ? { ...command, [name]: { ...command[name], token: "***" } } : command;
 }
 
 export class Realtime extends EventTarget {
@@ -58,15 +45,14 @@ export class Realtime extends EventTarget {
   #getToken;
   #state = "closed";
   #socket = null;
+  #wire = null;
   #turn = 0; // grows when a socket is let go: what awaits can then see that it is stale
   #attempts = 0;
   #connectedAt = 0;
   #freshToken = false;
   #pong = false;
-  #silenceMs = REPLY_MS;
-  #timers = { retry: 0, silence: 0, refresh: 0 };
-  #lastId = 0;
-  #replies = new Map(); // command id -> {name, resolve, reject, timer}
+  #silenceMs = CONNECT_MS;
+  #timers = {}; // retry, silence, refresh
   #rooms = new Map(); // name -> subscription; a Map, as a room may be called "__proto__"
 
   /**
@@ -121,8 +107,8 @@ export class Realtime extends EventTarget {
 
   /** Leave a room. @param {string} room @returns {Promise<void>} */
   async unsubscribe(room) {
-    const known = this.#forget(room);
-    if (known && this.#state === "connected") await this.#command("unsubscribe", { channel: room });
+    if (!this.#forget(room) || this.#state !== "connected") return;
+    await this.#wire.command("unsubscribe", { channel: room });
   }
 
   /**
@@ -141,10 +127,10 @@ export class Realtime extends EventTarget {
 
   // The connection
 
-  async #open(why = {}) {
+  async #open() {
     this.#drop();
     const turn = this.#turn;
-    if (this.#state !== "connecting") this.#enter("connecting", why);
+    if (this.#state !== "connecting") this.#enter("connecting");
     try {
       const token = await this.#getToken({ fresh: this.#freshToken });
       if (turn === this.#turn) this.#dial(token);
@@ -155,17 +141,23 @@ export class Realtime extends EventTarget {
 
   #dial(token) {
     const socket = (this.#socket = new WebSocket(this.#url));
+    this.#wire = new Wire({
+      write: (text) => socket.send(text),
+      onPush: (push) => this.#push(push),
+      onPing: () => this.#pong && this.#wire.pong(),
+      onFrame: (direction, text) => this.#emit("frame", { direction, text }),
+    });
     socket.onopen = () => this.#greet(token);
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code, reason }) => this.#lost({ code, reason });
-    this.#silenceMs = REPLY_MS;
+    this.#silenceMs = CONNECT_MS;
     this.#heard();
   }
 
   async #greet(token) {
     const turn = this.#turn;
     try {
-      const reply = await this.#send([["connect", { token }]])[0];
+      const reply = await this.#wire.command("connect", { token });
       if (turn === this.#turn) this.#welcome(reply);
     } catch (error) {
       if (turn !== this.#turn) return;
@@ -198,18 +190,15 @@ export class Realtime extends EventTarget {
   /** Let go of the socket without waiting for its close: on a dead network that takes minutes. */
   #drop() {
     this.#turn += 1;
-    for (const name of Object.keys(this.#timers)) {
-      clearTimeout(this.#timers[name]);
-      this.#timers[name] = 0;
-    }
+    Object.values(this.#timers).forEach((timer) => clearTimeout(timer));
+    this.#timers = {};
     for (const { timer } of this.#rooms.values()) clearTimeout(timer);
-    const socket = this.#socket;
-    this.#socket = null;
-    if (socket) {
-      socket.onopen = socket.onmessage = socket.onclose = null;
-      socket.close();
+    if (this.#socket) {
+      this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
+      this.#socket.close();
+      this.#socket = null;
+      this.#wire.close();
     }
-    for (const id of [...this.#replies.keys()]) this.#settle(id, away("The connection was lost."));
   }
 
   #heard() {
@@ -244,31 +233,27 @@ export class Realtime extends EventTarget {
 
   #join(...subscriptions) {
     const commands = subscriptions.map(({ room }) => ["subscribe", { channel: room }]);
-    this.#send(commands).forEach((reply, index) => this.#joined(subscriptions[index], reply));
+    const replies = this.#wire.commands(commands);
+    replies.forEach((reply, index) => this.#joined(subscriptions[index], reply));
   }
 
   async #joined(subscription, promise) {
     const turn = this.#turn;
     const { room, handlers } = subscription;
     const current = () => turn === this.#turn && this.#rooms.get(room) === subscription;
-    try {
-      const reply = await promise.catch((error) => {
-        if (error.code !== ALREADY_SUBSCRIBED) throw error;
-        return {};
-      });
-      if (!current()) return;
-      subscription.attempts = 0;
-      this.#tell(handlers.onJoined, reply, room);
-    } catch (error) {
-      if (!current()) return;
-      if (error.temporary) this.#rejoin(subscription);
-      else if (this.#forget(room)) this.#tell(handlers.onRefused, error, room);
+    const [reply, error] = await promise.then((reply) => [reply], (error) => [{}, error]);
+    if (!current()) return;
+    if (error?.temporary) return this.#rejoin(subscription);
+    if (error && error.code !== ALREADY_SUBSCRIBED) {
+      this.#forget(room);
+      return this.#tell(handlers.onRefused, error, room);
     }
+    subscription.attempts = 0;
+    this.#tell(handlers.onJoined, reply, room);
   }
 
   #rejoin(subscription) {
-    const wait = backoff(subscription.attempts++);
-    subscription.timer = after(wait, () => this.#join(subscription));
+    subscription.timer = after(backoff(subscription.attempts++), () => this.#join(subscription));
   }
 
   #forget(room) {
@@ -280,27 +265,7 @@ export class Realtime extends EventTarget {
 
   async #command(name, body) {
     if (this.#state !== "connected") throw away("There is no connection.");
-    return this.#send([[name, body]])[0];
-  }
-
-  /** Send commands in one frame; a promise of the reply for each. */
-  #send(commands) {
-    const frames = commands.map(([name, body]) => ({ id: ++this.#lastId, [name]: body }));
-    const replies = frames.map(({ id }, index) => this.#expect(id, commands[index][0]));
-    if (frames.length) this.#write(...frames);
-    return replies;
-  }
-
-  #expect(id, name) {
-    return new Promise((resolve, reject) => {
-      const timer = after(REPLY_MS, () => this.#settle(id, away("The server did not answer.")));
-      this.#replies.set(id, { name, resolve, reject, timer });
-    });
-  }
-
-  #write(...frames) {
-    this.#socket.send(frames.map((frame) => JSON.stringify(frame)).join("\n"));
-    for (const frame of frames) this.#show("out", JSON.stringify(masked(frame)));
+    return this.#wire.command(name, body);
   }
 
   #receive(text) {
@@ -308,26 +273,8 @@ export class Realtime extends EventTarget {
     this.#heard();
     for (const line of text.split("\n")) {
       if (turn !== this.#turn) return;
-      if (line) this.#take(line);
+      if (line) this.#wire.receive(line);
     }
-  }
-
-  #take(line) {
-    this.#show("in", line);
-    const { id, push, error, ...results } = JSON.parse(line);
-    if (id && error) this.#settle(id, new RealtimeError(error.code, error.message, error.temporary));
-    else if (id) this.#settle(id, null, results);
-    else if (push) this.#push(push);
-    else if (this.#pong) this.#write({});
-  }
-
-  #settle(id, error, results) {
-    const reply = this.#replies.get(id);
-    if (!reply) return;
-    this.#replies.delete(id);
-    clearTimeout(reply.timer);
-    if (error) reply.reject(error);
-    else reply.resolve(results[reply.name] ?? {});
   }
 
   #push({ channel, pub, unsubscribe, disconnect }) {
@@ -350,10 +297,6 @@ export class Realtime extends EventTarget {
   #enter(state, why = {}) {
     this.#state = state;
     this.#emit("state", { state, ...why });
-  }
-
-  #show(direction, text) {
-    this.#emit("frame", { direction, text });
   }
 
   #emit(type, detail) {
