@@ -1,5 +1,6 @@
 """The example site: settings from the environment, safe where nothing is set."""
 
+import contextlib
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -14,11 +15,14 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 def development_key() -> str:
     """A key that all processes of a development machine share, made at the first start."""
     path = BASE_DIR / ".dev-secret-key"
-    try:
-        with path.open("x") as file:
-            file.write(get_random_secret_key())
-    except FileExistsError:
-        pass
+    if not path.exists():
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.write_text(get_random_secret_key())
+        draft.chmod(0o600)
+        # A link appears whole or not at all: of two first starts, one wins and both read its key.
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
     return path.read_text()
 
 

@@ -38,7 +38,7 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 "description": _(
                     "A membership below decides first, then the groups, then who may enter. "
                     "The permissions “Can join/publish in/moderate every room” cover all rooms, "
-                    "and superusers may do everything."
+                    "and superusers may do everything but enter archived ones."
                 ),
             },
         ),

@@ -25,4 +25,4 @@ echo "Installing from Debian:$missing"
 # A Redis that starts by itself would be one that nobody asked for.
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 $as_root apt-get update -qq
-$as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
+$as_root apt-get install -y -qq $missing >/dev/null
