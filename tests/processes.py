@@ -112,6 +112,10 @@ class Site:
             check=True,
         ).stdout
 
+    def shell(self, code: str) -> str:
+        """Run Python beside the server; returns what it prints."""
+        return self.manage("shell", "--verbosity", "0", "-c", code).strip()
+
 
 def start_site(server: str, folder: Path, env: dict[str, str]) -> Site:
     port = free_port()

@@ -139,7 +139,7 @@ def _password_hashes(site):
             "users = User.objects.all(); "
             "print(json.dumps({u.username: (str(u.pk), h(u.password)) for u in users}))"
         )
-        printed = site.manage("shell", "--verbosity", "0", "-c", code)
+        printed = site.shell(code)
         _known_hashes[site.port] = json.loads(printed.strip().splitlines()[-1])
     return _known_hashes[site.port]
 

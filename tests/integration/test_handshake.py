@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 import websockets
+from redis.asyncio import Redis
 from websockets.exceptions import InvalidStatus
 
 
@@ -99,7 +100,7 @@ async def test_the_session_of_django_is_a_credential_where_it_is_switched_on(opt
         "c = Client(); c.force_login(User.objects.get(username='bob')); "
         "print(c.cookies['sessionid'].value)"
     )
-    key = site.manage("shell", "--verbosity", "0", "-c", code).strip()
+    key = site.shell(code).strip()
     options = {"origin": site.url, "additional_headers": {"Cookie": f"sessionid={key}"}}
     assert await whoami(site, **options) == "bob"
     options["additional_headers"] = {"Cookie": "sessionid=unknown"}
@@ -148,11 +149,7 @@ async def test_a_ticket_works_once_also_for_two_at_once(site, whoami, ticket):
 async def test_a_ticket_ends_with_its_time_and_its_user(start_site, sign, whoami, ticket):
     site = start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.ticket_settings")
     late, gone = f"?ticket={ticket(at=site)}", f"?ticket={ticket('bob', at=site)}"
-    site.manage(
-        "shell",
-        "--verbosity",
-        "0",
-        "-c",
+    site.shell(
         "from django.contrib.auth.models import User; "
         "User.objects.filter(username='bob').update(is_active=False)",
     )
@@ -232,7 +229,11 @@ async def test_unknown_paths_are_refused_in_one_line(site, path):
     assert b"\x1b[31m" not in printed and b"\r\nX: y" not in printed
 
 
-async def test_sockets_cut_during_the_handshake_leave_nothing_behind(site, sign, open_client):
+@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+async def test_sockets_cut_while_the_user_is_looked_up_leave_nothing_behind(
+    start_site, sign, open_client, redis_server, server
+):
+    site = start_site(server, redis=True, DJANGO_SETTINGS_MODULE="tests.slow_lookup_settings")
     bearer = f"Authorization: Bearer {sign('alice')}"
 
     async def cut():
@@ -250,6 +251,14 @@ async def test_sockets_cut_during_the_handshake_leave_nothing_behind(site, sign,
         await writer.drain()
         writer.transport.abort()
 
-    await asyncio.gather(*(cut() for _ in range(30)))
-    client = await open_client(sign("alice"))
+    await asyncio.gather(*(cut() for _ in range(12)))
+    client = await open_client(sign("alice"), url=site.ws_url)
     assert "subscribe" in await client.call(subscribe={"channel": "lobby"})
+    await client.connection.close()
+    redis = Redis.from_url(redis_server)
+    try:
+        async with asyncio.timeout(20):
+            while await redis.pubsub_channels(f"{site.env['REDIS_PREFIX']}__group__*"):
+                await asyncio.sleep(0.05)
+    finally:
+        await redis.aclose()

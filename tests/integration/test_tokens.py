@@ -125,11 +125,7 @@ async def test_signed_but_odd_tokens_are_refused(outcome, sign, name):
 async def test_users_who_are_gone_are_refused(start_site, sign, open_client):
     site = start_site("uvicorn")
     alice, bob = sign("alice"), sign("bob")
-    site.manage(
-        "shell",
-        "--verbosity",
-        "0",
-        "-c",
+    site.shell(
         "from django.contrib.auth.models import User; "
         "User.objects.filter(username='alice').update(is_active=False); "
         "User.objects.get(username='bob').delete()",

@@ -1,0 +1,11 @@
+"""An authenticator that takes its time, for what happens meanwhile."""
+
+import time
+
+from realtime.authentication import Identity, SimpleJWTAuthenticator
+
+
+class SlowAuthenticator(SimpleJWTAuthenticator):
+    def authenticate(self, raw_token: str) -> Identity:
+        time.sleep(0.3)
+        return super().authenticate(raw_token)

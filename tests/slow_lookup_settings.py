@@ -1,0 +1,5 @@
+"""As the tests' settings, with a look-up of the user that takes its time."""
+
+from tests.settings import *  # noqa: F403
+
+REALTIME = {"AUTHENTICATOR": "tests.slow_authenticator.SlowAuthenticator"}
