@@ -4,78 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from channels.consumer import AsyncConsumer
 
-from . import credentials
+from . import credentials, drain, tasks
 from .conf import realtime_settings
 from .exceptions import AuthenticationError
 from .hub import get_hub
-from .protocols.centrifuge import CentrifugeProtocol, Connect, Subscribe
+from .outbox import Outbox
+from .protocols.centrifuge import CentrifugeProtocol, Connect
 from .protocols.codes import CloseCode, Error
-from .protocols.messages import Command, WireProtocol
+from .protocols.messages import Command, MalformedCommand, WireProtocol
 from .protocols.plain import PlainProtocol
+from .protocols.plain import subscribe as plain_subscribe
 from .session import Session, State
 
 logger = logging.getLogger("realtime.consumers")
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-
-class Outbox:
-    """What a connection still has to send. Writing never waits; one task empties it.
-
-    What gathers while a send is under way leaves in one frame, where the protocol has a separator.
-    """
-
-    def __init__(self, send: Send, separator: str | None) -> None:
-        self._send = send
-        self._separator = separator
-        self._frames: deque[str] = deque()
-        self._unsent_bytes = 0
-        self._close: tuple[CloseCode, str] | None = None
-        self._wake = asyncio.Event()
-        self.on_overflow: Callable[[], None] = lambda: None
-
-    def write(self, frame: str) -> None:
-        self._frames.append(frame)
-        self._unsent_bytes += len(frame)
-        self._wake.set()
-        if self._unsent_bytes > realtime_settings.OUTBOX_MAX_BYTES:
-            self.on_overflow()
-
-    def close(self, code: CloseCode, reason: str) -> None:
-        if code is CloseCode.SLOW:
-            self._frames.clear()
-        self._close = (code, reason)
-        self._wake.set()
-
-    async def drain(self) -> None:
-        """Send until the connection is closed, by us or by the other side."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._frames:
-                await self._send({"type": "websocket.send", "text": self._next()})
-            if self._close is not None:
-                code, reason = self._close
-                # A plain int: Daphne's WebSocket library takes no subclass.
-                await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
-                return
-
-    def _next(self) -> str:
-        if self._separator is None:
-            text = self._frames.popleft()
-            self._unsent_bytes -= len(text)
-            return text
-        text = self._separator.join(self._frames)
-        self._frames.clear()
-        self._unsent_bytes = 0
-        return text
 
 
 class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
@@ -88,26 +37,38 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if (await receive())["type"] != "websocket.connect":
             return
+        drain.install()
         subprotocol = credentials.selected_subprotocol(scope)
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
-        protocol = self.protocol(scope)
-        outbox = Outbox(send, protocol.separator)
+        protocol, hub = self.protocol(scope), get_hub()
+        outbox = Outbox(send, protocol)
         session = Session(
             transport=outbox,
             protocol=protocol,
-            hub=get_hub(),
+            hub=hub,
             identity=scope.get("identity"),
             authentication_error=scope.get("authentication_error"),
         )
         outbox.on_overflow = lambda: session.close(CloseCode.SLOW)
+        hub.sessions.add(session)
         writing = asyncio.create_task(self._write(outbox))
         try:
-            await self.opened(session, scope)
-            await self._read(receive, session)
+            async with asyncio.timeout(None) as deadline:
+                outbox.on_close = lambda: deadline.reschedule(_close_deadline())
+                await self._serve(scope, receive, session)
+        except TimeoutError:
+            logger.info("a client that was told to go did not; its connection is cut")
         finally:
             session.end()
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            hub.sessions.discard(session)
+            await tasks.cancel(writing)
+
+    async def _serve(self, scope: dict[str, Any], receive: Receive, session: Session) -> None:
+        if drain.is_draining():
+            session.close(CloseCode.SHUTDOWN)
+        else:
+            await self.opened(session, scope)
+        await self._read(receive, session)
 
     def protocol(self, scope: dict[str, Any]) -> WireProtocol:
         return _CENTRIFUGE
@@ -152,16 +113,24 @@ class PlainConsumer(RealtimeConsumer):
 
     async def opened(self, session: Session, scope: dict[str, Any]) -> None:
         session.open()
+        try:
+            subscribe = plain_subscribe(_room(scope), scope["query_string"].decode("latin-1"))
+        except MalformedCommand as malformed:
+            await session.run(malformed)
+            session.close(CloseCode.BAD_REQUEST)
+            return
         # Nothing can be tried again on this socket, so what a command answers also ends it.
-        for command in (
-            Command(0, "connect", Connect()),
-            Command(0, "subscribe", Subscribe(channel=_room(scope))),
-        ):
+        for command in (Command(0, "connect", Connect()), Command(0, "subscribe", subscribe)):
             error = await session.run(command)
             if error is not None:
                 session.close(_CLOSE_CODES.get(error.code, CloseCode.PERMISSION_DENIED))
             if session.state is State.CLOSED:
                 return
+
+
+def _close_deadline() -> float:
+    """When, on the clock of the loop, a connection that we close is given up."""
+    return asyncio.get_running_loop().time() + float(realtime_settings.CLOSE_SECONDS)
 
 
 def _room(scope: dict[str, Any]) -> str:

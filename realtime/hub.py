@@ -4,67 +4,97 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import msgspec
 
+from . import tasks
+from .conf import realtime_settings
+from .exceptions import LayerUnavailable
+from .feed import Feed, Start
 from .layers import RoomLayer, get_layer
-from .layers.base import PUBLICATION
+from .layers.base import PRESENCE, PUBLICATION
 from .names import group_name
-from .protocols.messages import Publication
+from .protocols.codes import UnsubscribeCode
+from .protocols.messages import ClientInfo, Position, Publication
+from .roster import Roster
 
 if TYPE_CHECKING:
+    from .protocols.messages import WireProtocol
     from .session import Session
 
 logger = logging.getLogger("realtime.hub")
 
+PATROL_SECONDS = 1.0
+POSITIONS_AT_ONCE = 200
+CHECK_JITTER = 1.6
+
 _decode_publication = msgspec.json.Decoder(Publication).decode
+_decode_info = msgspec.json.Decoder(ClientInfo).decode
 
 
 @dataclass(slots=True)
 class LocalRoom:
     """A room as seen from this process."""
 
+    feed: Feed
     sessions: set[Session] = field(default_factory=set)
+    watchers: set[Session] = field(default_factory=set)
+    """Those of the sessions that want to hear who comes and goes."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     in_group: bool = False
+    starting: int = 0
+    check_at: float = 0.0
+    """On the clock of the loop: when to compare the feed with where the room really stands."""
 
 
 class Hub:
     """Joins the Redis-backed group of a room once for all local sessions, and hands out what comes.
 
-    A socket costs no subscription and no task a message. `deliver` never waits: sessions queue what
+    A socket costs no subscription and no task a message. Delivery never waits: sessions queue what
     they get, so that a slow one delays nobody.
     """
 
     def __init__(self, layer: RoomLayer) -> None:
         self.layer = layer
+        self.roster = Roster(layer)
         self.rooms: dict[str, LocalRoom] = {}
+        self.sessions: set[Session] = set()
         self._channel = ""
-        self._receiving: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._starting = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
+        self._patrol_now = asyncio.Event()
 
-    async def enter(self, name: str) -> None:
-        """Make sure that publications of the room reach this process.
+    async def start(self, name: str, since: Position | None = None) -> Start:
+        """Make sure that the room's publications reach this process, and say where they begin for a
+        session that is added now; with `since`, also what it has missed.
 
-        Raises `LayerUnavailable`. Follow it by `add` with no await between, or by `release`.
+        Raises `LayerUnavailable`. Follow it by `add` with no await between, and by `release`.
         """
-        await self._start()
-        while True:
-            room = self.rooms.setdefault(name, LocalRoom())
+        await self._start_receiving()
+        room = self.rooms.get(name)
+        if room is None:
+            room = self.rooms[name] = self._local_room(name)
+        room.starting += 1
+        try:
             async with room.lock:
-                if self.rooms.get(name) is not room:
-                    continue  # dropped as empty while this task waited for its lock
                 if not room.in_group:
                     await self.layer.group_add(group_name(name), self._channel)
                     room.in_group = True
-                return
+            return await room.feed.start(since)
+        finally:
+            room.starting -= 1
 
-    def add(self, name: str, session: Session) -> None:
-        self.rooms[name].sessions.add(session)
+    def add(self, name: str, session: Session, *, watches: bool = False) -> None:
+        room = self.rooms[name]
+        room.sessions.add(session)
+        if watches:
+            room.watchers.add(session)
 
     def leave(self, name: str, session: Session) -> None:
         """From the next line on, nothing of the room reaches `session`."""
@@ -72,42 +102,73 @@ class Hub:
         if room is None:
             return
         room.sessions.discard(session)
+        room.watchers.discard(session)
         self.release(name)
 
     def release(self, name: str) -> None:
         """Leave the group in the background when no local session is in the room."""
         room = self.rooms.get(name)
-        if room is not None and not room.sessions:
+        if room is not None and not room.sessions and not room.starting:
             task = asyncio.create_task(self._leave_group(name, room))
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
 
-    def deliver(self, name: str, publication: Publication) -> None:
-        """Hand a publication to every local session of the room, encoded once a protocol."""
-        room = self.rooms.get(name)
-        if room is None:
-            return
+    async def close(self) -> None:
+        """Stop receiving, and leave nothing behind. Used when the process ends."""
+        await self.roster.close()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+        await tasks.cancel(*self._tasks)
+        for room in self.rooms.values():
+            await room.feed.close()
+
+    def check_soon(self) -> None:
+        """Compare every room with where it really stands: broadcasts may have been missed."""
+        for room in self.rooms.values():
+            room.check_at = 0.0
+        self._patrol_now.set()
+        self.roster.refresh()
+
+    def _local_room(self, name: str) -> LocalRoom:
+        feed = Feed(
+            name,
+            self.layer,
+            on_publication=lambda publication: self._deliver(name, publication),
+            on_lost=lambda: self._on_lost(name),
+        )
+        return LocalRoom(feed, check_at=self._next_check())
+
+    def _deliver(self, name: str, publication: Publication) -> None:
+        self._fan_out(
+            self.rooms[name].sessions,
+            lambda protocol: protocol.encode_publication(name, publication),
+        )
+
+    def _fan_out(self, sessions: Iterable[Session], encode: Callable[[WireProtocol], str]) -> None:
+        """Hand what `encode` makes to sessions, made once a protocol."""
         frames: dict[str, str] = {}
         # A copy: a session that is cut for its full outbox leaves the room at once.
-        for session in list(room.sessions):
+        for session in list(sessions):
             protocol = session.protocol
             frame = frames.get(protocol.name)
             if frame is None:
-                frame = frames[protocol.name] = protocol.encode_publication(name, publication)
+                frame = frames[protocol.name] = encode(protocol)
             session.deliver(frame)
 
-    async def close(self) -> None:
-        """Stop receiving. Used when the process ends."""
-        if self._receiving is not None:
-            self._receiving.cancel()
-            await asyncio.gather(self._receiving, return_exceptions=True)
-        await asyncio.gather(*self._leaving, return_exceptions=True)
+    def _on_lost(self, name: str) -> None:
+        for session in list(self.rooms[name].sessions):
+            session.unsubscribe(name, UnsubscribeCode.INSUFFICIENT_STATE, "insufficient state")
 
-    async def _start(self) -> None:
+    # What comes through the layer
+
+    async def _start_receiving(self) -> None:
         async with self._starting:
-            if self._receiving is None:
+            if not self._tasks:
                 self._channel = await self.layer.new_channel("realtime.hub.")
-                self._receiving = asyncio.create_task(self._receive(), name="realtime-hub")
+                self.layer.on_reconnect(self.check_soon)
+                self._tasks = [
+                    asyncio.create_task(self._receive(), name="realtime-hub"),
+                    asyncio.create_task(self._patrol(), name="realtime-patrol"),
+                ]
 
     async def _receive(self) -> None:
         while True:
@@ -119,26 +180,77 @@ class Hub:
                 logger.exception("a message of the channel layer could not be delivered")
 
     def _dispatch(self, message: dict[str, Any]) -> None:
-        if message["type"] != PUBLICATION:
+        room = self.rooms.get(message.get("room", ""))
+        if message["type"] == PUBLICATION:
+            if room is not None:
+                publication = _decode_publication(message["body"])
+                publication.offset = message["offset"]
+                room.feed.accept(message["epoch"], publication)
+        elif message["type"] == PRESENCE:
+            if room is not None:
+                self._tell_watchers(message["room"], room, message["joined"], message["left"])
+        else:
             logger.warning("a message of unknown type came to the hub: %r", message["type"])
-            return
-        publication = _decode_publication(message["body"])
-        publication.offset = message["offset"]
-        self.deliver(message["room"], publication)
+
+    def _tell_watchers(
+        self, name: str, room: LocalRoom, joined: list[bytes], left: list[bytes]
+    ) -> None:
+        for encoded in joined:
+            self._tell(name, room, "join", _decode_info(encoded))
+        for encoded in left:
+            self._tell(name, room, "leave", _decode_info(encoded))
+
+    def _tell(self, name: str, room: LocalRoom, event: str, info: ClientInfo) -> None:
+        self._fan_out(room.watchers, lambda protocol: protocol.encode_presence(name, event, info))
+
+    # What goes wrong unseen
+
+    async def _patrol(self) -> None:
+        """Find gaps that no later message shows."""
+        while True:
+            try:
+                async with asyncio.timeout(PATROL_SECONDS):
+                    await self._patrol_now.wait()
+            except TimeoutError:
+                pass
+            self._patrol_now.clear()
+            now = asyncio.get_running_loop().time()
+            due = [name for name, room in self.rooms.items() if room.check_at <= now]
+            for start in range(0, len(due), POSITIONS_AT_ONCE):
+                try:
+                    await self._check(due[start : start + POSITIONS_AT_ONCE])
+                except LayerUnavailable:
+                    break  # those that were not checked stay due
+                except Exception:
+                    logger.exception("the positions of rooms could not be checked")
+
+    async def _check(self, names: list[str]) -> None:
+        asked_at = {name: self.rooms[name].feed.position for name in names if name in self.rooms}
+        for name, position in (await self.layer.positions(list(asked_at))).items():
+            room = self.rooms.get(name)
+            if room is not None:
+                room.check_at = self._next_check()
+                room.feed.compare(position, asked_at[name])
+
+    def _next_check(self) -> float:
+        pause: float = realtime_settings.POSITION_CHECK_SECONDS * random.uniform(1, CHECK_JITTER)
+        return asyncio.get_running_loop().time() + pause
 
     async def _leave_group(self, name: str, room: LocalRoom) -> None:
         async with room.lock:
-            if room.sessions or not room.in_group:
+            if room.sessions or room.starting or self.rooms.get(name) is not room:
                 return
-            try:
-                await self.layer.group_discard(group_name(name), self._channel)
-            except Exception as error:
-                # Still in the group: what comes for the room finds no session.
-                logger.warning("a group could not be left: %s", type(error).__name__)
-                return
-            room.in_group = False
-            if self.rooms.get(name) is room and not room.sessions:
+            if room.in_group:
+                room.in_group = False
+                room.feed.forget()
+                try:
+                    await self.layer.group_discard(group_name(name), self._channel)
+                except LayerUnavailable as error:
+                    # What still comes for the room finds no session.
+                    logger.debug("a group could not be left: %s", error)
+            if not room.sessions and not room.starting:
                 del self.rooms[name]
+                await room.feed.close()
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

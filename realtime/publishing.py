@@ -14,40 +14,59 @@ from . import names, rooms, threads
 from .conf import realtime_settings
 from .exceptions import InvalidPayload, InvalidRoomName, PayloadTooLarge
 from .layers import RoomLayer, get_layer
+from .layers.base import Retention
+from .models import Room
 from .protocols.messages import ClientInfo, Position, Publication
 from .protocols.payloads import is_portable
 
 _encode_message = msgspec.json.Encoder().encode
 
 
-def publish(room: str, data: Any, *, on_commit: bool = True, using: str | None = None) -> None:
+def publish(
+    room: str,
+    data: Any,
+    *,
+    idempotency_key: str = "",
+    on_commit: bool = True,
+    using: str | None = None,
+) -> None:
     """Publish `data`, any JSON value, to everybody in `room`.
 
     Inside a transaction it is sent after the commit, and after a rollback not at all; with
-    `on_commit=False` at once. `using` names the database of the transaction. No rights are asked:
-    this is the server speaking.
+    `on_commit=False` at once. `using` names the database of the transaction. With an
+    `idempotency_key` a second publish to the room within 300 s (`IDEMPOTENCY_TTL_SECONDS`) does
+    nothing, so that a task may be tried again. No rights are asked: this is the server speaking.
 
-    Raises `InvalidPayload` and `InvalidRoomName` at once, `LayerUnavailable` when it is sent.
+    Raises `InvalidPayload` and `InvalidRoomName` at once, `LayerUnavailable` when it is sent; the
+    message may then have been sent or not, which is what the key is for.
     """
-    _refuse_on_event_loop()
+    refuse_on_event_loop("publish")
     body = _body(encode(data), None)
-    _check_name(room)
+    check_name(room)
     layer = get_layer()
+
+    def send() -> None:
+        layer.append_sync(room, body, _retention(room), idempotency_key)
+
     if on_commit:
-        transaction.on_commit(lambda: _append_sync(layer, room, body), using=using)
+        transaction.on_commit(send, using=using)
     else:
-        _append_sync(layer, room, body)
+        send()
 
 
-async def apublish(room: str, data: Any) -> None:
+async def apublish(room: str, data: Any, *, idempotency_key: str = "") -> None:
     """As `publish`, from a coroutine, and at once: Django has no transactions in async code."""
-    _check_name(room)
-    await append(get_layer(), room, encode(data), None)
+    check_name(room)
+    body = _body(encode(data), None)
+    keep = await threads.run_in_thread(_retention, room)
+    await get_layer().append(room, body, keep, idempotency_key)
 
 
-async def append(layer: RoomLayer, room: str, data: bytes, info: ClientInfo | None) -> Position:
-    """Number and broadcast `data`, JSON that has been checked."""
-    return await layer.append(room, _body(data, info))
+async def append(
+    layer: RoomLayer, room: rooms.AnyRoom, data: bytes, info: ClientInfo | None
+) -> Position:
+    """Number, keep and broadcast `data`, JSON that has been checked."""
+    return await layer.append(room.name, _body(data, info), rooms.retention(room))
 
 
 async def run_publish_hook(room: rooms.AnyRoom, user: Any, data: bytes) -> bytes:
@@ -111,20 +130,21 @@ def _body(data: bytes, info: ClientInfo | None) -> bytes:
     return _encode_message(publication)
 
 
-def _append_sync(layer: RoomLayer, room: str, body: bytes) -> None:
-    layer.append_sync(room, body)
+def _retention(name: str) -> Retention:
+    """A room that is not made yet is kept like one that is made without further words."""
+    return rooms.retention(rooms.find(name) or Room(name=name))
 
 
-def _check_name(room: str) -> None:
+def check_name(room: str) -> None:
     if not names.is_room_name(room):
         raise InvalidRoomName(f"{room!r} can't be a room: a name is {names.RULE}.")
 
 
-def _refuse_on_event_loop() -> None:
+def refuse_on_event_loop(function: str) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return
     raise SynchronousOnlyOperation(
-        "publish() would block the event loop. In async code, use `await apublish(...)`."
+        f"{function}() would block the event loop. In async code, use `await a{function}(...)`."
     )

@@ -21,6 +21,7 @@ from django.urls.resolvers import RoutePattern
 
 from . import names
 from .exceptions import Rejected as Rejected
+from .layers.base import Retention
 from .models import Room
 
 
@@ -59,6 +60,18 @@ class CodeRoom:
     name: str
     type: RoomType
     captured: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def history_size(self) -> int:
+        return self.type.history_size
+
+    @property
+    def history_ttl_seconds(self) -> int:
+        return self.type.history_ttl_seconds
+
+    @property
+    def presence(self) -> bool:
+        return self.type.presence
 
 
 AnyRoom = Room | CodeRoom
@@ -109,6 +122,11 @@ def rpc_handler(method: str) -> Handler | None:
 
 def send_handlers() -> tuple[Handler, ...]:
     return tuple(_message_handlers)
+
+
+def retention(room: AnyRoom) -> Retention:
+    """How many of the room's publications are kept, and for how long."""
+    return Retention(room.history_size, room.history_ttl_seconds)
 
 
 def find(name: str) -> AnyRoom | None:

@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
+import msgspec
+
 from . import __version__, authentication, publishing, rights, rooms, threads
 from .authentication import ANONYMOUS, Identity
 from .conf import realtime_settings
 from .exceptions import AuthenticationError, AuthenticationUnavailable, RealtimeError
+from .feed import Start, to_publication
 from .hub import Hub
+from .layers.base import Attendance, Entry, Member, Retention
 from .protocols import centrifuge
 from .protocols.codes import CloseCode, Error, UnsubscribeCode
 from .protocols.messages import (
@@ -26,9 +30,21 @@ from .protocols.messages import (
     ProtocolError,
     WireProtocol,
 )
+from .reading import to_client_infos
 from .rights import Grant
 
 logger = logging.getLogger("realtime.session")
+
+# What ends a connection that is of no use without the room it was taken out of.
+_CLOSE_CODES = {
+    UnsubscribeCode.BY_SERVER: CloseCode.FORCED,
+    UnsubscribeCode.INSUFFICIENT_STATE: CloseCode.INSUFFICIENT_STATE,
+    UnsubscribeCode.EXPIRED: CloseCode.EXPIRED,
+    UnsubscribeCode.STATE_INVALIDATED: CloseCode.STATE_INVALIDATED,
+}
+_TOO_MANY_TO_LIST = Error(
+    Error.LIMIT_EXCEEDED.code, "limit exceeded: too many to list; ask for presence_stats"
+)
 
 Reply = dict[str, Any]
 
@@ -42,9 +58,18 @@ class State(Enum):
 
 
 class Transport(Protocol):
-    """What a session writes to. Neither method waits."""
+    """What a session writes to. No method waits."""
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether so much is unsent that nothing large should be added."""
+        ...
 
     def write(self, frame: str) -> None: ...
+    def acknowledge(self) -> None:
+        """The client has read everything up to a ping that it answers now."""
+        ...
+
     def close(self, code: CloseCode, reason: str) -> None: ...
 
 
@@ -106,6 +131,8 @@ class Session:
         self.hub = hub
         self.identity = identity
         self.rooms: dict[str, Grant] = {}
+        self._before_reply: list[str] | None = None
+        self._shutting_down = False
         self._authentication_error = authentication_error
         self._timers = _Timers()
         self._errors_in_a_row = 0
@@ -116,6 +143,9 @@ class Session:
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
             "publish": self._publish,
+            "history": self._history,
+            "presence": self._presence,
+            "presence_stats": self._presence_stats,
             "rpc": self._rpc,
             "send": self._send,
             "ping": self._ping,
@@ -144,6 +174,14 @@ class Session:
         """Obey one command and write its reply. Returns the error that it was answered with."""
         self._busy = True
         try:
+            return await self._answer(command)
+        finally:
+            self._busy = False
+            if self._shutting_down:
+                self.close(CloseCode.SHUTDOWN)
+
+    async def _answer(self, command: Command | MalformedCommand) -> Error | None:
+        try:
             if isinstance(command, MalformedCommand):
                 raise command
             result = await self._handler(command)(command.body)
@@ -161,22 +199,33 @@ class Session:
         else:
             self._errors_in_a_row = 0
             if result is not None and isinstance(command, Command):
-                self._write(self.protocol.encode_reply(command, result))
+                self._reply(command, result)
             return None
-        finally:
-            self._busy = False
         self._write(self.protocol.encode_error(command.id, error))
         self._count_error(error)
         return error
 
     def deliver(self, frame: str) -> None:
-        """Called by the hub, with a publication as this session's protocol encodes it."""
-        self._write(frame)
+        """Called by the hub, with a push as this session's protocol encodes it."""
+        if self._before_reply is None:
+            self._write(frame)
+        else:
+            self._before_reply.append(frame)
 
     def unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> None:
         """End a subscription from the server's side, and tell the client."""
-        if self._leave(room):
-            self._write(self.protocol.encode_unsubscribe(room, code, reason))
+        if not self._leave(room):
+            return
+        if self.protocol.has_one_room:
+            self.close(_CLOSE_CODES[code], reason)
+        else:
+            self.deliver(self.protocol.encode_unsubscribe(room, code, reason))
+
+    def shut_down(self) -> None:
+        """Close because the server goes; a command that is under way is answered first."""
+        self._shutting_down = True
+        if not self._busy:
+            self.close(CloseCode.SHUTDOWN)
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         """End the connection with a code of the protocol. Does nothing the second time."""
@@ -207,14 +256,20 @@ class Session:
     async def _connect(self, body: centrifuge.Connect) -> Reply:
         if self.state is not State.CONNECTING:
             raise CommandError(Error(Error.BAD_REQUEST.code, "bad request: already connected"))
-        identity = await self._identify(body.token)
+        given, self.identity = self.identity, await self._identify(body.token)
+        try:
+            subs = await self._enter_all(body.subs)
+        except BaseException:
+            self.identity = given
+            raise
         if self.state is not State.CONNECTING:
             raise CloseSession(CloseCode.STALE)  # the socket has gone meanwhile
-        self.identity = identity
         self.state = State.CONNECTED
         self._timers.stop("connect")
         self._watch_expiry()
         reply = {"client": self.id, "version": f"realtime {__version__}", **self._expiry()}
+        if subs:
+            reply["subs"] = subs
         if self.protocol.has_pings:
             self._schedule_ping()
             reply |= {"ping": int(realtime_settings.PING_SECONDS) or 1, "pong": True}
@@ -235,29 +290,7 @@ class Session:
         return {"client": self.id, "version": f"realtime {__version__}", **self._expiry()}
 
     async def _subscribe(self, body: centrifuge.Subscribe) -> Reply:
-        name = _required(body.channel, "channel")
-        if name in self.rooms:
-            raise CommandError(Error.ALREADY_SUBSCRIBED)
-        if len(self.rooms) >= realtime_settings.ROOMS_PER_CONNECTION:
-            raise CommandError(Error.LIMIT_EXCEEDED)
-        grant = await self._require("join", name)
-        # Read before the group is joined, so that it is never ahead of what is delivered.
-        position = await self.hub.layer.position(name)
-        try:
-            await self.hub.enter(name)
-            if self.state is State.CLOSED:
-                raise CloseSession(CloseCode.NORMAL)
-            # Added and answered in one step of the loop: no publication comes before the reply.
-            self.hub.add(name, self)
-            self.rooms[name] = grant
-        finally:
-            self.hub.release(name)
-        return {
-            "recoverable": False,
-            "positioned": False,
-            "epoch": position.epoch,
-            "offset": position.offset,
-        }
+        return await self._enter(_required(body.channel, "channel"), body)
 
     async def _unsubscribe(self, body: centrifuge.Channel) -> Reply:
         self._leave(_required(body.channel, "channel"))
@@ -266,12 +299,41 @@ class Session:
     async def _publish(self, body: centrifuge.Publish) -> Reply:
         name = _required(body.channel, "channel")
         data = publishing.checked(bytes(body.data))
-        grant = self.rooms.get(name) or await self._require("publish", name)
-        if "publish" not in grant.actions or grant.room is None:
-            raise CommandError(Error.PERMISSION_DENIED)
-        data = await publishing.run_publish_hook(grant.room, self._identity.user, data)
-        await publishing.append(self.hub.layer, name, data, self._client_info())
+        room = await self._room("publish", name)
+        data = await publishing.run_publish_hook(room, self._identity.user, data)
+        await publishing.append(self.hub.layer, room, data, self._client_info())
         return {}
+
+    async def _history(self, body: centrifuge.History) -> Reply:
+        name = _required(body.channel, "channel")
+        room = await self._room("join", name)
+        if not rooms.retention(room).keeps:
+            raise CommandError(Error.NOT_AVAILABLE)
+        self._refuse_when_congested()
+        most = realtime_settings.RECOVERY_MAX_MESSAGES
+        page = await self.hub.layer.history(
+            name,
+            since=body.since.offset if body.since else None,
+            limit=most if body.limit < 0 else min(body.limit, most),
+            reverse=body.reverse,
+        )
+        if body.since and body.since.epoch not in ("", page.position.epoch):
+            raise CommandError(Error.UNRECOVERABLE_POSITION)
+        return {
+            "publications": list(map(to_publication, _fitting(page.entries))),
+            "epoch": page.position.epoch,
+            "offset": page.position.offset,
+        }
+
+    async def _presence(self, body: centrifuge.Channel) -> Reply:
+        attendance = await self._attendance(body, infos=True)
+        if attendance.clients > realtime_settings.PRESENCE_MAX_CLIENTS:
+            raise CommandError(_TOO_MANY_TO_LIST)
+        return {"presence": {info.client: info for info in to_client_infos(attendance)}}
+
+    async def _presence_stats(self, body: centrifuge.Channel) -> Reply:
+        attendance = await self._attendance(body, infos=False)
+        return {"num_clients": attendance.clients, "num_users": attendance.users}
 
     async def _rpc(self, body: centrifuge.Rpc) -> Reply:
         handler = rooms.rpc_handler(body.method)
@@ -291,6 +353,7 @@ class Session:
 
     async def _pong(self, body: None) -> None:
         self._timers.stop("pong")
+        self.transport.acknowledge()
 
     # Identity
 
@@ -340,18 +403,80 @@ class Session:
 
     # Rooms
 
-    async def _require(self, action: str, name: str) -> Grant:
+    async def _enter(self, name: str, options: centrifuge.SubscribeOptions) -> Reply:
+        if name in self.rooms:
+            raise CommandError(Error.ALREADY_SUBSCRIBED)
+        if len(self.rooms) >= realtime_settings.ROOMS_PER_CONNECTION:
+            raise CommandError(Error.LIMIT_EXCEEDED)
+        grant, room = await self._require("join", name)
+        if options.recover:
+            self._refuse_when_congested()
+        try:
+            start = await self.hub.start(name, options.since)
+            if self.state is State.CLOSED:
+                raise CloseSession(CloseCode.NORMAL)
+            if options.rejects_unrecovered and start.missed is None:
+                raise CommandError(Error.UNRECOVERABLE_POSITION)
+            # Added and answered in one step of the loop: no publication comes before the reply.
+            self.hub.add(name, self, watches=options.join_leave and room.presence)
+            self.rooms[name] = grant
+        finally:
+            self.hub.release(name)
+        info = self._client_info()
+        if room.presence and info is not None:
+            self.hub.roster.enter(name, Member(self.id, info.user, msgspec.json.encode(info)))
+        return _subscribed(start, options, rooms.retention(room))
+
+    async def _enter_all(self, subs: dict[str, centrifuge.SubscribeOptions]) -> Reply:
+        """Enter the rooms of a `connect`. Those that the user may not enter are left out."""
+        if not subs:
+            return {}
+        # What rooms send before the reply to `connect` waits for it.
+        self._before_reply = []
+        replies = {}
+        try:
+            for name, options in subs.items():
+                try:
+                    replies[name] = await self._enter(name, options)
+                except CommandError as refused:
+                    if refused.error.temporary:
+                        raise
+        except BaseException:
+            for name in list(self.rooms):
+                self._leave(name)
+            self._before_reply = None
+            raise
+        return replies
+
+    async def _require(self, action: str, name: str) -> tuple[Grant, rooms.AnyRoom]:
         """The grant of this connection in a room. A room that may not be entered and one that does
         not exist are refused alike."""
-        grant = await rights.agrant(self._identity, name)
-        if action not in grant.actions:
+        grant = self.rooms.get(name) or await rights.agrant(self._identity, name)
+        if action not in grant.actions or grant.room is None:
             raise CommandError(Error.PERMISSION_DENIED)
-        return grant
+        return grant, grant.room
+
+    async def _room(self, action: str, name: str) -> rooms.AnyRoom:
+        return (await self._require(action, name))[1]
+
+    async def _attendance(self, body: centrifuge.Channel, *, infos: bool) -> Attendance:
+        name = _required(body.channel, "channel")
+        if not (await self._room("join", name)).presence:
+            raise CommandError(Error.NOT_AVAILABLE)
+        self._refuse_when_congested()
+        await self.hub.roster.settle()
+        return await self.hub.layer.presence(name, infos=infos)
+
+    def _refuse_when_congested(self) -> None:
+        """A client that does not read what it has asked for gets no more of it."""
+        if self.transport.is_congested:
+            raise CommandError(Error.TOO_MANY_REQUESTS)
 
     def _leave(self, room: str) -> bool:
         if self.rooms.pop(room, None) is None:
             return False
         self.hub.leave(room, self)
+        self.hub.roster.leave(room, self.id)
         return True
 
     def _client_info(self) -> ClientInfo | None:
@@ -362,6 +487,13 @@ class Session:
         return ClientInfo(user=self._identity.user_id, client=self.id, conn_info=info)
 
     # Writing and clocks
+
+    def _reply(self, command: Command, result: Reply) -> None:
+        for frame in self.protocol.encode_reply(command, result):
+            self._write(frame)
+        waiting, self._before_reply = self._before_reply, None
+        for frame in waiting or ():
+            self._write(frame)
 
     def _write(self, frame: str) -> None:
         if frame and self.state is not State.CLOSED:
@@ -394,6 +526,30 @@ def _required(value: str, name: str) -> str:
     if not value:
         raise CommandError(Error(Error.BAD_REQUEST.code, f"bad request: {name} is missing"))
     return value
+
+
+def _subscribed(start: Start, options: centrifuge.SubscribeOptions, keep: Retention) -> Reply:
+    reply: Reply = {
+        "recoverable": keep.keeps,
+        "positioned": True,
+        "epoch": start.position.epoch,
+        "offset": start.position.offset,
+    }
+    if options.recover:
+        reply |= {"was_recovering": True, "recovered": start.missed is not None}
+    if start.missed:
+        reply["publications"] = start.missed
+    return reply
+
+
+def _fitting(entries: list[Entry]) -> list[Entry]:
+    """As many as one reply may hold, and one at least; the client reads on from there."""
+    size = 0
+    for index, entry in enumerate(entries):
+        size += len(entry.body)
+        if index and size > realtime_settings.RECOVERY_MAX_BYTES:
+            return entries[:index]
+    return entries
 
 
 def _answer_to(error: RealtimeError) -> Exception:

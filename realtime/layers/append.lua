@@ -1,10 +1,30 @@
--- Gives a publication the room's next offset and broadcasts it to the room's group, in one step.
--- KEYS: 1 the room's meta hash
--- ARGV: 1 epoch for a room that has none, 2 channel of the group, 3 the message, 4 meta TTL in seconds
-redis.call('HSETNX', KEYS[1], 'epoch', ARGV[1])
+-- Gives a publication the room's next offset, keeps it and broadcasts it, in one step.
+-- KEYS: 1 the room's meta hash, 2 its stream, 3 its idempotency key
+-- ARGV: 1 epoch for a room that has none, 2 channel of the group, 3 the message, 4 meta TTL,
+--       5 how many to keep, 6 stream TTL, 7 idempotency TTL, 0 for none. TTLs in seconds.
+if ARGV[7] ~= '0' then
+  local first = redis.call('HMGET', KEYS[3], 'epoch', 'offset')
+  if first[1] then
+    return {first[1], tonumber(first[2])}
+  end
+end
+if redis.call('HSETNX', KEYS[1], 'epoch', ARGV[1]) == 1 then
+  -- What an older epoch left behind must not be taken for this one's.
+  redis.call('DEL', KEYS[2])
+end
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
-local offset = redis.call('HINCRBY', KEYS[1], 'offset', 1)
+local offset = (tonumber(redis.call('HGET', KEYS[1], 'offset')) or 0) + 1
+if ARGV[5] ~= '0' and ARGV[6] ~= '0' then
+  -- Kept before it is numbered: a Redis that is out of memory refuses here, and no number is lost.
+  redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[5], string.format('%.0f-0', offset), 'm', ARGV[3])
+  redis.call('EXPIRE', KEYS[2], ARGV[6])
+end
+redis.call('HSET', KEYS[1], 'offset', string.format('%.0f', offset))
 redis.call('EXPIRE', KEYS[1], ARGV[4])
+if ARGV[7] ~= '0' then
+  redis.call('HSET', KEYS[3], 'epoch', epoch, 'offset', string.format('%.0f', offset))
+  redis.call('EXPIRE', KEYS[3], ARGV[7])
+end
 -- 0xC1 starts no msgpack value: it marks a message whose position stands in front of it.
-redis.call('PUBLISH', ARGV[2], '\193' .. offset .. ':' .. epoch .. '\n' .. ARGV[3])
+redis.call('PUBLISH', ARGV[2], '\193' .. string.format('%.0f', offset) .. ':' .. epoch .. '\n' .. ARGV[3])
 return {epoch, offset}

@@ -1,16 +1,82 @@
 """What a room layer offers on top of a Channels layer; the contract of both implementations."""
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from ..protocols.messages import Position
 
 PUBLICATION = "realtime.publication"
 """The `type` of a message that brings a publication: `{type, room, epoch, offset, body}`."""
+PRESENCE = "realtime.presence"
+"""The `type` of a message that says who has come or gone: `{type, room, joined, left}`, each a list
+of what was given as `Member.info`."""
+
+
+class Retention(NamedTuple):
+    """How many publications of a room are kept, and for how long after the last one."""
+
+    size: int
+    ttl_seconds: int
+
+    @property
+    def keeps(self) -> bool:
+        return self.size > 0 and self.ttl_seconds > 0
+
+
+NOTHING_KEPT = Retention(0, 0)
+
+
+class Entry(NamedTuple):
+    """A publication as it is kept."""
+
+    offset: int
+    body: bytes
+
+
+class Page(NamedTuple):
+    """Kept publications of a room, and where the room stood when they were read."""
+
+    position: Position
+    entries: list[Entry]
+
+
+class Member(NamedTuple):
+    """A connection of a signed-in user to a room. `info` is shown to others."""
+
+    client: str
+    user: str
+    info: bytes
+
+
+class Attendance(NamedTuple):
+    """Who is in a room: connections, people, and the `info` of each connection."""
+
+    clients: int
+    users: int
+    infos: list[bytes]
+
+
+@dataclass(slots=True)
+class PresenceChange:
+    """What one process has to say of a room: who is (still) there, and whose connection ended."""
+
+    room: str
+    present: list[Member] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+
+
+class PresenceNews(NamedTuple):
+    """People who have come to a room, and people who have left it: their `info`."""
+
+    room: str
+    joined: list[bytes]
+    left: list[bytes]
 
 
 @runtime_checkable
 class RoomLayer(Protocol):
-    """A Channels layer with groups that also numbers publications and keeps tickets.
+    """A Channels layer with groups that also numbers and keeps publications, and who is where.
 
     Methods raise `LayerUnavailable` when what is shared does not answer within 2 s.
     """
@@ -18,21 +84,65 @@ class RoomLayer(Protocol):
     async def new_channel(self, prefix: str = ...) -> str: ...
     async def group_add(self, group: str, channel: str) -> None: ...
     async def group_discard(self, group: str, channel: str) -> None: ...
+    async def group_send(self, group: str, message: dict[str, Any]) -> None: ...
     async def receive(self, channel: str) -> dict[str, Any]: ...
 
-    async def append(self, room: str, body: bytes) -> Position:
-        """Give `body` the room's next offset and broadcast it to the room's group, in one step.
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        """Call `callback`, on the running event loop, when messages may have been missed."""
+        ...
 
-        All members see publications in the order of their offsets.
+    async def append(
+        self, room: str, body: bytes, keep: Retention = ..., once: str = ...
+    ) -> Position:
+        """Give `body` the room's next offset, keep it, and broadcast it to the room's group, in one
+        step. All members see publications in the order of their offsets.
+
+        With `once`, an idempotency key of the room, a second append within
+        `IDEMPOTENCY_TTL_SECONDS` stores nothing and returns the position of the first.
         """
         ...
 
-    def append_sync(self, room: str, body: bytes) -> Position:
+    def append_sync(
+        self, room: str, body: bytes, keep: Retention = ..., once: str = ...
+    ) -> Position:
         """As `append`, from any thread."""
         ...
 
-    async def position(self, room: str) -> Position:
-        """Where the room stands: the offset of its last publication, 0 before the first."""
+    async def history(
+        self, room: str, *, since: int | None = ..., limit: int = ..., reverse: bool = ...
+    ) -> Page:
+        """Where the room stands, and at most `limit` of its kept publications: those after `since`
+        (before it with `reverse`, newest first), or from the end of the stream without it.
+
+        A room that was never published to stands at offset 0 of an epoch that it then has.
+        """
+        ...
+
+    def history_sync(
+        self, room: str, *, since: int | None = ..., limit: int = ..., reverse: bool = ...
+    ) -> Page:
+        """As `history`, from any thread."""
+        ...
+
+    async def positions(self, rooms: Sequence[str]) -> dict[str, Position]:
+        """Where many rooms stand, asked at once."""
+        ...
+
+    async def update_presence(self, changes: Collection[PresenceChange]) -> list[PresenceNews]:
+        """Write down for `PRESENCE_TTL_SECONDS` who is in rooms, and find out who came or went.
+
+        The connection of a user who has no other one in the room counts as present for
+        `PRESENCE_LEAVE_SECONDS` after it ended, so that a reload is not told as leaving and coming.
+        Each change of a person is reported once, to one caller of all processes.
+        """
+        ...
+
+    async def presence(self, room: str, *, infos: bool = ...) -> Attendance:
+        """Who is in the room; without `infos` only how many."""
+        ...
+
+    def presence_sync(self, room: str, *, infos: bool = ...) -> Attendance:
+        """As `presence`, from any thread."""
         ...
 
     def store_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> None:

@@ -6,16 +6,60 @@ import asyncio
 import threading
 import time
 import uuid
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from channels.layers import BaseChannelLayer
 
+from ..conf import realtime_settings
 from ..names import group_name
 from ..protocols.messages import Position
-from .base import PUBLICATION
+from .base import (
+    NOTHING_KEPT,
+    PUBLICATION,
+    Attendance,
+    Entry,
+    Member,
+    Page,
+    PresenceChange,
+    PresenceNews,
+    Retention,
+)
 
 Message = dict[str, Any]
+PURGE_SECONDS = 60
+
+
+@dataclass(slots=True)
+class _Stream:
+    """The numbered publications of a room. The number outlives what is kept."""
+
+    offset: int = 0
+    entries: deque[Entry] = field(default_factory=deque)
+    expires_at: float = 0.0
+
+    def expire(self, now: float) -> None:
+        if self.entries and self.expires_at <= now:
+            self.entries.clear()
+
+
+@dataclass(slots=True)
+class _Crowd:
+    """Who is in a room: each connection, and until when it counts."""
+
+    members: dict[str, Member] = field(default_factory=dict)
+    expires_at: dict[str, float] = field(default_factory=dict)
+
+    def connections(self, user: str) -> int:
+        return sum(member.user == user for member in self.members.values())
+
+    def forget(self, client: str) -> Member | None:
+        """Returns the member if it was the last connection of its user."""
+        member = self.members.pop(client, None)
+        self.expires_at.pop(client, None)
+        return member if member is not None and not self.connections(member.user) else None
 
 
 class MemoryRoomLayer(BaseChannelLayer):  # type: ignore[misc]
@@ -29,8 +73,13 @@ class MemoryRoomLayer(BaseChannelLayer):  # type: ignore[misc]
         self._channels: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Queue[Message]]] = {}
         self._groups: defaultdict[str, set[str]] = defaultdict(set)
         self._epoch = uuid.uuid4().hex[:8]
-        self._offsets: defaultdict[str, int] = defaultdict(int)
+        self._streams: defaultdict[str, _Stream] = defaultdict(_Stream)
+        self._once: dict[tuple[str, str], tuple[float, Position]] = {}
+        self._crowds: defaultdict[str, _Crowd] = defaultdict(_Crowd)
         self._tickets: dict[str, tuple[float, bytes]] = {}
+        self._purged_at = time.monotonic()
+
+    # Channels
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         channel = f"{prefix}{uuid.uuid4().hex}"
@@ -65,14 +114,37 @@ class MemoryRoomLayer(BaseChannelLayer):  # type: ignore[misc]
         with self._lock:
             self._broadcast(group, message)
 
-    async def append(self, room: str, body: bytes) -> Position:
-        return self.append_sync(room, body)
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        """Nothing here can be disconnected."""
 
-    def append_sync(self, room: str, body: bytes) -> Position:
-        # The lock makes numbering and broadcast one step, so that all members see one order.
+    # Publications
+
+    async def append(
+        self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
+    ) -> Position:
+        return self.append_sync(room, body, keep, once)
+
+    def append_sync(
+        self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
+    ) -> Position:
+        now = time.monotonic()
+        # The lock makes all of this one step, so that all members see one order.
         with self._lock:
-            self._offsets[room] += 1
-            position = Position(self._epoch, self._offsets[room])
+            self._purge(now)
+            if once and (first := self._first(room, once, now)):
+                return first
+            stream = self._streams[room]
+            stream.expire(now)
+            stream.offset += 1
+            position = Position(self._epoch, stream.offset)
+            if keep.keeps:
+                stream.entries.append(Entry(stream.offset, body))
+                while len(stream.entries) > keep.size:
+                    stream.entries.popleft()
+                stream.expires_at = now + keep.ttl_seconds
+            if once:
+                until = now + realtime_settings.IDEMPOTENCY_TTL_SECONDS
+                self._once[room, once] = (until, position)
             message = {
                 "type": PUBLICATION,
                 "room": room,
@@ -83,9 +155,48 @@ class MemoryRoomLayer(BaseChannelLayer):  # type: ignore[misc]
             self._broadcast(group_name(room), message)
         return position
 
-    async def position(self, room: str) -> Position:
+    async def history(
+        self, room: str, *, since: int | None = None, limit: int = 0, reverse: bool = False
+    ) -> Page:
+        return self.history_sync(room, since=since, limit=limit, reverse=reverse)
+
+    def history_sync(
+        self, room: str, *, since: int | None = None, limit: int = 0, reverse: bool = False
+    ) -> Page:
         with self._lock:
-            return Position(self._epoch, self._offsets.get(room, 0))
+            stream = self._streams.get(room) or _Stream()
+            stream.expire(time.monotonic())
+            entries = list(stream.entries)
+            position = Position(self._epoch, stream.offset)
+        if reverse:
+            entries = [entry for entry in entries[::-1] if since is None or entry.offset < since]
+        else:
+            entries = [entry for entry in entries if since is None or entry.offset > since]
+        return Page(position, entries[:limit])
+
+    async def positions(self, rooms: Sequence[str]) -> dict[str, Position]:
+        return {room: (await self.history(room)).position for room in rooms}
+
+    # Presence
+
+    async def update_presence(self, changes: Collection[PresenceChange]) -> list[PresenceNews]:
+        with self._lock:
+            return [self._update_crowd(change) for change in changes]
+
+    async def presence(self, room: str, *, infos: bool = True) -> Attendance:
+        return self.presence_sync(room, infos=infos)
+
+    def presence_sync(self, room: str, *, infos: bool = True) -> Attendance:
+        now = time.monotonic()
+        with self._lock:
+            crowd = self._crowds.get(room) or _Crowd()
+            there = [
+                member for client, member in crowd.members.items() if crowd.expires_at[client] > now
+            ]
+        users = {member.user for member in there}
+        return Attendance(len(there), len(users), [member.info for member in there if infos])
+
+    # Tickets
 
     def store_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> None:
         now = time.monotonic()
@@ -97,6 +208,47 @@ class MemoryRoomLayer(BaseChannelLayer):  # type: ignore[misc]
         with self._lock:
             expires_at, identity = self._tickets.pop(ticket, (0.0, b""))
         return identity if expires_at > time.monotonic() else None
+
+    # Within the lock
+
+    def _first(self, room: str, once: str, now: float) -> Position | None:
+        until, position = self._once.get((room, once), (0.0, None))
+        return position if until > now else None
+
+    def _purge(self, now: float) -> None:
+        """Let go of what nobody asks for again; the numbers of rooms stay."""
+        if now - self._purged_at < PURGE_SECONDS:
+            return
+        self._purged_at = now
+        self._once = {key: kept for key, kept in self._once.items() if kept[0] > now}
+        for stream in self._streams.values():
+            stream.expire(now)
+
+    def _update_crowd(self, change: PresenceChange) -> PresenceNews:
+        now = time.monotonic()
+        crowd = self._crowds[change.room]
+        news = PresenceNews(change.room, [], [])
+        for member in change.present:
+            if member.client not in crowd.members:
+                if not crowd.connections(member.user):
+                    news.joined.append(member.info)
+                crowd.members[member.client] = member
+            crowd.expires_at[member.client] = now + realtime_settings.PRESENCE_TTL_SECONDS
+        for client in change.ended:
+            ended = crowd.members.get(client)
+            if ended is None:
+                continue
+            if crowd.connections(ended.user) > 1:
+                crowd.forget(client)
+            else:
+                crowd.expires_at[client] = now + realtime_settings.PRESENCE_LEAVE_SECONDS
+        # After the others: who has come back in time has not left.
+        for client in [client for client, until in crowd.expires_at.items() if until <= now]:
+            if gone := crowd.forget(client):
+                news.left.append(gone.info)
+        if not crowd.members:
+            del self._crowds[change.room]
+        return news
 
     def _open(self, channel: str) -> asyncio.Queue[Message]:
         with self._lock:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import logging
-import uuid
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import redis
@@ -20,22 +17,30 @@ from channels_redis.pubsub import (
 )
 from channels_redis.utils import _close_redis, _consistent_hash, _wrap_close, create_pool
 from redis import asyncio as aioredis
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from ..exceptions import LayerUnavailable
 from ..names import group_name
 from ..protocols.messages import Position
-from .base import PUBLICATION
-
-logger = logging.getLogger("realtime.layers.redis")
+from . import scripts
+from .base import (
+    NOTHING_KEPT,
+    PUBLICATION,
+    Attendance,
+    Entry,
+    Member,
+    Page,
+    PresenceChange,
+    PresenceNews,
+    Retention,
+)
+from .listener import Listener
+from .scripts import Call
 
 TIMEOUT_SECONDS = 2
-META_TTL_SECONDS = 30 * 24 * 3600
-_HERE = Path(__file__).parent
-_APPEND = (_HERE / "append.lua").read_text()
-_POSITION = (_HERE / "position.lua").read_text()
+COMMANDS_AT_ONCE = 64
 # Commands are not retried by redis-py: an append that timed out may have happened.
-_COMMAND_OPTIONS: dict[str, Any] = {
+_CONNECTION_OPTIONS: dict[str, Any] = {
     "socket_timeout": TIMEOUT_SECONDS,
     "socket_connect_timeout": TIMEOUT_SECONDS,
     "retry": None,
@@ -57,6 +62,8 @@ class RedisRoomLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         layer: RoomLoopLayer = self._layers[loop]
         return layer
 
+    # Channels
+
     async def new_channel(self, prefix: str = "specific.") -> str:
         async with _available():
             channel: str = await self._get_layer().new_channel(prefix)
@@ -70,47 +77,16 @@ class RedisRoomLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         async with _available():
             await self._get_layer().group_discard(group, channel)
 
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        async with _available():
+            await self._get_layer().group_send(group, message)
+
     async def receive(self, channel: str) -> dict[str, Any]:
         message: dict[str, Any] = await self._get_layer().receive(channel)
         return message
 
-    async def append(self, room: str, body: bytes) -> Position:
-        layer = self._get_layer()
-        shard = layer.room_shard(room)
-        async with _available():
-            reply = await shard.append(**self._append_call(layer.prefix, room, body))
-        return _to_position(reply)
-
-    def append_sync(self, room: str, body: bytes) -> Position:
-        call = self._append_call(self._offline.prefix, room, body)
-        shard = self._offline._shards.index(self._offline.room_shard(room))
-        try:
-            return _to_position(self._sync_scripts[shard](**call))
-        except RedisError as error:
-            raise LayerUnavailable("Redis does not answer") from error
-
-    async def position(self, room: str) -> Position:
-        layer = self._get_layer()
-        async with _available():
-            reply = await layer.room_shard(room).position(
-                keys=[_meta_key(layer.prefix, room)], args=[_new_epoch(), META_TTL_SECONDS]
-            )
-        return _to_position(reply)
-
-    def store_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> None:
-        key = _ticket_key(self._offline.prefix, ticket)
-        shard = self._offline._shards.index(self._offline._get_shard(key))
-        try:
-            self._sync_clients[shard].set(key, identity, ex=ttl_seconds)
-        except RedisError as error:
-            raise LayerUnavailable("Redis does not answer") from error
-
-    async def redeem_ticket(self, ticket: str) -> bytes | None:
-        layer = self._get_layer()
-        key = _ticket_key(layer.prefix, ticket)
-        async with _available():
-            identity: bytes | None = await layer._get_shard(key).commands.getdel(key)
-        return identity
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        self._get_layer().reconnect_callbacks.append(callback)
 
     def deserialize(self, message: bytes) -> dict[str, Any]:
         """As Channels' own, and for publications with the position that Redis put in front."""
@@ -122,13 +98,143 @@ class RedisRoomLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         publication: dict[str, Any] = super().deserialize(rest)
         return {**publication, "offset": int(offset), "epoch": epoch.decode()}
 
-    def _append_call(self, prefix: str, room: str, body: bytes) -> dict[str, list[Any]]:
-        message = self.serialize({"type": PUBLICATION, "room": room, "body": body})
-        channel = f"{prefix}__group__{group_name(room)}"
-        return {
-            "keys": [_meta_key(prefix, room)],
-            "args": [_new_epoch(), channel, message, META_TTL_SECONDS],
-        }
+    # Publications
+
+    async def append(
+        self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
+    ) -> Position:
+        call = scripts.append(self._keys, room, self._message(room, body), keep, once)
+        return scripts.to_position(await self._run(room, call))
+
+    def append_sync(
+        self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
+    ) -> Position:
+        call = scripts.append(self._keys, room, self._message(room, body), keep, once)
+        return scripts.to_position(self._run_sync(room, call))
+
+    async def history(
+        self, room: str, *, since: int | None = None, limit: int = 0, reverse: bool = False
+    ) -> Page:
+        return self._page(
+            await self._run(room, scripts.history(self._keys, room, since, limit, reverse))
+        )
+
+    def history_sync(
+        self, room: str, *, since: int | None = None, limit: int = 0, reverse: bool = False
+    ) -> Page:
+        return self._page(
+            self._run_sync(room, scripts.history(self._keys, room, since, limit, reverse))
+        )
+
+    async def positions(self, rooms: Sequence[str]) -> dict[str, Position]:
+        calls = [(room, scripts.history(self._keys, room, None, 0, False)) for room in rooms]
+        replies = await self._run_many(calls)
+        return {room: scripts.to_position(reply) for room, reply in replies}
+
+    # Presence
+
+    async def update_presence(self, changes: Collection[PresenceChange]) -> list[PresenceNews]:
+        calls = []
+        for change in changes:
+            hidden = [
+                Member(member.client, member.user, self.serialize({"info": member.info}))
+                for member in change.present
+            ]
+            change = PresenceChange(change.room, hidden, change.ended)
+            calls.append((change.room, scripts.presence(self._keys, change)))
+        return [
+            PresenceNews(room, *(list(map(self._info, infos)) for infos in reply))
+            for room, reply in await self._run_many(calls)
+        ]
+
+    async def presence(self, room: str, *, infos: bool = True) -> Attendance:
+        reply = await self._run(room, scripts.attendance(self._keys, room, infos))
+        return self._attendance(reply)
+
+    def presence_sync(self, room: str, *, infos: bool = True) -> Attendance:
+        reply = self._run_sync(room, scripts.attendance(self._keys, room, infos))
+        return self._attendance(reply)
+
+    # Tickets
+
+    def store_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> None:
+        key = self._keys.ticket(ticket)
+        shard = self._offline._shards.index(self._offline._get_shard(key))
+        try:
+            self._sync_clients[shard].set(key, identity, ex=ttl_seconds)
+        except RedisError as error:
+            raise LayerUnavailable("Redis does not answer") from error
+
+    async def redeem_ticket(self, ticket: str) -> bytes | None:
+        key = self._keys.ticket(ticket)
+        shard: RoomShard = self._get_layer()._get_shard(key)
+        async with _available(), shard.busy:
+            identity: Any = await shard.commands.getdel(key)
+        return None if identity is None else bytes(identity)
+
+    # What goes to Redis, and what comes back
+
+    async def _run(self, room: str, call: Call) -> Any:
+        shard = self._get_layer().room_shard(room)
+        async with _available(), shard.busy:
+            try:
+                return await _evalsha(shard.commands, call)
+            except NoScriptError:
+                return await shard.commands.eval(
+                    call.script.text, len(call.keys), *call.keys, *call.args
+                )
+
+    async def _run_many(self, calls: Collection[tuple[str, Call]]) -> list[tuple[str, Any]]:
+        """Run calls in one pipeline for each shard; each with its room."""
+        layer = self._get_layer()
+        of_shard: defaultdict[RoomShard, list[tuple[str, Call]]] = defaultdict(list)
+        for room, call in calls:
+            of_shard[layer.room_shard(room)].append((room, call))
+        replies: list[tuple[str, Any]] = []
+        for shard, its_calls in of_shard.items():
+            async with _available(), shard.busy:
+                try:
+                    results = await _pipeline(shard.commands, its_calls)
+                except NoScriptError:
+                    for script in {call.script for _, call in its_calls}:
+                        await shard.commands.script_load(script.text)
+                    results = await _pipeline(shard.commands, its_calls)
+            rooms = [room for room, _ in its_calls]
+            replies += zip(rooms, results, strict=True)
+        return replies
+
+    def _run_sync(self, room: str, call: Call) -> Any:
+        client = self._sync_clients[self._offline._shards.index(self._offline.room_shard(room))]
+        try:
+            try:
+                return _evalsha(client, call)
+            except NoScriptError:
+                return client.eval(call.script.text, len(call.keys), *call.keys, *call.args)
+        except RedisError as error:
+            raise LayerUnavailable("Redis does not answer") from error
+
+    def _message(self, room: str, body: bytes) -> bytes:
+        message: bytes = self.serialize({"type": PUBLICATION, "room": room, "body": body})
+        return message
+
+    def _page(self, reply: list[Any]) -> Page:
+        entries = [
+            Entry(offset, self.deserialize(message)["body"])
+            for offset, message in scripts.to_entries(reply)
+        ]
+        return Page(scripts.to_position(reply), entries)
+
+    def _info(self, hidden: bytes) -> bytes:
+        info: bytes = self.deserialize(hidden)["info"]
+        return info
+
+    def _attendance(self, reply: list[Any]) -> Attendance:
+        attendance = scripts.to_attendance(reply)
+        return attendance._replace(infos=list(map(self._info, attendance.infos)))
+
+    @cached_property
+    def _keys(self) -> scripts.Keys:
+        return scripts.Keys(self._offline.prefix)
 
     @cached_property
     def _offline(self) -> RoomLoopLayer:
@@ -141,10 +247,6 @@ class RedisRoomLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         pools = [_sync_pool(shard.host) for shard in self._offline._shards]
         return [redis.Redis(connection_pool=pool) for pool in pools]
 
-    @cached_property
-    def _sync_scripts(self) -> list[Any]:
-        return [client.register_script(_APPEND) for client in self._sync_clients]
-
 
 class RoomLoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
     """The part of the layer that belongs to one event loop."""
@@ -154,6 +256,7 @@ class RoomLoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._shards = [RoomShard(shard.host, self) for shard in self._shards]
+        self.reconnect_callbacks: list[Callable[[], None]] = []
 
     def room_shard(self, room: str) -> RoomShard:
         """The shard of a room: that of its group, so that one script reaches both."""
@@ -161,74 +264,72 @@ class RoomLoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         shard: RoomShard = self._shards[_consistent_hash(name, len(self._shards))]
         return shard
 
+    async def group_add(self, group: str, channel: str) -> None:
+        try:
+            await super().group_add(group, channel)
+        except BaseException:
+            # Not in the group, so nothing of it may stay behind.
+            await self.group_discard(group, channel)
+            raise
+
+    async def flush(self) -> None:
+        await super().flush()
+        self.reconnect_callbacks.clear()
+
+    def reconnected(self) -> None:
+        for callback in self.reconnect_callbacks:
+            callback()
+
 
 class RoomShard(RedisSingleShardConnection):  # type: ignore[misc]
     """One Redis: a connection that listens, and a pool for commands.
 
-    Two things differ from the parent. Subscribing waits until Redis has confirmed it, so that who
-    has joined misses nothing. And commands don't wait for each other behind one lock.
+    Three things differ from the parent. Subscribing waits until Redis has confirmed it, so that who
+    has joined misses nothing. A lost connection is told. And commands don't wait for each other
+    behind one lock.
     """
 
     def __init__(self, host: dict[str, Any], channel_layer: RoomLoopLayer) -> None:
         super().__init__(host, channel_layer)
-        self._confirmations: dict[str, asyncio.Future[None]] = {}
+        # As many connections at most: a Redis that hangs must not collect one for every publisher.
+        self.busy = asyncio.Semaphore(COMMANDS_AT_ONCE)
+        self._listener = Listener(
+            lambda: self.commands.connection_pool, self._hand_out, channel_layer.reconnected
+        )
 
     @cached_property
     def commands(self) -> aioredis.Redis:
-        return aioredis.Redis(connection_pool=create_pool({**self.host, **_COMMAND_OPTIONS}))
+        return aioredis.Redis(connection_pool=create_pool({**self.host, **_CONNECTION_OPTIONS}))
 
-    @cached_property
-    def append(self) -> Any:
-        return self.commands.register_script(_APPEND)
-
-    @cached_property
-    def position(self) -> Any:
-        return self.commands.register_script(_POSITION)
+    async def publish(self, channel: str, message: bytes) -> None:
+        async with self.busy:
+            await self.commands.publish(channel, message)
 
     async def subscribe(self, channel: str) -> None:
-        async with self._lock:
-            if channel in self._subscribed_to:
-                return
-            confirmation = asyncio.get_running_loop().create_future()
-            self._confirmations[channel] = confirmation
-            try:
-                self._ensure_redis()
-                self._ensure_receiver()
-                await self._pubsub.subscribe(channel)
-                await confirmation
-            finally:
-                self._confirmations.pop(channel, None)
-            self._subscribed_to.add(channel)
+        await self._listener.subscribe(channel)
+
+    async def unsubscribe(self, channel: str) -> None:
+        await self._listener.unsubscribe(channel)
 
     async def flush(self) -> None:
-        await super().flush()
+        await self._listener.close()
         if "commands" in self.__dict__:
             await _close_redis(self.commands)
-            for name in ("commands", "append", "position"):
-                self.__dict__.pop(name, None)
+            del self.__dict__["commands"]
 
-    async def _do_receiving(self) -> None:
-        while True:
-            try:
-                if self._pubsub.subscribed:
-                    message = await self._pubsub.get_message(timeout=1)
-                    if message is not None:
-                        self._on_message(message)
-                else:
-                    await asyncio.sleep(0.05)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                logger.warning("the connection to Redis failed: %s", type(error).__name__)
-                await asyncio.sleep(1)
+    def _hand_out(self, name: str, data: bytes) -> None:
+        self._receive_message({"channel": name, "data": data})
 
-    def _on_message(self, message: dict[str, Any]) -> None:
-        if message["type"] == "message":
-            self._receive_message(message)
-        elif message["type"] == "subscribe":
-            confirmation = self._confirmations.get(message["channel"].decode())
-            if confirmation is not None and not confirmation.done():
-                confirmation.set_result(None)
+
+def _evalsha(client: Any, call: Call) -> Any:
+    return client.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
+
+
+async def _pipeline(client: aioredis.Redis, calls: Sequence[tuple[str, Call]]) -> list[Any]:
+    async with client.pipeline(transaction=False) as pipeline:
+        for _, call in calls:
+            _evalsha(pipeline, call)
+        return await pipeline.execute()
 
 
 @asynccontextmanager
@@ -243,7 +344,7 @@ async def _available() -> AsyncIterator[None]:
 
 def _sync_pool(host: dict[str, Any]) -> redis.ConnectionPool:
     """The twin of `channels_redis.utils.create_pool` for code without an event loop."""
-    options = {**host, **_COMMAND_OPTIONS}
+    options = {**host, **_CONNECTION_OPTIONS}
     if "address" in options:
         return redis.ConnectionPool.from_url(options.pop("address"), **options)
     if "master_name" in options:
@@ -258,21 +359,3 @@ def _sync_pool(host: dict[str, Any]) -> redis.ConnectionPool:
         )
         return pool
     return redis.ConnectionPool(**options)
-
-
-def _to_position(reply: list[Any]) -> Position:
-    epoch, offset = reply
-    return Position(epoch.decode(), int(offset))
-
-
-def _new_epoch() -> str:
-    return uuid.uuid4().hex[:8]
-
-
-def _meta_key(prefix: str, room: str) -> str:
-    return f"{prefix}:room:{room}:meta"
-
-
-def _ticket_key(prefix: str, ticket: str) -> str:
-    # Only a digest is kept: who can read Redis can't redeem a ticket.
-    return f"{prefix}:ticket:{hashlib.sha256(ticket.encode(errors='replace')).hexdigest()}"

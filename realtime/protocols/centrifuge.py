@@ -9,10 +9,18 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from .codes import CloseCode, Error, UnsubscribeCode
-from .messages import Command, MalformedCommand, ProtocolError, Publication
+from .messages import (
+    ClientInfo,
+    Command,
+    MalformedCommand,
+    Position,
+    ProtocolError,
+    Publication,
+)
 
 PING = "{}"
 NULL = msgspec.Raw(b"null")
+REJECT_UNRECOVERED = 2  # a bit of `flag`; its first bit offers what we don't have
 # Whole numbers that JavaScript can hold.
 WholeNumber = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
@@ -27,6 +35,17 @@ class SubscribeOptions(msgspec.Struct):
     positioned: bool = False
     recoverable: bool = False
     join_leave: bool = False
+    flag: int = 0
+
+    @property
+    def since(self) -> Position | None:
+        """Where the client says that it stands, if it wants what it has missed."""
+        return Position(self.epoch, self.offset) if self.recover else None
+
+    @property
+    def rejects_unrecovered(self) -> bool:
+        """Whether the client would rather be refused than be told `recovered: false`."""
+        return self.recover and bool(self.flag & REJECT_UNRECOVERED)
 
 
 class Subscribe(SubscribeOptions):
@@ -46,9 +65,23 @@ class Refresh(msgspec.Struct):
 
 
 class Channel(msgspec.Struct):
-    """The body of the commands that name a room and nothing else that we honour yet."""
+    """The body of the commands that name a room and nothing else that we honour."""
 
     channel: str = ""
+
+
+class Since(msgspec.Struct):
+    offset: WholeNumber = 0
+    epoch: str = ""
+
+
+class History(msgspec.Struct):
+    """`limit` 0 asks for the position alone, -1 for as many as one reply may hold."""
+
+    channel: str = ""
+    limit: int = 0
+    since: Since | None = None
+    reverse: bool = False
 
 
 class Publish(msgspec.Struct):
@@ -81,7 +114,7 @@ class CommandObject(msgspec.Struct):
     rpc: Rpc | None = None
     send: Send | None = None
     ping: Ping | None = None
-    history: Channel | None = None
+    history: History | None = None
     presence: Channel | None = None
     presence_stats: Channel | None = None
     sub_refresh: Channel | None = None
@@ -103,6 +136,7 @@ class CentrifugeProtocol:
     name: ClassVar[str] = "centrifuge"
     separator: ClassVar[str | None] = "\n"
     has_pings: ClassVar[bool] = True
+    has_one_room: ClassVar[bool] = False
 
     def decode(self, text: str) -> list[Command | MalformedCommand]:
         """The commands of one frame, in order. The client's pong is the command "pong".
@@ -115,10 +149,10 @@ class CentrifugeProtocol:
             raise ProtocolError("a frame holds at least one command")
         return [_decode_line(line) for line in lines]
 
-    def encode_reply(self, command: Command, result: dict[str, Any]) -> str:
+    def encode_reply(self, command: Command, result: dict[str, Any]) -> list[str]:
         if not command.id:
-            return ""
-        return _text({"id": command.id, command.name: result})
+            return []
+        return [_text({"id": command.id, command.name: result})]
 
     def encode_error(self, id: int, error: Error) -> str:
         if not id:
@@ -130,6 +164,9 @@ class CentrifugeProtocol:
 
     def encode_publication(self, room: str, publication: Publication) -> str:
         return _push({"channel": room, "pub": publication})
+
+    def encode_presence(self, room: str, event: str, info: ClientInfo) -> str:
+        return _push({"channel": room, event: {"info": info}})
 
     def encode_unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> str:
         return _push({"channel": room, "unsubscribe": {"code": int(code), "reason": reason}})

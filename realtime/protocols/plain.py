@@ -1,14 +1,17 @@
 """The plain protocol, for a bare WebSocket: one room a connection, one JSON value a frame."""
 
+import re
 from typing import Any, ClassVar
+from urllib.parse import parse_qs
 
 import msgspec
 
-from .centrifuge import Publish
+from .centrifuge import Publish, Subscribe
 from .codes import CloseCode, Error, UnsubscribeCode
-from .messages import Command, MalformedCommand, Publication
+from .messages import ClientInfo, Command, MalformedCommand, Publication
 
 _encode = msgspec.json.Encoder().encode
+_OFFSET = re.compile(r"[0-9]{1,15}\Z", re.ASCII)
 
 
 class PlainProtocol:
@@ -18,6 +21,7 @@ class PlainProtocol:
     separator: ClassVar[str | None] = None
     # A bare client cannot answer pings of ours; the server's own WebSocket pings find dead ones.
     has_pings: ClassVar[bool] = False
+    has_one_room: ClassVar[bool] = True
 
     def __init__(self, room: str) -> None:
         self.room = room
@@ -30,11 +34,18 @@ class PlainProtocol:
             return [MalformedCommand(0, "bad request: the text is not Unicode")]
         return [Command(0, "publish", Publish(self.room, payload))]
 
-    def encode_reply(self, command: Command, result: dict[str, Any]) -> str:
+    def encode_reply(self, command: Command, result: dict[str, Any]) -> list[str]:
         if command.name != "subscribe":
-            return ""
-        position = {"epoch": result["epoch"], "offset": result["offset"]}
-        return _text({"type": "joined", "room": self.room, **position})
+            return []
+        told: dict[str, Any] = {
+            key: result[key] for key in ("epoch", "offset", "recovered") if key in result
+        }
+        joined = _text({"type": "joined", "room": self.room, **told})
+        missed = result.get("publications", ())
+        return [
+            joined,
+            *(self.encode_publication(self.room, message) for message in missed),
+        ]
 
     def encode_error(self, id: int, error: Error) -> str:
         return _text({"type": "error", "code": error.code, "message": error.message})
@@ -48,11 +59,28 @@ class PlainProtocol:
                 message["name"] = info["name"]
         return _text({**message, "data": publication.data})
 
+    def encode_presence(self, room: str, event: str, info: ClientInfo) -> str:
+        return ""  # nobody watches: a bare client can't ask for it
+
     def encode_unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> str:
         return _text({"type": "error", "code": int(code), "message": reason})
 
     def encode_disconnect(self, code: CloseCode, reason: str) -> str:
         return _text({"type": "error", "code": int(code), "message": reason})
+
+
+def subscribe(room: str, query_string: str) -> Subscribe:
+    """What the URL of a connection asks for: `?since=<epoch>:<offset>` recovers.
+
+    Raises `MalformedCommand`.
+    """
+    since = parse_qs(query_string, keep_blank_values=True).get("since")
+    if since is None:
+        return Subscribe(channel=room)
+    epoch, _, offset = since[-1].rpartition(":")
+    if not epoch or not _OFFSET.match(offset):
+        raise MalformedCommand(0, "bad request: since is an epoch, a colon and an offset")
+    return Subscribe(channel=room, recover=True, epoch=epoch, offset=int(offset))
 
 
 def _text(message: dict[str, Any]) -> str:

@@ -100,12 +100,12 @@ def test_no_text_breaks_the_decoder(text):
 
 
 def test_replies_repeat_the_id_and_the_name():
-    reply = protocol.encode_reply(Command(4, "subscribe"), {"epoch": "e", "offset": 2})
+    [reply] = protocol.encode_reply(Command(4, "subscribe"), {"epoch": "e", "offset": 2})
     assert json.loads(reply) == {"id": 4, "subscribe": {"epoch": "e", "offset": 2}}
 
 
 def test_nothing_is_said_to_who_gave_no_id():
-    assert protocol.encode_reply(Command(0, "send"), {}) == ""
+    assert protocol.encode_reply(Command(0, "send"), {}) == []
     assert protocol.encode_error(0, Error.BAD_REQUEST) == ""
 
 

@@ -7,7 +7,14 @@ import uuid
 import pytest
 
 from realtime.exceptions import LayerUnavailable
-from realtime.layers.base import PUBLICATION, RoomLayer
+from realtime.layers.base import (
+    PUBLICATION,
+    Entry,
+    Member,
+    PresenceChange,
+    Retention,
+    RoomLayer,
+)
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.layers.redis import RedisRoomLayer
 from realtime.names import group_name
@@ -82,10 +89,10 @@ async def test_rooms_have_their_own_numbers_and_hear_nothing_of_others(layer, li
 
 
 async def test_the_position_is_that_of_the_last_publication(layer):
-    before = await layer.position("lobby")
+    before = (await layer.history("lobby")).position
     assert before.offset == 0
     after = await layer.append("lobby", b"1")
-    assert await layer.position("lobby") == after
+    assert (await layer.history("lobby")).position == after
     assert after.epoch == before.epoch
 
 
@@ -114,6 +121,151 @@ async def test_concurrent_publishers_make_one_order_without_gaps(layer, listen):
     assert heard[0] == heard[1]
 
 
+KEEP_THREE = Retention(3, 60)
+
+
+async def offsets(layer, room="lobby", **options):
+    return [entry.offset for entry in (await layer.history(room, **options)).entries]
+
+
+async def test_the_last_publications_are_kept(layer):
+    for number in range(1, 6):
+        await layer.append("lobby", b"%d" % number, KEEP_THREE)
+    page = await layer.history("lobby", limit=10)
+    assert page.position.offset == 5
+    assert page.entries == [Entry(3, b"3"), Entry(4, b"4"), Entry(5, b"5")]
+
+
+async def test_history_is_read_in_pages_both_ways(layer):
+    for number in range(1, 11):
+        await layer.append("lobby", b"%d" % number, Retention(100, 60))
+    assert await offsets(layer, limit=3) == [1, 2, 3]
+    assert await offsets(layer, limit=3, since=3) == [4, 5, 6]
+    assert await offsets(layer, limit=3, reverse=True) == [10, 9, 8]
+    assert await offsets(layer, limit=3, reverse=True, since=8) == [7, 6, 5]
+    assert await offsets(layer, limit=3, since=10) == []
+    assert await offsets(layer, limit=3, since=99) == []
+    assert await offsets(layer, limit=3, reverse=True, since=1) == []
+    assert await offsets(layer, limit=0) == []
+
+
+async def test_the_sync_form_reads_the_same(layer):
+    await layer.append("lobby", b"1", KEEP_THREE)
+    page = await asyncio.to_thread(layer.history_sync, "lobby", limit=5)
+    assert page == await layer.history("lobby", limit=5)
+
+
+async def test_a_room_without_history_is_numbered_all_the_same(layer):
+    for _ in range(2):
+        await layer.append("lobby", b"x", Retention(0, 60))
+    assert await layer.history("lobby", limit=5) == (await layer.history("lobby"))
+    assert (await layer.history("lobby")).position.offset == 2
+
+
+async def test_the_numbers_outlive_what_is_kept(layer):
+    first = await layer.append("lobby", b"1", Retention(3, 1))
+    await asyncio.sleep(1.1)  # its time has to pass
+    assert await offsets(layer, limit=5) == []
+    second = await layer.append("lobby", b"2", KEEP_THREE)
+    assert (second.epoch, second.offset) == (first.epoch, 2)
+    assert await offsets(layer, limit=5) == [2]
+
+
+async def test_many_positions_are_asked_at_once(layer):
+    expected = {f"room-{n}": await layer.append(f"room-{n}", b"x") for n in range(5)}
+    assert await layer.positions(list(expected)) == expected
+
+
+async def test_an_idempotency_key_stores_once(layer, listen):
+    receive = await listen("lobby")
+    first = await layer.append("lobby", b"1", KEEP_THREE, "order-1")
+    again = await asyncio.gather(
+        *(layer.append("lobby", b"1", KEEP_THREE, "order-1") for _ in range(5)),
+        asyncio.to_thread(layer.append_sync, "lobby", b"1", KEEP_THREE, "order-1"),
+    )
+    assert set(again) == {first}
+    assert (await layer.append("lobby", b"2", KEEP_THREE, "order-2")).offset == 2
+    assert (await layer.append("other", b"3", KEEP_THREE, "order-1")).offset == 1
+    assert [(await receive())["offset"] for _ in range(2)] == [1, 2]
+
+
+async def test_an_idempotency_key_works_at_once_and_for_its_time(layer, settings):
+    settings.REALTIME = {"IDEMPOTENCY_TTL_SECONDS": 1}
+    positions = await asyncio.gather(
+        *(layer.append("lobby", b"1", KEEP_THREE, "odd \ud800 \x00 key") for _ in range(5))
+    )
+    assert [position.offset for position in positions] == [1] * 5
+    await asyncio.sleep(1.1)  # its time has to pass
+    assert (await layer.append("lobby", b"1", KEEP_THREE, "odd \ud800 \x00 key")).offset == 2
+
+
+def member(client, user):
+    return Member(client, user, f"{user}'s info".encode())
+
+
+async def update(layer, present=(), ended=()):
+    """One update of the lobby: (who has come, who has gone)."""
+    change = PresenceChange("lobby", [member(*who) for who in present], list(ended))
+    [news] = await layer.update_presence([change])
+    assert news.room == "lobby"
+    return sorted(news.joined), sorted(news.left)
+
+
+async def test_presence_counts_people_and_not_tabs(layer):
+    assert await update(layer, [("tab-1", "alice")]) == ([b"alice's info"], [])
+    assert await update(layer, [("tab-2", "alice"), ("tab-3", "bob")]) == ([b"bob's info"], [])
+    attendance = await layer.presence("lobby")
+    assert (attendance.clients, attendance.users) == (3, 2)
+    assert sorted(attendance.infos) == [b"alice's info", b"alice's info", b"bob's info"]
+    assert (await layer.presence("lobby", infos=False)) == (3, 2, [])
+    assert (await layer.presence("empty")) == (0, 0, [])
+    assert await asyncio.to_thread(layer.presence_sync, "lobby", infos=False) == (3, 2, [])
+
+
+async def test_writing_the_same_down_again_is_no_news(layer):
+    await update(layer, [("tab-1", "alice")])
+    assert await update(layer, [("tab-1", "alice")]) == ([], [])
+    assert (await layer.presence("lobby")).clients == 1
+
+
+async def test_closing_one_of_two_tabs_is_no_leaving(layer):
+    await update(layer, [("tab-1", "alice"), ("tab-2", "alice")])
+    assert await update(layer, ended=["tab-1"]) == ([], [])
+    attendance = await layer.presence("lobby")
+    assert (attendance.clients, attendance.users) == (1, 1)
+
+
+async def test_who_comes_back_in_time_has_not_left(layer, settings):
+    settings.REALTIME = {"PRESENCE_LEAVE_SECONDS": 0.2}
+    await update(layer, [("before", "alice")])
+    assert await update(layer, ended=["before"]) == ([], [])
+    assert (await layer.presence("lobby")).users == 1
+    assert await update(layer, [("after", "alice")]) == ([], [])
+    await asyncio.sleep(0.25)  # its time has to pass
+    assert await update(layer) == ([], [])
+    assert (await layer.presence("lobby"))[:2] == (1, 1)
+
+
+async def test_who_stays_away_has_left_once(layer, settings):
+    settings.REALTIME = {"PRESENCE_LEAVE_SECONDS": 0.1}
+    await update(layer, [("tab", "alice")])
+    await update(layer, ended=["tab", "unknown"])
+    await asyncio.sleep(0.15)  # its time has to pass
+    assert (await layer.presence("lobby"))[:2] == (0, 0)
+    told = await asyncio.gather(*(update(layer) for _ in range(5)))
+    assert sorted(told) == [([], [])] * 4 + [([], [b"alice's info"])]
+
+
+async def test_what_a_killed_process_wrote_ends_with_its_time(layer, settings):
+    settings.REALTIME = {"PRESENCE_TTL_SECONDS": 0.1}
+    await update(layer, [("killed", "alice")])
+    settings.REALTIME = {"PRESENCE_TTL_SECONDS": 60}
+    await update(layer, [("alive", "bob")])
+    await asyncio.sleep(0.15)  # its time has to pass
+    assert await update(layer) == ([], [b"alice's info"])
+    assert (await layer.presence("lobby")).infos == [b"bob's info"]
+
+
 async def test_a_ticket_is_redeemed_once_also_by_two_at_once(layer):
     await asyncio.to_thread(layer.store_ticket, "t", b"identity", 30)
     redeemed = await asyncio.gather(*(layer.redeem_ticket("t") for _ in range(5)))
@@ -139,7 +291,7 @@ async def test_two_sites_on_one_redis_are_apart(redis_server):
         await other.group_add(group_name("lobby"), channel)
         await one.append("lobby", b"1")
         await one._get_layer().room_shard("lobby").commands.ping()
-        assert (await other.position("lobby")).offset == 0
+        assert (await other.history("lobby")).position.offset == 0
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await other.receive(channel)
@@ -172,6 +324,6 @@ async def test_a_redis_that_is_away_is_told_in_time(unused_port):
             with pytest.raises(LayerUnavailable):
                 await asyncio.to_thread(layer.append_sync, "lobby", b"1")
             with pytest.raises(LayerUnavailable):
-                await layer.position("lobby")
+                await layer.history("lobby")
             with pytest.raises(LayerUnavailable):
                 await asyncio.to_thread(layer.store_ticket, "t", b"x", 1)

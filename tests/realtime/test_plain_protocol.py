@@ -3,10 +3,17 @@
 import json
 
 import msgspec
+import pytest
 
 from realtime.protocols.codes import CloseCode, Error
-from realtime.protocols.messages import ClientInfo, Command, MalformedCommand, Publication
-from realtime.protocols.plain import PlainProtocol
+from realtime.protocols.messages import (
+    ClientInfo,
+    Command,
+    MalformedCommand,
+    Position,
+    Publication,
+)
+from realtime.protocols.plain import PlainProtocol, subscribe
 
 protocol = PlainProtocol("lobby")
 
@@ -24,12 +31,40 @@ def test_text_that_is_not_unicode_is_refused():
 
 
 def test_joining_tells_the_position():
-    frame = protocol.encode_reply(Command(0, "subscribe"), {"epoch": "e", "offset": 3})
+    [frame] = protocol.encode_reply(Command(0, "subscribe"), {"epoch": "e", "offset": 3})
     assert json.loads(frame) == {"type": "joined", "room": "lobby", "epoch": "e", "offset": 3}
 
 
 def test_other_replies_say_nothing():
-    assert protocol.encode_reply(Command(0, "publish"), {}) == ""
+    assert protocol.encode_reply(Command(0, "publish"), {}) == []
+
+
+def test_what_was_missed_follows_the_joining():
+    missed = [Publication(data=msgspec.Raw(b"1"), offset=2)]
+    result = {"epoch": "e", "offset": 2, "recovered": True, "publications": missed}
+    joined, message = protocol.encode_reply(Command(0, "subscribe"), result)
+    assert json.loads(joined)["recovered"] is True
+    assert json.loads(message) == {
+        "type": "message",
+        "room": "lobby",
+        "offset": 2,
+        "user": None,
+        "data": 1,
+    }
+
+
+def test_the_url_says_where_to_go_on():
+    body = subscribe("lobby", "ticket=x&since=abc:7")
+    assert (body.channel, body.since) == ("lobby", Position("abc", 7))
+    assert subscribe("lobby", "").since is None
+
+
+@pytest.mark.parametrize(
+    "since", ["", ":", "abc", "abc:", ":7", "abc:-1", "abc:1.5", "abc:1e3", "abc:" + "9" * 30]
+)
+def test_a_position_that_is_none_is_a_bad_request(since):
+    with pytest.raises(MalformedCommand):
+        subscribe("lobby", f"since={since}")
 
 
 def test_a_message_says_who_sent_it():

@@ -23,7 +23,7 @@ def sent(settings):
     """What the layer was given: (room, data) in order."""
 
     class RecordingLayer(MemoryRoomLayer):
-        def append_sync(self, room, body):
+        def append_sync(self, room, body, keep, once):
             heard.append((room, msgspec.json.decode(body)["data"]))
             return super().append_sync(room, body)
 

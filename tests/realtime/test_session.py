@@ -11,105 +11,12 @@ from django.contrib.auth.models import AnonymousUser, Group, User
 from realtime import rights, rooms
 from realtime.authentication import Identity
 from realtime.exceptions import AuthenticationError, LayerUnavailable
-from realtime.hub import Hub
-from realtime.layers.memory import MemoryRoomLayer
 from realtime.models import Membership, Room
-from realtime.protocols.centrifuge import CentrifugeProtocol
 from realtime.protocols.codes import CloseCode, UnsubscribeCode
-from realtime.session import Session, State
+from realtime.session import State
+from tests.realtime.sessions import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-class RecordingTransport:
-    """Keeps what a session writes."""
-
-    def __init__(self):
-        self.frames = []
-        self.closed = None
-        self.changed = asyncio.Event()
-
-    def write(self, frame):
-        self.frames.append(json.loads(frame))
-        self.changed.set()
-
-    def close(self, code, reason):
-        self.closed = (code, reason)
-        self.changed.set()
-
-    async def until(self, matches):
-        async with asyncio.timeout(5):
-            while True:
-                for frame in self.frames:
-                    if matches(frame):
-                        return frame
-                self.changed.clear()
-                await self.changed.wait()
-
-    async def until_closed(self):
-        async with asyncio.timeout(5):
-            while self.closed is None:
-                self.changed.clear()
-                await self.changed.wait()
-        return self.closed[0]
-
-
-@pytest.fixture
-def alice():
-    return User.objects.create_user("alice", "alice@example.com", "secret")
-
-
-@pytest.fixture
-def lobby():
-    return Room.objects.create(name="lobby", access=Room.Access.AUTHENTICATED)
-
-
-@pytest.fixture
-async def hub():
-    hub = Hub(MemoryRoomLayer())
-    yield hub
-    await hub.close()
-
-
-@pytest.fixture
-async def open_session(hub):
-    opened = []
-
-    def _open(identity=None, **options):
-        session = Session(
-            transport=RecordingTransport(),
-            protocol=CentrifugeProtocol(),
-            hub=hub,
-            identity=identity,
-            **options,
-        )
-        session.open()
-        opened.append(session)
-        return session
-
-    yield _open
-    for session in opened:
-        session.end()
-
-
-@pytest.fixture
-async def connected(open_session, alice):
-    session = open_session(Identity(alice))
-    await call(session, connect={})
-    return session
-
-
-_ids = iter(range(1, 1_000_000))
-
-
-async def call(session, **command):
-    """Send one command and return its reply."""
-    id = next(_ids)
-    await session.receive(json.dumps({"id": id, **command}))
-    for frame in session.transport.frames:
-        if frame.get("id") == id:
-            return frame
-    return None
 
 
 def is_publication(frame):
@@ -298,9 +205,8 @@ async def test_ten_errors_in_a_row_close(connected, lobby):
 
 
 async def test_what_is_not_offered_yet_answers_108(connected, lobby):
-    for command in ("history", "presence", "presence_stats", "sub_refresh"):
-        reply = await call(connected, **{command: {"channel": "lobby"}})
-        assert reply["error"]["code"] == 108
+    reply = await call(connected, sub_refresh={"channel": "lobby"})
+    assert reply["error"]["code"] == 108
 
 
 async def test_a_missing_pong_closes(open_session, alice, settings):
@@ -354,10 +260,10 @@ async def test_a_refresh_keeps_rooms_and_never_changes_the_user(connected, lobby
 
 
 async def test_when_the_layer_is_away_the_error_is_temporary(connected, lobby, monkeypatch):
-    async def away(*args):
+    async def away(*args, **options):
         raise LayerUnavailable("away")
 
-    for method in ("append", "position"):
+    for method in ("append", "history"):
         monkeypatch.setattr(connected.hub.layer, method, away)
     for command in (
         {"publish": {"channel": "lobby", "data": 1}},

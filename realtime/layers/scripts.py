@@ -1,0 +1,135 @@
+"""The Lua scripts that Redis runs, each one atomic step, and what their replies mean."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..conf import realtime_settings
+from ..names import group_name
+from ..protocols.messages import Position
+from .base import Attendance, PresenceChange, Retention
+
+META_TTL_SECONDS = 30 * 24 * 3600
+"""How long a room's numbering outlives its last use: longer than any stream, so that an epoch never
+comes back with other numbers."""
+
+
+class Script(NamedTuple):
+    """A script's text, and the name by which Redis knows it."""
+
+    text: str
+    sha: str
+
+
+def _load(name: str) -> Script:
+    text = (Path(__file__).parent / f"{name}.lua").read_text()
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+APPEND, HISTORY, PRESENCE, ATTENDANCE = map(_load, ("append", "history", "presence", "attendance"))
+
+
+class Call(NamedTuple):
+    """One run of a script."""
+
+    script: Script
+    keys: list[str]
+    args: list[Any]
+
+
+class Keys:
+    """What the keys of a site are called."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def room(self, room: str, part: str) -> str:
+        return f"{self._prefix}:room:{room}:{part}"
+
+    def ticket(self, ticket: str) -> str:
+        # Only a digest is kept: who can read Redis can't redeem a ticket.
+        digest = hashlib.sha256(ticket.encode(errors="replace")).hexdigest()
+        return f"{self._prefix}:ticket:{digest}"
+
+    def group_channel(self, room: str) -> str:
+        # As channels_redis calls the channel of a group.
+        return f"{self._prefix}__group__{group_name(room)}"
+
+
+def append(keys: Keys, room: str, message: bytes, keep: Retention, once: str) -> Call:
+    once_digest = hashlib.sha256(once.encode(errors="replace")).hexdigest()
+    return Call(
+        APPEND,
+        [
+            keys.room(room, "meta"),
+            keys.room(room, "stream"),
+            keys.room(room, f"once:{once_digest}"),
+        ],
+        [
+            _new_epoch(),
+            keys.group_channel(room),
+            message,
+            META_TTL_SECONDS,
+            keep.size,
+            keep.ttl_seconds,
+            int(realtime_settings.IDEMPOTENCY_TTL_SECONDS) if once else 0,
+        ],
+    )
+
+
+def history(keys: Keys, room: str, since: int | None, limit: int, reverse: bool) -> Call:
+    start, end = "-", "+"
+    if since is not None:
+        start, end = ("-", f"({since}-0") if reverse else (f"({since}-0", "+")
+    order = ["-", end, start] if reverse else ["+", start, end]
+    return Call(
+        HISTORY,
+        [keys.room(room, "meta"), keys.room(room, "stream")],
+        [_new_epoch(), META_TTL_SECONDS, limit, *order],
+    )
+
+
+def presence(keys: Keys, change: PresenceChange) -> Call:
+    members = [part for member in change.present for part in member]
+    return Call(
+        PRESENCE,
+        [keys.room(change.room, part) for part in ("connections", "expiry", "people")],
+        [
+            _milliseconds(realtime_settings.PRESENCE_TTL_SECONDS),
+            _milliseconds(realtime_settings.PRESENCE_LEAVE_SECONDS),
+            len(change.present),
+            *members,
+            *change.ended,
+        ],
+    )
+
+
+def attendance(keys: Keys, room: str, infos: bool) -> Call:
+    parts = [keys.room(room, part) for part in ("connections", "expiry")]
+    return Call(ATTENDANCE, parts, ["1" if infos else "0"])
+
+
+def to_position(reply: list[Any]) -> Position:
+    epoch, offset, *_ = reply
+    return Position(epoch.decode(), int(offset))
+
+
+def to_entries(reply: list[Any]) -> list[tuple[int, bytes]]:
+    """Offset and message of each kept publication."""
+    return [(int(id.partition(b"-")[0]), message) for id, message in reply[2]]
+
+
+def to_attendance(reply: list[Any]) -> Attendance:
+    clients, users, infos = reply
+    return Attendance(clients, users, infos)
+
+
+def _new_epoch() -> str:
+    return uuid.uuid4().hex[:8]
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)

@@ -1,0 +1,138 @@
+"""Read a room from anywhere: what was said, and who is there. No rights are asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from .conf import realtime_settings
+from .feed import to_publication
+from .layers import get_layer
+from .layers.base import Attendance, Page
+from .protocols.messages import ClientInfo, Position, Publication
+from .publishing import check_name, decode, refuse_on_event_loop
+
+_decode_info = msgspec.json.Decoder(ClientInfo).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A publication. `user` is the id of the publisher as text, None where the server spoke;
+    `info` is what may be shown of that user."""
+
+    offset: int
+    data: Any
+    user: str | None
+    info: Any
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Kept publications, and the position of the room when they were read."""
+
+    position: Position
+    messages: list[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who is in a room, with any number of connections."""
+
+    user: str
+    info: Any
+    connections: int
+
+
+def history(
+    room: str,
+    *,
+    limit: int | None = None,
+    since: Position | None = None,
+    reverse: bool = False,
+) -> History:
+    """The room's kept publications, oldest first, or newest first with `reverse`.
+
+    At most `limit` of them, and never more than `RECOVERY_MAX_MESSAGES`; read on from the last
+    one: `history(room, since=Position(page.position.epoch, page.messages[-1].offset))`.
+    `limit=0` gives the position alone.
+
+    Raises `InvalidRoomName`, `LayerUnavailable`, and `ValueError` where `since` is of a numbering
+    that has ended.
+    """
+    refuse_on_event_loop("history")
+    check_name(room)
+    page = get_layer().history_sync(
+        room, since=since.offset if since else None, limit=_limit(limit), reverse=reverse
+    )
+    return _history(page, since)
+
+
+async def ahistory(
+    room: str,
+    *,
+    limit: int | None = None,
+    since: Position | None = None,
+    reverse: bool = False,
+) -> History:
+    """As `history`, from a coroutine."""
+    check_name(room)
+    page = await get_layer().history(
+        room, since=since.offset if since else None, limit=_limit(limit), reverse=reverse
+    )
+    return _history(page, since)
+
+
+def presence(room: str) -> list[Person]:
+    """The signed-in people who are in the room, in all processes.
+
+    Raises `InvalidRoomName` and `LayerUnavailable`.
+    """
+    refuse_on_event_loop("presence")
+    check_name(room)
+    return _people(get_layer().presence_sync(room))
+
+
+async def apresence(room: str) -> list[Person]:
+    """As `presence`, from a coroutine."""
+    check_name(room)
+    return _people(await get_layer().presence(room))
+
+
+def to_client_infos(attendance: Attendance) -> list[ClientInfo]:
+    return [_decode_info(info) for info in attendance.infos]
+
+
+def _limit(limit: int | None) -> int:
+    most: int = realtime_settings.RECOVERY_MAX_MESSAGES
+    return most if limit is None else max(0, min(limit, most))
+
+
+def _history(page: Page, since: Position | None) -> History:
+    if since is not None and since.epoch != page.position.epoch:
+        raise ValueError(
+            f"The position is of the epoch {since.epoch!r}, and the room is in "
+            f"{page.position.epoch!r}: its numbering has begun anew. Read without `since`."
+        )
+    return History(page.position, [_message(to_publication(entry)) for entry in page.entries])
+
+
+def _message(publication: Publication) -> Message:
+    info = None if publication.info is msgspec.UNSET else publication.info
+    return Message(
+        offset=publication.offset,
+        data=decode(bytes(publication.data)),
+        user=None if info is None else info.user,
+        info=None if info is None or info.conn_info is msgspec.UNSET else info.conn_info,
+    )
+
+
+def _people(attendance: Attendance) -> list[Person]:
+    people: dict[str, Person] = {}
+    for info in to_client_infos(attendance):
+        known = people.get(info.user)
+        shown = None if info.conn_info is msgspec.UNSET else info.conn_info
+        connections = 1 if known is None else known.connections + 1
+        people[info.user] = Person(info.user, shown, connections)
+    return list(people.values())

@@ -1,0 +1,17 @@
+"""Ending background tasks for sure."""
+
+import asyncio
+from typing import Any
+
+
+async def cancel(*tasks: "asyncio.Task[Any] | None") -> None:
+    """Cancel tasks and wait for their end.
+
+    More than once if need be: on Python 3.11 `asyncio.wait_for`, which redis-py uses to write,
+    loses a cancellation that comes at the moment when it succeeds.
+    """
+    pending = {task for task in tasks if task is not None}
+    while pending := {task for task in pending if not task.done()}:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=0.1)

@@ -1,0 +1,55 @@
+"""Sessions without sockets."""
+
+import asyncio
+import json
+
+
+class RecordingTransport:
+    """Keeps what a session writes."""
+
+    def __init__(self):
+        self.frames = []
+        self.closed = None
+        self.changed = asyncio.Event()
+
+    def write(self, frame):
+        self.frames.append(json.loads(frame))
+        self.changed.set()
+
+    is_congested = False
+
+    def acknowledge(self):
+        pass
+
+    def close(self, code, reason):
+        self.closed = (code, reason)
+        self.changed.set()
+
+    async def until(self, matches):
+        async with asyncio.timeout(5):
+            while True:
+                for frame in self.frames:
+                    if matches(frame):
+                        return frame
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def until_closed(self):
+        async with asyncio.timeout(5):
+            while self.closed is None:
+                self.changed.clear()
+                await self.changed.wait()
+        return self.closed[0]
+
+
+_ids = iter(range(1, 1_000_000))
+
+
+async def call(session, **command):
+    """Send one command and return its reply."""
+    id = next(_ids)
+    await session.receive(json.dumps({"id": id, **command}))
+    for frame in session.transport.frames:
+        if frame.get("id") == id:
+            return frame
+    return None
