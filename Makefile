@@ -6,13 +6,16 @@ PYTHON := $(VENV)/bin/python
 CLIENTS := tests/integration/clients
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: run test setup system lint format clean
+.PHONY: run test delivery setup system lint format clean
 
 run: setup
 	@DJANGO_DEBUG=1 ./config/serve.sh $(PYTHON) $(PORT)
 
 test: system setup $(CLIENTS)/node_modules/.installed lint
 	$(PYTHON) -m pytest
+
+delivery: system setup
+	@$(PYTHON) -m tests.delivery
 
 lint: setup
 	$(PYTHON) -m ruff check .

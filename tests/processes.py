@@ -36,6 +36,11 @@ class Process:
     popen: subprocess.Popen[bytes]
     log: Path
 
+    def kill(self) -> None:
+        """As the kernel does it when memory runs out: no signal that could be taken."""
+        self.popen.kill()
+        self.popen.wait()
+
     def stop(self, seconds: float = 10) -> None:
         if self.popen.poll() is None:
             self.popen.terminate()
@@ -48,7 +53,7 @@ class Process:
 
 def start(command: list[str], log: Path, port: int, env: dict[str, str] | None = None) -> Process:
     """Start a program and wait until it listens on `port`."""
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         popen = subprocess.Popen(
             command, cwd=ROOT, stdout=output, stderr=output, env={**os.environ, **(env or {})}
         )
@@ -62,24 +67,25 @@ def start(command: list[str], log: Path, port: int, env: dict[str, str] | None =
     return process
 
 
-def start_redis(folder: Path, port: int) -> Process:
+def start_redis(folder: Path, port: int, *, durable: bool = False) -> Process:
+    """Start Redis. When it is `durable`, it has all data again after a restart in this folder."""
     program = shutil.which("redis-server")
     if program is None:
         raise RuntimeError("redis-server is missing; `make test` installs it")
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    options += ["--appendonly", "yes" if durable else "no", "--appendfsync", "always"]
     return start([program, *options, "--dir", str(folder)], folder / f"redis-{port}.log", port)
 
 
-SERVERS: dict[str, Callable[[int], list[str]]] = {
-    "daphne": lambda port: [
-        *[sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port)],
-        "config.asgi:application",
+SERVERS: dict[str, Callable[[int, str], list[str]]] = {
+    "daphne": lambda port, application: [
+        *[sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(port), application],
     ],
-    "uvicorn": lambda port: [
-        *[sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port)],
+    "uvicorn": lambda port, application: [
+        *[sys.executable, "-m", "uvicorn", application, "--port", str(port)],
         *["--ws", "websockets-sansio", "--loop", "uvloop", "--log-level", "debug"],
     ],
-    "runserver": lambda port: [
+    "runserver": lambda port, application: [
         *[sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
     ],
 }
@@ -117,8 +123,14 @@ class Site:
         return self.manage("shell", "--verbosity", "0", "-c", code).strip()
 
 
-def start_site(server: str, folder: Path, env: dict[str, str]) -> Site:
-    port = free_port()
+def start_site(
+    server: str,
+    folder: Path,
+    env: dict[str, str],
+    port: int = 0,
+    application: str = "config.asgi:application",
+) -> Site:
+    port = port or free_port()
     env = {
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "DJANGO_DEBUG": "1",
@@ -126,5 +138,5 @@ def start_site(server: str, folder: Path, env: dict[str, str]) -> Site:
         "PYTHONUNBUFFERED": "1",
         **env,
     }
-    process = start(SERVERS[server](port), folder / f"{server}-{port}.log", port, env)
+    process = start(SERVERS[server](port, application), folder / f"{server}-{port}.log", port, env)
     return Site(process, port, env)

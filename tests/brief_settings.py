@@ -1,0 +1,11 @@
+"""As the tests' settings, with frequent pings and a presence that ends soon."""
+
+from tests.settings import *  # noqa: F403
+
+REALTIME = {
+    "PING_SECONDS": 1,
+    "PONG_SECONDS": 3,
+    "PRESENCE_TTL_SECONDS": 4,
+    "PRESENCE_LEAVE_SECONDS": 1,
+    "DRAIN_SECONDS": 4,
+}

@@ -1,0 +1,218 @@
+"""Members and publishers that go on, whatever is done to them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.delivery.ledger import Gap, Journal, Ledger, Place
+
+ROOM = "delivery"
+RESUBSCRIBE = 2500
+ANSWER_SECONDS = 6
+PAUSE_SECONDS = 0.2
+UNNUMBERED = Place("", 0)
+
+Json = dict[str, Any]
+
+
+class Client:
+    """A connection to one server after the other. `urls` says where to, `headers` who it is."""
+
+    def __init__(self, urls: list[str], headers: Json, ledger: Ledger, dice: random.Random) -> None:
+        self.urls, self.headers, self.ledger, self.dice = urls, headers, ledger, dice
+        self.connection: ClientConnection | None = None
+        self.connections = 0
+        self.pings = 0
+        self.close_codes: list[int] = []
+        self.away_seconds = 0.0
+        self.ready = asyncio.Event()
+
+    def cut(self, away_seconds: float) -> None:
+        """Break the connection as a lost network does, and come back later."""
+        self.away_seconds = away_seconds
+        if self.connection is not None:
+            self.connection.transport.abort()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                async with connect(
+                    self.dice.choice(self.urls),
+                    additional_headers=self.headers,
+                    ping_interval=None,
+                    close_timeout=1,
+                ) as self.connection:
+                    self.connections += 1
+                    await self.talk()
+                    self.close_codes.append(self.connection.close_code or 0)
+            except (OSError, TimeoutError, websockets.WebSocketException):
+                pass
+            self.connection = None
+            self.ready.clear()
+            pause, self.away_seconds = self.away_seconds, 0.0
+            await asyncio.sleep(pause + self.dice.uniform(0.05, 0.4))
+
+    async def talk(self) -> None:
+        raise NotImplementedError
+
+    async def send(self, **frame: Any) -> None:
+        assert self.connection is not None
+        await self.connection.send(json.dumps(frame))
+
+    async def frames(self) -> AsyncIterator[Json]:
+        assert self.connection is not None
+        async for text in self.connection:
+            for line in str(text).split("\n"):
+                frame = json.loads(line)
+                if frame:
+                    yield frame
+                else:
+                    self.pings += 1
+                    await self.connection.send("{}")
+
+
+class Member(Client):
+    """Is in the room, by the native protocol, and recovers."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.journal = Journal()
+        self.ledger.journals.append(self.journal)
+        self.place: Place | None = None
+
+    async def talk(self) -> None:
+        await self.send(id=1, connect={})
+        async for frame in self.frames():
+            if "connect" in frame:
+                await self.subscribe()
+            elif "subscribe" in frame:
+                self.on_subscribed(frame["subscribe"])
+            elif "error" in frame:
+                await asyncio.sleep(PAUSE_SECONDS)
+                await self.subscribe()
+            elif "pub" in frame.get("push", {}):
+                self.on_publication(frame["push"]["pub"])
+            elif "unsubscribe" in frame.get("push", {}):
+                assert frame["push"]["unsubscribe"]["code"] >= RESUBSCRIBE, frame
+                self.ledger.recoveries["subscriptions that the server began anew"] += 1
+                self.ready.clear()
+                await self.subscribe()
+
+    async def subscribe(self) -> None:
+        since = {}
+        if self.place is not None:
+            since = {"recover": True, **self.place._asdict()}
+        await self.send(id=2, subscribe={"channel": ROOM, **since})
+
+    def on_subscribed(self, reply: Json) -> None:
+        place = Place(reply["epoch"], reply.get("offset", 0))
+        if reply.get("recovered"):
+            publications = reply.get("publications", [])
+            for publication in publications:
+                self.on_publication(publication)
+            self.ledger.recoveries[
+                "recovered, with messages" if publications else "recovered, nothing was missed"
+            ] += 1
+        else:
+            self.journal.gaps.append(Gap(self.place, place))
+            if self.place is not None:
+                self.ledger.recoveries["told that it can't be recovered"] += 1
+        self.place = place
+        self.ready.set()
+
+    def on_publication(self, publication: Json) -> None:
+        assert self.place is not None or "offset" in publication
+        epoch = self.place.epoch if self.place is not None else ""
+        self.place = Place(epoch, publication["offset"])
+        data = publication["data"]
+        self.journal.seen.append(((data["from"], data["n"]), self.place))
+
+
+class SocketPublisher(Client):
+    """Publishes numbers over its socket, one after the other.
+
+    What is not acknowledged may have been sent or not; it is never tried again.
+    """
+
+    def __init__(self, *args: Any, name: str) -> None:
+        super().__init__(*args)
+        self.name = name
+        self._replies: asyncio.Queue[Json] = asyncio.Queue()
+
+    async def talk(self) -> None:
+        self._replies = asyncio.Queue()
+        await self.send(id=1, connect={})
+        async for frame in self.frames():
+            if "connect" in frame:
+                self.ready.set()
+            elif frame.get("id", 0) > 1:
+                self._replies.put_nowait(frame)
+
+    async def publish(self, number: int) -> bool:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self.ready.wait()
+                await self.send(
+                    id=number + 1,
+                    publish={"channel": ROOM, "data": {"from": self.name, "n": number}},
+                )
+                while True:
+                    reply = await self._replies.get()
+                    if reply["id"] == number + 1:
+                        return "publish" in reply
+        except (TimeoutError, AssertionError, websockets.WebSocketException):
+            return False
+
+
+class ServerPublisher:
+    """Publishes numbers as a site does, through `send`, which raises when it could not.
+
+    Tried again until it is acknowledged: the idempotency key sees to it that it is one message.
+    """
+
+    def __init__(self, name: str, send: Callable[[Json, str], Awaitable[None]]) -> None:
+        self.name = name
+        self._send = send
+
+    async def publish(self, number: int) -> bool:
+        while True:
+            try:
+                await self._send({"from": self.name, "n": number}, f"{self.name}:{number}")
+                return True
+            except Exception:
+                await asyncio.sleep(PAUSE_SECONDS)
+
+
+class TutorialMember(Member):
+    """A member as the Channels tutorial has it: connects, listens, and connects again."""
+
+    async def talk(self) -> None:
+        self.ready.set()
+        async for frame in self.frames():
+            data = json.loads(frame["message"])
+            self.journal.seen.append(((data["from"], data["n"]), UNNUMBERED))
+
+
+class TutorialPublisher(SocketPublisher):
+    """Publishes over its socket. The tutorial's consumer acknowledges nothing."""
+
+    async def talk(self) -> None:
+        self.ready.set()
+        async for _ in self.frames():
+            pass
+
+    async def publish(self, number: int) -> bool:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self.ready.wait()
+                await self.send(message=json.dumps({"from": self.name, "n": number}))
+        except (TimeoutError, AssertionError, websockets.WebSocketException):
+            pass
+        return False
