@@ -33,6 +33,7 @@ class Outbox:
         self._has_pings = protocol.has_pings
         self._frames: deque[str] = deque()
         self._waiting_bytes = 0
+        self._has_overflown = False
         self._sent_bytes = 0
         self._read_bytes = 0
         self._marks: deque[int] = deque()
@@ -48,7 +49,8 @@ class Outbox:
         self._frames.append(frame)
         self._waiting_bytes += _size(frame)
         self._wake.set()
-        if self._waiting_bytes > realtime_settings.OUTBOX_MAX_BYTES:
+        if self._waiting_bytes > realtime_settings.OUTBOX_MAX_BYTES and not self._has_overflown:
+            self._has_overflown = True  # what is written about it must not be told as another one
             self.on_overflow()
 
     def acknowledge(self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,6 +108,19 @@ class Site:
     @property
     def ws_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/ws/"
+
+    def token(self, user: str) -> str:
+        """Sign a demo user in."""
+        from config.management.commands.demo import PASSWORD
+
+        request = urllib.request.Request(
+            self.url + "/api/token/",
+            json.dumps({"username": user, "password": PASSWORD}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            access: str = json.load(answer)["access"]
+            return access
 
     def manage(self, *args: str) -> str:
         """Run `manage.py` beside the server, with its settings."""

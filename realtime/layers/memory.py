@@ -51,6 +51,8 @@ class _Crowd:
 
     members: dict[str, Member] = field(default_factory=dict)
     expires_at: dict[str, float] = field(default_factory=dict)
+    ended: dict[str, str] = field(default_factory=dict)
+    """Of each user whose last connection has ended a moment ago, that connection."""
 
     def connections(self, user: str) -> int:
         return sum(member.user == user for member in self.members.values())
@@ -59,6 +61,8 @@ class _Crowd:
         """Returns the member if it was the last connection of its user."""
         member = self.members.pop(client, None)
         self.expires_at.pop(client, None)
+        if member is not None and self.ended.get(member.user) == client:
+            del self.ended[member.user]
         return member if member is not None and not self.connections(member.user) else None
 
 
@@ -233,6 +237,10 @@ class MemoryRoomLayer(BaseChannelLayer):  # type: ignore[misc]
                 if not crowd.connections(member.user):
                     news.joined.append(member.info)
                 crowd.members[member.client] = member
+                if member.user in crowd.ended:
+                    crowd.forget(crowd.ended[member.user])
+            elif crowd.ended.get(member.user) == member.client:
+                del crowd.ended[member.user]
             crowd.expires_at[member.client] = now + realtime_settings.PRESENCE_TTL_SECONDS
         for client in change.ended:
             ended = crowd.members.get(client)
@@ -242,6 +250,7 @@ class MemoryRoomLayer(BaseChannelLayer):  # type: ignore[misc]
                 crowd.forget(client)
             else:
                 crowd.expires_at[client] = now + realtime_settings.PRESENCE_LEAVE_SECONDS
+                crowd.ended[ended.user] = client
         # After the others: who has come back in time has not left.
         for client in [client for client, until in crowd.expires_at.items() if until <= now]:
             if gone := crowd.forget(client):

@@ -2,6 +2,7 @@
 -- KEYS: 1 hash of connections: client -> user, newline, info
 --       2 sorted set of connections by the time, in ms, at which they count as gone
 --       3 hash of people: user -> number of connections
+--       4 hash of people whose last connection has ended: user -> that connection
 -- ARGV: 1 TTL of a connection in ms, 2 ms until the last connection of a user that ended counts as
 --       gone, 3 how many connections are there, then client, user and info of each, then those
 --       that ended.
@@ -18,6 +19,9 @@ local function forget(client)
   redis.call('HDEL', KEYS[1], client)
   local cut = string.find(kept, '\n', 1, true)
   local user = string.sub(kept, 1, cut - 1)
+  if redis.call('HGET', KEYS[4], user) == client then
+    redis.call('HDEL', KEYS[4], user)
+  end
   if redis.call('HINCRBY', KEYS[3], user, -1) <= 0 then
     redis.call('HDEL', KEYS[3], user)
     left[user] = string.sub(kept, cut + 1)
@@ -33,6 +37,12 @@ for _ = 1, ARGV[3] do
     if redis.call('HINCRBY', KEYS[3], user, 1) == 1 then
       joined[user] = info
     end
+    local ended = redis.call('HGET', KEYS[4], user)
+    if ended then
+      forget(ended)
+    end
+  elseif redis.call('HGET', KEYS[4], user) == client then
+    redis.call('HDEL', KEYS[4], user)
   end
   redis.call('ZADD', KEYS[2], now + ARGV[1], client)
 end
@@ -45,6 +55,7 @@ for index = at, #ARGV do
       forget(client)
     else
       redis.call('ZADD', KEYS[2], now + ARGV[2], client)
+      redis.call('HSET', KEYS[4], user, client)
     end
   end
 end

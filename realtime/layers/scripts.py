@@ -96,7 +96,7 @@ def presence(keys: Keys, change: PresenceChange) -> Call:
     members = [part for member in change.present for part in member]
     return Call(
         PRESENCE,
-        [keys.room(change.room, part) for part in ("connections", "expiry", "people")],
+        [keys.room(change.room, part) for part in ("connections", "expiry", "people", "ended")],
         [
             _milliseconds(realtime_settings.PRESENCE_TTL_SECONDS),
             _milliseconds(realtime_settings.PRESENCE_LEAVE_SECONDS),

@@ -32,6 +32,7 @@ class Client:
         self.pings = 0
         self.close_codes: list[int] = []
         self.away_seconds = 0.0
+        self.comes_back = True
         self.ready = asyncio.Event()
 
     def cut(self, away_seconds: float) -> None:
@@ -50,12 +51,16 @@ class Client:
                     close_timeout=1,
                 ) as self.connection:
                     self.connections += 1
-                    await self.talk()
-                    self.close_codes.append(self.connection.close_code or 0)
+                    try:
+                        await self.talk()
+                    finally:
+                        self.close_codes.append(self.connection.close_code or 0)
             except (OSError, TimeoutError, websockets.WebSocketException):
                 pass
             self.connection = None
             self.ready.clear()
+            if not self.comes_back:
+                return
             pause, self.away_seconds = self.away_seconds, 0.0
             await asyncio.sleep(pause + self.dice.uniform(0.05, 0.4))
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import os
 import random
 import sys
 import time
-import urllib.request
 import uuid
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -105,18 +103,6 @@ class Site:
         time.sleep(REDIS_DOWN_SECONDS)
         self.redis = processes.start_redis(self.folder, self.redis_port, durable=True)
 
-    def token(self, user: str) -> str:
-        from config.management.commands.demo import PASSWORD
-
-        request = urllib.request.Request(
-            self.servers["uvicorn"].url + "/api/token/",
-            json.dumps({"username": user, "password": PASSWORD}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            access: str = json.load(answer)["access"]
-            return access
-
     def stop(self) -> None:
         for server in self.servers.values():
             server.process.kill()
@@ -168,7 +154,7 @@ async def _clients(
     plan: Plan, site: Site, ledger: Ledger, dice: random.Random
 ) -> tuple[list[Member], list[Publisher]]:
     urls = [server.ws_url for server in site.servers.values()]
-    token = await asyncio.to_thread(site.token, "alice") if plan.is_ours else ""
+    token = await asyncio.to_thread(site.servers["uvicorn"].token, "alice") if plan.is_ours else ""
     headers = {"Authorization": f"Bearer {token}"} if token else {"Origin": "http://localhost"}
     ours = (urls, headers, ledger, dice)
     if not plan.is_ours:

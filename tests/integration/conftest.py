@@ -96,7 +96,8 @@ def clean_logs(started_sites, secrets):
         with site.process.log.open("rb") as log:
             log.seek(before.get(site.port, 0))
             printed = log.read().decode(errors="replace")
-        assert not _UNCLEAN.search(printed), printed[-3000:]
+        if found := _UNCLEAN.search(printed):
+            pytest.fail(printed[max(0, found.start() - 500) : found.end() + 2500], pytrace=False)
         assert not any(secret in printed for secret in secrets), "a secret is in the log"
 
 

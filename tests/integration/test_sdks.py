@@ -13,6 +13,7 @@ from centrifuge import (
     SubscriptionEventHandler,
 )
 
+from tests.faults import FaultProxy
 from tests.processes import SIGNING_KEY
 
 
@@ -44,6 +45,25 @@ class Test_the_javascript_sdk:
             ("heard", "still here"),
             ("states", ["connecting", "connected"]),
         ]
+
+    def test_recovers_what_it_missed(self, scenario, sign):
+        assert scenario("recover", alice=sign("alice"), bob=sign("bob")) == [
+            ("subscribed", False, False),
+            ("heard", "before"),
+            ("subscribed", True, True),
+            ("heard", 1),
+            ("heard", 2),
+            ("heard", 3),
+            ("in a row", True),
+            ("history", [3, 2]),
+            ("presence", ["alice"]),
+            ("stats", 1, 1),
+        ]
+
+    def test_hears_who_comes_and_goes(self, scenario, sign):
+        # Her own coming is heard as well, unless she has been there a moment ago.
+        printed = scenario("presence", alice=sign("alice"), bob=sign("bob"))
+        assert [line for line in printed if line[1] == "bob"] == [("join", "bob"), ("leave", "bob")]
 
     def test_gets_a_new_token_for_an_expired_one(self, scenario, sign):
         printed = scenario("expired", expired=sign("alice", lifetime=-60), alice=sign("alice"))
@@ -93,14 +113,14 @@ class Test_the_python_sdk:
     async def connect(self, site):
         clients = []
 
-        async def _connect(*tokens):
+        async def _connect(*tokens, url=site.ws_url):
             given = list(tokens)
 
             async def get_token():
                 return given.pop(0) if len(given) > 1 else given[0]
 
             events = Recorder()
-            client = Client(site.ws_url, events=events, get_token=get_token)
+            client = Client(url, events=events, get_token=get_token)
             clients.append(client)
             await client.connect()
             return client, events
@@ -151,6 +171,31 @@ class Test_the_python_sdk:
             await in_lobby.publish("still here")
             assert (await room.heard.get()).data == "still here"
             assert events.states == ["connecting", "connected"]
+
+    async def test_recovers_what_it_missed(self, connect, join, sign, site):
+        proxy = FaultProxy(site.port)
+        try:
+            async with asyncio.timeout(30):
+                alice, events = await connect(sign("alice"), url=f"ws://127.0.0.1:{proxy.port}/ws/")
+                bob, _ = await connect(sign("bob"))
+                _, room = await join(alice, "lobby")
+                first = await room.joined
+                assert first.was_recovering is False
+                await bob.publish("lobby", "before")
+                assert (await room.heard.get()).data == "before"
+                room.joined = asyncio.get_running_loop().create_future()
+                await asyncio.to_thread(proxy.refuse)
+                for n in (1, 2, 3):
+                    await bob.publish("lobby", n)
+                await asyncio.to_thread(proxy.heal)
+                again = await room.joined
+                assert (again.was_recovering, again.recovered) == (True, True)
+                heard = [await room.heard.get() for _ in range(3)]
+                assert [publication.data for publication in heard] == [1, 2, 3]
+                assert events.states.count("connected") == 2
+                await alice.disconnect()
+        finally:
+            await asyncio.to_thread(proxy.stop)
 
     async def test_gets_a_new_token_for_an_expired_one(self, connect, sign):
         async with asyncio.timeout(20):

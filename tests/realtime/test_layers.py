@@ -241,6 +241,9 @@ async def test_who_comes_back_in_time_has_not_left(layer, settings):
     assert await update(layer, ended=["before"]) == ([], [])
     assert (await layer.presence("lobby")).users == 1
     assert await update(layer, [("after", "alice")]) == ([], [])
+    assert (await layer.presence("lobby")).clients == 1
+    assert await update(layer, ended=["after"]) == ([], [])
+    assert await update(layer, [("after", "alice")]) == ([], [])
     await asyncio.sleep(0.25)  # its time has to pass
     assert await update(layer) == ([], [])
     assert (await layer.presence("lobby"))[:2] == (1, 1)

@@ -61,6 +61,69 @@ const scenarios = {
     alice.disconnect();
   },
 
+  async recover() {
+    // The network is cut while bob goes on talking.
+    let socket;
+    class Cuttable extends WebSocket {
+      constructor(...args) {
+        super(...args);
+        socket = this;
+      }
+    }
+    const alice = client({ token: tokens.alice, websocket: Cuttable, minReconnectDelay: 1000 });
+    const bob = client({ token: tokens.bob });
+    const room = alice.newSubscription("lobby");
+    const offsets = [];
+    room.on("subscribed", ({ wasRecovering, recovered }) => print("subscribed", wasRecovering, recovered));
+    room.on("publication", ({ data, offset }) => {
+      offsets.push(offset);
+      print("heard", data);
+    });
+    room.subscribe();
+    alice.connect();
+    bob.connect();
+    await once(room, "subscribed");
+    await bob.ready();
+    const first = once(room, "publication");
+    await bob.publish("lobby", "before");
+    await first;
+    socket.terminate();
+    for (const n of [1, 2, 3]) await bob.publish("lobby", n);
+    await once(room, "subscribed");
+    while (offsets.length < 4) await once(room, "publication");
+    print("in a row", offsets.every((offset, index) => offset === offsets[0] + index));
+    print("history", (await room.history({ limit: 2, reverse: true })).publications.map((it) => it.data));
+    const { clients } = await room.presence();
+    print("presence", Object.values(clients).map((it) => it.connInfo.name));
+    const { numClients, numUsers } = await room.presenceStats();
+    print("stats", numClients, numUsers);
+    alice.disconnect();
+    bob.disconnect();
+  },
+
+  async presence() {
+    const [alice, bob] = [client({ token: tokens.alice }), client({ token: tokens.bob })];
+    const room = alice.newSubscription("announcements", { joinLeave: true });
+    const seen = new Promise((resolve) => {
+      for (const event of ["join", "leave"]) {
+        room.on(event, ({ info }) => {
+          print(event, info.connInfo.name);
+          if (event === "leave") resolve();
+        });
+      }
+    });
+    room.subscribe();
+    alice.connect();
+    await once(room, "subscribed");
+    const there = bob.newSubscription("announcements");
+    there.subscribe();
+    bob.connect();
+    await once(there, "subscribed");
+    bob.disconnect();
+    await seen;
+    alice.disconnect();
+  },
+
   async expired() {
     const given = [tokens.expired, tokens.alice];
     const alice = client({ getToken: async () => given.shift() });
