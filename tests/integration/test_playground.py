@@ -292,7 +292,7 @@ async def test_the_page_comes_back_when_the_server_does(start_site, sign_in, tmp
     site.process.stop()
     await expect(alice.get_by_role("alert")).to_contain_text("The connection was lost.")
     await picture(alice, "away")
-    command = processes.SERVERS["daphne"](site.port)
+    command = processes.SERVERS["daphne"](site.port, "config.asgi:application")
     again = processes.start(command, tmp_path / "again.log", site.port, site.env)
     try:
         await expect(alice.locator("#connection")).to_have_text("Connected", timeout=30_000)
@@ -320,3 +320,72 @@ async def test_the_picture_of_the_readme(sign_in):
     await alice.get_by_text("On the wire").click()
     Path(wanted).parent.mkdir(parents=True, exist_ok=True)
     await alice.screenshot(path=wanted)
+
+
+def people(page):
+    return page.get_by_role("list", name="Here now").get_by_role("listitem")
+
+
+async def test_who_is_here(sign_in, start_site):
+    url = start_site("daphne", DJANGO_SETTINGS_MODULE="tests.brief_settings").url
+    alice = await sign_in("alice", url=url)
+    await enter(alice, "Lobby")
+    await expect(people(alice)).to_have_text(["alice (you)"])
+    bob = await sign_in("bob", url=url)
+    await enter(bob, "Lobby")
+    await expect(people(alice)).to_have_text(["alice (you)", "bob"])
+    await expect(people(bob)).to_have_text(["alice", "bob (you)"])
+    await picture(alice, "who-is-here")
+    await bob.get_by_role("button", name="Sign out").click()
+    await expect(people(alice)).to_have_text(["alice (you)"])
+    await alice.get_by_role("button", name="Leave").click()
+    await expect(people(alice)).to_have_count(0)
+
+
+async def test_offline_and_back(sign_in, start_site):
+    """The network is cut while others talk: what was missed comes in its place."""
+    site = start_site("uvicorn", redis=True)
+    alice, bob = [await sign_in(name, url=site.url) for name in ("alice", "bob")]
+    for page in (alice, bob):
+        await enter(page, "Lobby")
+    await say(bob, "Before")
+    await expect(messages(alice)).to_contain_text("Before")
+    await alice.context.set_offline(True)
+    await expect(alice.locator("#connection")).to_have_text("Connecting …")
+    await expect(people(alice)).to_have_count(0)
+    for text in ("First", "Second", "Third"):
+        await say(bob, text)
+        await expect(messages(bob)).to_contain_text(text)
+    await alice.context.set_offline(False)
+    await expect(alice.locator("#connection")).to_have_text("Connected")
+    await expect(messages(alice)).to_contain_text("3 messages came meanwhile")
+    await say(bob, "Fourth")
+    said = messages(alice).locator(".said")
+    await expect(said).to_have_text(["Before", "First", "Second", "Third", "Fourth"])
+    await picture(alice, "offline-and-back")
+
+
+async def test_what_is_gone_is_said(sign_in, start_site):
+    site = start_site("daphne", redis=True)
+    alice, bob = [await sign_in(name, url=site.url) for name in ("alice", "bob")]
+    for page in (alice, bob):
+        await enter(page, "Lobby")
+    await say(bob, "Before")
+    await expect(messages(alice)).to_contain_text("Before")
+    await alice.context.set_offline(True)
+    await expect(alice.locator("#connection")).to_have_text("Connecting …")
+    site.shell(
+        "from realtime.models import Room; Room.objects.filter(name='lobby').update(history_size=1)"
+    )
+    for text in ("First", "Second"):
+        await say(bob, text)
+        await expect(messages(bob)).to_contain_text(text)
+    site.shell(
+        "from realtime import publish; publish('lobby', {'text': 'Third'}); "
+        "publish('lobby', {'text': 'Fourth'})"
+    )
+    await expect(messages(bob)).to_contain_text("Fourth")
+    await alice.context.set_offline(False)
+    await expect(messages(alice)).to_contain_text("Some messages were missed")
+    await expect(messages(alice)).not_to_contain_text("Fourth")
+    await picture(alice, "missed")

@@ -1,7 +1,7 @@
 /** The playground: sign in, enter rooms, talk, and see the frames on the wire. */
 
 import { Realtime } from "../realtime/client.js";
-import { whyClosed, whyNotPublish, whyRefused } from "./sentences.js";
+import { whatWasMissed, whyClosed, whyNotPublish, whyRefused } from "./sentences.js";
 import * as session from "./session.js";
 
 const KEPT_FRAMES = 200;
@@ -59,7 +59,7 @@ async function start() {
   $("who").textContent = session.current();
   connect();
   for (const room of listed) {
-    rooms.set(room.name, { ...room, messages: [], unread: 0, joined: false });
+    rooms.set(room.name, { ...room, messages: [], people: new Map(), unread: 0, joined: false });
     join(room.name);
   }
   showRooms();
@@ -74,18 +74,17 @@ function connect() {
   realtime.connect();
 }
 
-window.addEventListener("online", () => realtime?.connect());
-
 function showState({ state, code, reason }) {
   $("connection").dataset.state = state;
   $("connection").textContent = STATES[state];
   if (state === "connected") notice("");
-  if (state === "connecting" && code) notice("The connection was lost. Trying again …");
+  if (state === "connecting" && code !== undefined) notice("The connection was lost. Trying again …");
   if (state === "closed" && code !== 1000) {
     session.forget();
     showEntrance(whyClosed(code, reason));
   }
   showComposer();
+  showPeople();
 }
 
 // Rooms
@@ -93,15 +92,43 @@ function showState({ state, code, reason }) {
 function join(name) {
   const room = rooms.get(name);
   realtime.subscribe(name, {
-    onJoined: () => {
+    onJoined: (reply) => {
       if (room.entered) reloadRights();
       room.joined = room.entered = true;
-      remember(name, { event: "You are in the room." });
+      remember(name, { event: whatWasMissed(reply) });
+      listPeople(room);
+    },
+    onEnter: (info) => {
+      room.people.set(info.user, nameOf(info));
+      if (name === open) showPeople();
+    },
+    onExit: ({ user }) => {
+      room.people.delete(user);
+      if (name === open) showPeople();
     },
     onMessage: (publication) => remember(name, { publication, at: new Date() }),
     onRefused: (error) => left(name, whyRefused(error)),
     onLeft: ({ reason }) => left(name, `You are no longer in the room: ${reason}.`),
   });
+}
+
+async function listPeople(room) {
+  try {
+    const infos = await realtime.presence(room.name);
+    room.people = new Map(infos.map((info) => [info.user, nameOf(info)]));
+  } catch {
+    room.people = new Map(); // a room without presence, or no connection any more
+  }
+  if (room.name === open) showPeople();
+}
+
+function showPeople() {
+  const room = rooms.get(open);
+  const there = room?.joined && realtime?.state === "connected" ? [...room.people] : [];
+  const me = session.userId();
+  const names = there.map(([user, name]) => (user === me ? `${name} (you)` : name));
+  $("people").replaceChildren(...names.sort().map((name) => element("li", {}, name)));
+  $("here").hidden = names.length === 0;
 }
 
 let reloading = null;
@@ -118,6 +145,7 @@ function reloadRights() {
 
 function left(name, sentence) {
   rooms.get(name).joined = false;
+  rooms.get(name).people = new Map();
   remember(name, { event: sentence });
 }
 
@@ -141,6 +169,7 @@ function show(name) {
   $("messages").scrollTop = $("messages").scrollHeight;
   showRooms();
   showComposer();
+  showPeople();
 }
 
 function showRooms() {
@@ -176,6 +205,7 @@ function remember(name, entry) {
     $("messages").append(message(entry));
     $("messages").scrollTop = $("messages").scrollHeight;
     showComposer();
+    if (entry.event) showPeople();
   } else if (entry.publication) {
     room.unread += 1;
     showRooms();
@@ -187,13 +217,17 @@ function message({ event, publication, at }) {
   const { data, info } = publication;
   const mine = Boolean(info) && info.user === session.userId();
   const item = element("li", { className: mine ? "mine" : "" });
-  const name = info ? (info.conn_info?.name ?? `User ${info.user}`) : "The server";
+  const name = info ? nameOf(info) : "The server";
   const time = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   item.append(element("span", { className: "by" }, `${mine ? "You" : name}, ${time}`));
   const isText = typeof data?.text === "string";
   const said = isText ? data.text : JSON.stringify(data, null, 2);
   item.append(element("pre", { className: isText ? "said" : "said json" }, said));
   return item;
+}
+
+function nameOf({ user, conn_info: shown }) {
+  return shown?.name ?? `User ${user}`;
 }
 
 $("composer").addEventListener("submit", async (event) => {

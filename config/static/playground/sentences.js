@@ -39,3 +39,12 @@ export function whyNotPublish(room) {
     ? "You can read here, not write."
     : "You can read here. Only moderators and people with the right can write.";
 }
+
+/** What the reply to entering a room says about the time before. */
+export function whatWasMissed({ was_recovering: isBack, recovered, publications = [] }) {
+  if (!isBack) return "You are in the room.";
+  if (!recovered) return "You are back. Some messages were missed, and can’t be shown any more.";
+  if (publications.length === 0) return "You are back. Nothing was missed.";
+  const count = publications.length === 1 ? "One message" : `${publications.length} messages`;
+  return `You are back. ${count} came meanwhile:`;
+}

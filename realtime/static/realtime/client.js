@@ -5,7 +5,8 @@
  *     realtime.subscribe("lobby", { onMessage: ({ data }) => console.log(data) });
  *     realtime.connect();
  *
- * It reconnects, enters its rooms again and renews its token without being asked.
+ * It reconnects, enters its rooms again, asks for what it missed there, and renews its token, all
+ * without being asked.
  *
  * Events (CustomEvents, the facts are in `event.detail`):
  *   state    {state, code, reason}   with "connecting": why the last connection ended, if one did
@@ -67,6 +68,9 @@ export class Realtime extends EventTarget {
     this.#url = new URL(url, globalThis.location?.href);
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
     this.#getToken = getToken;
+    // A socket that the network has left looks open for a long time yet.
+    globalThis.addEventListener?.("offline", () => this.#offline());
+    globalThis.addEventListener?.("online", () => this.#state === "connecting" && this.connect());
   }
 
   /** "connecting", "connected" or "closed". */
@@ -93,14 +97,19 @@ export class Realtime extends EventTarget {
    * @param {string} room
    * @param {object} [handlers]
    * @param {(publication: object) => void} [handlers.onMessage]
-   * @param {(reply: object) => void} [handlers.onJoined] At each entry, also after a reconnect.
+   *   What was missed while the connection was lost comes first, in order.
+   * @param {(reply: object) => void} [handlers.onJoined] At each entry, also after a reconnect. With
+   *   `was_recovering` it is a return, and `recovered` says whether everything that was missed
+   *   follows as messages; if it is false, some messages are gone, and none is sent again.
+   * @param {(info: object) => void} [handlers.onEnter] Somebody has come: {user, client, conn_info}.
+   * @param {(info: object) => void} [handlers.onExit] Somebody's last connection has gone.
    * @param {(error: RealtimeError) => void} [handlers.onRefused] For good: the room is forgotten.
    * @param {(why: {code: number, reason: string}) => void} [handlers.onLeft] The server took us
    *   out for good. When it only asks to enter again, this client does.
    */
   subscribe(room, handlers = {}) {
     this.#forget(room);
-    const subscription = { room, handlers, attempts: 0, timer: 0 };
+    const subscription = { room, handlers, attempts: 0, timer: 0, position: null, early: null };
     this.#rooms.set(room, subscription);
     if (this.#state === "connected") this.#join(subscription);
   }
@@ -118,6 +127,22 @@ export class Realtime extends EventTarget {
    */
   async publish(room, data) {
     await this.#command("publish", { channel: room, data });
+  }
+
+  /** Who is in a room. @param {string} room @returns {Promise<object[]>} One for each connection. */
+  async presence(room) {
+    return Object.values((await this.#command("presence", { channel: room })).presence);
+  }
+
+  /**
+   * What was said in a room.
+   *
+   * @param {string} room
+   * @param {{limit?: number, reverse?: boolean, since?: {epoch: string, offset: number}}} [page]
+   * @returns {Promise<{publications: object[], epoch: string, offset: number}>}
+   */
+  async history(room, page = {}) {
+    return this.#command("history", { channel: room, limit: 100, ...page });
   }
 
   /** Call a procedure of the site. @param {string} method @param {*} data @returns {Promise<*>} */
@@ -187,6 +212,10 @@ export class Realtime extends EventTarget {
     this.#enter(final ? "closed" : "connecting", why);
   }
 
+  #offline() {
+    if (this.#socket) this.#lost({ code: 0, reason: "the network is away" });
+  }
+
   /** Let go of the socket without waiting for its close: on a dead network that takes minutes. */
   #drop() {
     this.#turn += 1;
@@ -232,7 +261,13 @@ export class Realtime extends EventTarget {
   // The rooms
 
   #join(...subscriptions) {
-    const commands = subscriptions.map(({ room }) => ["subscribe", { channel: room }]);
+    const commands = subscriptions.map((subscription) => {
+      subscription.early = [];
+      const { room, handlers, position } = subscription;
+      const since = position && { recover: true, ...position };
+      const watches = (handlers.onEnter || handlers.onExit) && { join_leave: true };
+      return ["subscribe", { channel: room, ...since, ...watches }];
+    });
     const replies = this.#wire.commands(commands);
     replies.forEach((reply, index) => this.#joined(subscriptions[index], reply));
   }
@@ -249,7 +284,21 @@ export class Realtime extends EventTarget {
       return this.#tell(handlers.onRefused, error, room);
     }
     subscription.attempts = 0;
+    const { early } = subscription;
+    subscription.early = null;
     this.#tell(handlers.onJoined, reply, room);
+    for (const pub of reply.publications ?? []) this.#publication(subscription, pub);
+    // In a room that keeps nothing there is nothing to ask for.
+    const { epoch, offset = 0 } = reply;
+    subscription.position = epoch && reply.recoverable ? { epoch, offset } : null;
+    for (const pub of early ?? []) this.#publication(subscription, pub);
+  }
+
+  #publication(subscription, pub) {
+    const { room, handlers, position } = subscription;
+    if (position && pub.offset) position.offset = pub.offset;
+    this.#emit("message", { room, publication: pub });
+    this.#tell(handlers.onMessage, pub, room);
   }
 
   #rejoin(subscription) {
@@ -277,14 +326,19 @@ export class Realtime extends EventTarget {
     }
   }
 
-  #push({ channel, pub, unsubscribe, disconnect }) {
+  #push({ channel, pub, join, leave, unsubscribe, disconnect }) {
     // The close that follows may come without its reason, so this push is the one that counts.
     if (disconnect) return this.#lost(disconnect);
     const subscription = this.#rooms.get(channel);
     if (!subscription) return;
     if (pub) {
-      this.#emit("message", { room: channel, publication: pub });
-      this.#tell(subscription.handlers.onMessage, pub, channel);
+      // It may be in the same frame as the reply that it comes after, which is told a moment later.
+      if (subscription.early) subscription.early.push(pub);
+      else this.#publication(subscription, pub);
+    } else if (join) {
+      this.#tell(subscription.handlers.onEnter, join.info, channel);
+    } else if (leave) {
+      this.#tell(subscription.handlers.onExit, leave.info, channel);
     } else if (unsubscribe?.code >= RESUBSCRIBE_FROM) {
       this.#rejoin(subscription);
     } else if (unsubscribe && this.#forget(channel)) {
