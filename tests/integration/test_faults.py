@@ -271,7 +271,7 @@ async def test_half_a_second_of_latency(broken_redis, sites, members, open_clien
 
 async def test_idle_connections_stay(sites, members, say):
     before = complaints(sites)
-    await asyncio.sleep(8)  # longer than any time-out towards Redis
+    await asyncio.sleep(6)  # longer than any time-out towards Redis
     assert complaints(sites) == before
     await say(1)
     await all_have(members, 1, seconds=1)

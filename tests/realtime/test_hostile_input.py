@@ -263,7 +263,7 @@ def test_no_client_breaks_the_server(machine, settings_of_machine):
 @pytest.fixture
 def settings_of_machine():
     return settings(
-        max_examples=25,
+        max_examples=15,
         stateful_step_count=12,
         deadline=None,
         derandomize=True,  # the same inputs each time; a search is one option away
