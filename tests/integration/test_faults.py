@@ -22,6 +22,7 @@ from tests import processes
 from tests.delivery.clients import ROOM, Member
 from tests.delivery.ledger import Ledger, judge
 from tests.faults import FaultProxy
+from tests.lengths import BLACK_HOLE_SECONDS, IDLE_SECONDS, OUTAGE_SECONDS
 
 MEMBERS = 100
 BACK_SECONDS = 5
@@ -182,7 +183,7 @@ async def test_redis_stops_and_comes_back(
             assert await plain.closed() == 3004
             ticket = await open_client(url=site.ws_url + "?ticket=some", connect=False)
             assert await ticket.closed() == 3004
-        await asyncio.sleep(begun + 3 - time.monotonic())
+        await asyncio.sleep(begun + OUTAGE_SECONDS - time.monotonic())
     finally:
         if not keeps_data:
             broken_redis.forget_everything()
@@ -222,7 +223,7 @@ async def test_a_black_hole(broken_redis, sites, members, say, open_client, sign
     try:
         await say(2, 3)
         await publish_fails_in_time(open_client, sign, sites)
-        await asyncio.sleep(begun + 7 - time.monotonic())
+        await asyncio.sleep(begun + BLACK_HOLE_SECONDS - time.monotonic())
     finally:
         broken_redis.proxy.heal()
     assert all(now.pings >= before + 5 for before, now in zip(pings, members, strict=True))
@@ -271,7 +272,7 @@ async def test_half_a_second_of_latency(broken_redis, sites, members, open_clien
 
 async def test_idle_connections_stay(sites, members, say):
     before = complaints(sites)
-    await asyncio.sleep(6)  # longer than any time-out towards Redis
+    await asyncio.sleep(IDLE_SECONDS)  # longer than any time-out towards Redis
     assert complaints(sites) == before
     await say(1)
     await all_have(members, 1, seconds=1)

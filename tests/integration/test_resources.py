@@ -6,6 +6,8 @@ from pathlib import Path
 
 import redis
 
+from tests.lengths import COMERS_AND_GOERS
+
 CHUNK = "x" * 61_440
 MIB = 1024 * 1024
 RSS_MAX_BYTES = 48 * MIB
@@ -100,7 +102,7 @@ async def test_those_who_come_and_go_leave_nothing_behind(site, open_client, sig
     await come_and_go(60)
     await asyncio.sleep(4)  # until presence knows that she has left
     before = {"fd": descriptors(site), "keys": keys(site), "rss": rss(site)}
-    await come_and_go(150)
+    await come_and_go(COMERS_AND_GOERS)
     assert await settled(keys, before["keys"]) == before["keys"]
     assert await settled(descriptors, before["fd"]) <= before["fd"] + 2
     assert rss(site) - before["rss"] < 12 * MIB
