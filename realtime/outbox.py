@@ -12,6 +12,7 @@ from .protocols.centrifuge import PING
 from .protocols.codes import CloseCode
 from .protocols.messages import WireProtocol
 
+POLL_SECONDS = 0.05
 FRAME_BYTES = 65_536
 """Messages that wait are joined to frames of about this size."""
 
@@ -21,8 +22,9 @@ class Outbox:
 
     Not every server tells whether the client reads: Daphne takes everything at once and keeps it in
     memory. So what is under way is counted. Pings among the messages mark how far the client has
-    come when it answers, and beyond a window nothing more is sent until it does. What then gathers
-    here is limited by `OUTBOX_MAX_BYTES`.
+    come when it answers, and beyond a window nothing more is sent until it does. A protocol without
+    pings goes by what Daphne's transport still holds. What then gathers here is limited by
+    `OUTBOX_MAX_BYTES`.
     """
 
     def __init__(self, send: Callable[[dict[str, Any]], Awaitable[None]], protocol: WireProtocol):
@@ -73,6 +75,9 @@ class Outbox:
             self._wake.clear()
             while self._frames and (self._close is not None or self._window_is_open()):
                 await self._send({"type": "websocket.send", "text": self._next()})
+            if self._frames and self._close is None and not self._has_pings:
+                # No pong will tell when the client has read on.
+                asyncio.get_running_loop().call_later(POLL_SECONDS, self._wake.set)
             if self._close is not None and not self._frames:
                 code, reason = self._close
                 # A plain int: Daphne's WebSocket library takes no subclass.
@@ -80,10 +85,12 @@ class Outbox:
                 return
 
     def _window_is_open(self) -> bool:
-        return not self._has_pings or self._under_way() < _window()
+        return self._under_way() < _window()
 
     def _under_way(self) -> int:
-        return self._sent_bytes - self._read_bytes
+        if self._has_pings:
+            return self._sent_bytes - self._read_bytes
+        return _kept_by_daphne(self._send)
 
     def _next(self) -> str:
         """The next frame: one message, or several where the protocol can join them."""
@@ -104,6 +111,18 @@ class Outbox:
         if self._sent_bytes - marked >= _window() // 2:
             frames.append(PING)
             self._marks.append(self._sent_bytes)
+
+
+def _kept_by_daphne(send: Callable[..., Any]) -> int:
+    """The bytes that Daphne holds for a client; 0 on servers whose `send` waits for the client.
+
+    Twisted has no public way to ask. Where its names change, or `send` is wrapped, this is 0,
+    and a client without pongs is bounded by Daphne's ping time-out only.
+    """
+    protocol = next(iter(getattr(send, "args", ())), None)
+    transport = getattr(protocol, "transport", None)
+    buffered = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+    return buffered + int(getattr(transport, "_tempDataLen", 0))
 
 
 def _window() -> int:

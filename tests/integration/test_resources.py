@@ -1,6 +1,7 @@
 """What clients cost: slow readers are cut, and those who come and go leave nothing behind."""
 
 import asyncio
+import json
 import time
 from pathlib import Path
 
@@ -50,6 +51,37 @@ async def test_a_reader_that_stops_is_cut(open_client, sign):
     slow = await stopped_reader(open_client, sign)
     await publish(publisher, 100)
     assert await slow.closed() == 3008
+
+
+async def plain_member(open_client, sign, **options):
+    """A member of the lobby over the plain protocol, who has joined."""
+    headers = {"Authorization": f"Bearer {sign('alice')}"}
+    member = await open_client(
+        path="rooms/lobby/", connect=False, additional_headers=headers, **options
+    )
+    assert json.loads(await member.connection.recv())["type"] == "joined"
+    return member
+
+
+async def test_a_plain_reader_that_stops_costs_little(site, open_client, sign):
+    publisher = await open_client(sign("bob"))
+    await plain_member(open_client, sign, max_queue=1)
+    before = rss(site)
+    await publish(publisher, 400)
+    assert rss(site) - before < RSS_MAX_BYTES // 2
+
+
+async def test_a_plain_reader_who_reads_gets_everything(open_client, sign):
+    publisher = await open_client(sign("bob"))
+    reader = await plain_member(open_client, sign)
+
+    async def read():
+        return [json.loads(await reader.connection.recv())["offset"] for _ in range(300)]
+
+    reading = asyncio.create_task(read())
+    await publish(publisher, 300)
+    offsets = await asyncio.wait_for(reading, 10)
+    assert offsets == list(range(offsets[0], offsets[0] + 300))
 
 
 async def test_a_hundred_mebibytes_for_one_who_does_not_read(site, open_client, sign):
