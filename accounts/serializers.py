@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import Any
 
@@ -18,6 +19,11 @@ from rest_framework_simplejwt.serializers import (
     TokenVerifySerializer,
 )
 from rest_framework_simplejwt.tokens import Token
+
+import realtime
+from realtime.exceptions import LayerUnavailable
+
+logger = logging.getLogger("accounts")
 
 # What SimpleJWT and the database raise for tokens that are signed but odd.
 _ODD_CLAIMS = (
@@ -70,4 +76,14 @@ class VerifySerializer(_OddTokensAreInvalid, TokenVerifySerializer):  # type: ig
 
 
 class LogoutSerializer(_OddTokensAreInvalid, TokenBlacklistSerializer):  # type: ignore[misc]
-    pass
+    """Closes the sockets of this sign-in too: an access token alone would outlive it."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        valid = super().validate(attrs)
+        sign_in = self.token_class(attrs["refresh"], verify=False).get("sid", "")
+        if sign_in:
+            try:
+                realtime.disconnect(session=str(sign_in), code=3500, reason="signed out")
+            except LayerUnavailable:
+                logger.warning("the sockets of a sign-in that has ended could not be closed")
+        return valid

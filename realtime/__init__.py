@@ -1,8 +1,15 @@
 """Live features for Django sites: rooms over one WebSocket, with Django's own rights."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .authority import adisconnect as adisconnect
+    from .authority import arecheck as arecheck
+    from .authority import aunsubscribe as aunsubscribe
+    from .authority import disconnect as disconnect
+    from .authority import recheck as recheck
+    from .authority import unsubscribe as unsubscribe
     from .publishing import apublish as apublish
     from .publishing import publish as publish
     from .reading import ahistory as ahistory
@@ -11,13 +18,33 @@ if TYPE_CHECKING:
     from .reading import presence as presence
 
 __version__ = "0.1.0"
-__all__ = ["ahistory", "apresence", "apublish", "history", "presence", "publish"]
+_MODULES = {
+    "publish": "publishing",
+    "history": "reading",
+    "presence": "reading",
+    "disconnect": "authority",
+    "unsubscribe": "authority",
+    "recheck": "authority",
+}
+__all__ = [
+    "adisconnect",
+    "ahistory",
+    "apresence",
+    "apublish",
+    "arecheck",
+    "aunsubscribe",
+    "disconnect",
+    "history",
+    "presence",
+    "publish",
+    "recheck",
+    "unsubscribe",
+]
 
 
 def __getattr__(name: str) -> Any:
     # Lazy, because Django imports this package before the settings can be read.
     if name in __all__:
-        from . import publishing, reading
-
-        return getattr(publishing if name.endswith("publish") else reading, name)
+        module = _MODULES.get(name) or _MODULES[name.removeprefix("a")]
+        return getattr(import_module(f".{module}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

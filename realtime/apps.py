@@ -13,11 +13,12 @@ class RealtimeConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, logs
+        from . import authority, checks, logs
 
         django_checks.register(checks.check_settings)
         django_checks.register(checks.check_backend)
         django_checks.register(checks.check_layer)
         django_checks.register(checks.check_deployment, deploy=True)
         logs.install()
+        authority.connect_signals()
         autodiscover_modules("realtime")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.conf import settings
+from django.contrib.auth import get_user, get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, DataError
+from django.http import HttpRequest
 from django.utils.module_loading import import_string
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import AuthenticationFailed, ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 
+from .changes import changes
 from .conf import realtime_settings
 from .exceptions import AuthenticationError, AuthenticationUnavailable
 from .threads import run_in_thread, timeout
@@ -46,6 +50,10 @@ class Identity:
     """Unix time in seconds; None for credentials that do not expire."""
     ambient: bool = False
     """Whether a browser sent the credential by itself, so that a token may take its place."""
+    django_session: str = field(default="", repr=False)
+    """The key of the Django session that is the credential, "" for a token."""
+    version: int = field(default=-1, compare=False)
+    """The `changes.version` before `user` was read."""
 
     @property
     def user_id(self) -> str:
@@ -151,10 +159,11 @@ async def authenticate(raw_token: str) -> Identity:
 
 
 async def in_time(function: Any, *args: Any) -> Identity:
+    version = changes.version
     try:
         async with timeout():
             identity: Identity = await run_in_thread(function, *args)
-            return identity
+            return replace(identity, version=version)
     except TimeoutError as error:
         raise AuthenticationUnavailable("the user could not be looked up in time") from error
     except DatabaseError as error:
@@ -193,6 +202,38 @@ def identity_from_ticket(kept: bytes) -> Identity:
         scopes=None if scopes is None else frozenset(scopes),
         expires_at=claims["exp"],
     )
+
+
+def identity_from_session(session_key: str) -> Identity:
+    """The identity of a Django session. Raises `AuthenticationError` where nobody is signed in."""
+    request = HttpRequest()
+    request.session = import_string(f"{settings.SESSION_ENGINE}.SessionStore")(session_key)
+    user = get_user(request)
+    if not user.is_authenticated:
+        raise AuthenticationError("the session is not signed in")
+    return Identity(
+        _permitted(user), session_id=django_session_id(session_key), django_session=session_key
+    )
+
+
+def django_session_id(session_key: str) -> str:
+    """What a Django session is called where its key must not be seen."""
+    return hashlib.sha256(session_key.encode()).hexdigest()[:32]
+
+
+def still_valid(identity: Identity, user: Any) -> bool:
+    """Whether `user`, the identity's user as read anew (None: gone), may stay connected with it."""
+    if identity.user.is_anonymous:
+        return True
+    if user is None or not api_settings.USER_AUTHENTICATION_RULE(user):
+        return False
+    if getattr(user, "password", None) == getattr(identity.user, "password", None):
+        return True
+    # The password is another one. Django lets the session live in which it was changed.
+    try:
+        return bool(identity.django_session and identity_from_session(identity.django_session))
+    except AuthenticationError:
+        return False
 
 
 def user_info(user: Any) -> dict[str, Any]:

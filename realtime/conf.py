@@ -31,6 +31,7 @@ class RealtimeSettings:
     PRESENCE_TTL_SECONDS: float = 60
     PRESENCE_LEAVE_SECONDS: float = 3
     POSITION_CHECK_SECONDS: float = 25
+    RECHECK_SECONDS: float = 60
 
     MESSAGE_MAX_BYTES: int = 65_536
     FRAME_MAX_BYTES: int = 1_048_576

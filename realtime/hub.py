@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import msgspec
+from rest_framework_simplejwt.settings import api_settings
 
 from . import tasks
+from .changes import changes
 from .conf import realtime_settings
-from .exceptions import LayerUnavailable
+from .exceptions import AuthenticationError, LayerUnavailable
 from .feed import Feed, Start
 from .layers import RoomLayer, get_layer
-from .layers.base import PRESENCE, PUBLICATION
+from .layers.base import CONTROL_GROUP, PRESENCE, PUBLICATION, RECHECK, REMOVAL
 from .names import group_name
-from .protocols.codes import UnsubscribeCode
+from .protocols.codes import CloseCode, UnsubscribeCode
 from .protocols.messages import ClientInfo, Position, Publication
+from .reviewer import Reviewer
 from .roster import Roster
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ logger = logging.getLogger("realtime.hub")
 PATROL_SECONDS = 1.0
 POSITIONS_AT_ONCE = 200
 CHECK_JITTER = 1.6
+LISTEN_RETRY_SECONDS = 1.0
 
 _decode_publication = msgspec.json.Decoder(Publication).decode
 _decode_info = msgspec.json.Decoder(ClientInfo).decode
@@ -64,11 +68,15 @@ class Hub:
         self.roster = Roster(layer)
         self.rooms: dict[str, LocalRoom] = {}
         self.sessions: set[Session] = set()
+        self.reviewer = Reviewer(self.sessions)
+        self._ended_sign_ins: dict[str, float] = {}
         self._channel = ""
         self._tasks: list[asyncio.Task[None]] = []
         self._starting = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
         self._patrol_now = asyncio.Event()
+        self._listening: asyncio.Task[None] | None = None
+        self._hears_changes = False
 
     async def start(self, name: str, since: Position | None = None) -> Start:
         """Make sure that the room's publications reach this process, and say where they begin for a
@@ -115,14 +123,40 @@ class Hub:
 
     async def close(self) -> None:
         """Stop receiving, and leave nothing behind. Used when the process ends."""
+        if self._hears_changes:
+            changes.stop_listening()
+        await tasks.cancel(self._listening)
+        await self.reviewer.close()
         await self.roster.close()
         await asyncio.gather(*self._leaving, return_exceptions=True)
         await tasks.cancel(*self._tasks)
         for room in self.rooms.values():
             await room.feed.close()
 
+    def enroll(self, session: Session) -> None:
+        """Keep a session's rights current. Raises `AuthenticationError` when it is signed out."""
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._listen(), name="realtime-listen")
+        if session.sign_in and session.sign_in in self._ended_sign_ins:
+            raise AuthenticationError("signed out")
+        self.reviewer.enroll(session)
+
+    async def _listen(self) -> None:
+        """Hear what changes in Django. Until that works everything counts as stale."""
+        while True:
+            try:
+                await self._start_receiving()
+                await self.layer.group_add(CONTROL_GROUP, self._channel)
+                break
+            except LayerUnavailable:
+                await asyncio.sleep(LISTEN_RETRY_SECONDS)
+        self._hears_changes = True
+        changes.listen()
+        self.reviewer.on_gap()
+
     def check_soon(self) -> None:
         """Compare every room with where it really stands: broadcasts may have been missed."""
+        self.reviewer.on_gap()
         for room in self.rooms.values():
             room.check_at = 0.0
         self._patrol_now.set()
@@ -189,8 +223,42 @@ class Hub:
         elif message["type"] == PRESENCE:
             if room is not None:
                 self._tell_watchers(message["room"], room, message["joined"], message["left"])
+        elif message["type"] == RECHECK:
+            self.reviewer.on_change(message["user"], message["room"])
+        elif message["type"] == REMOVAL:
+            self._remove(**message)
         else:
             logger.warning("a message of unknown type came to the hub: %r", message["type"])
+
+    def _remove(
+        self,
+        *,
+        type: str,
+        user: str | None,
+        session: str,
+        client: str,
+        room: str,
+        code: int,
+        reason: str,
+    ) -> None:
+        """End connections, or their being in a room, as the server was asked to."""
+        if session:
+            self._remember_ended(session)
+        for it in list(self.sessions) if user is None else self.reviewer.sessions_of(user):
+            if (session and it.sign_in != session) or (client and it.id != client):
+                continue
+            if room:
+                it.unsubscribe(room, UnsubscribeCode.BY_SERVER, reason or "taken out by the server")
+            else:
+                it.close(CloseCode(code), reason)
+
+    def _remember_ended(self, sign_in: str) -> None:
+        """An access token outlives its sign-in by some minutes: it must not come back with it."""
+        now = asyncio.get_running_loop().time()
+        lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
+        ended = self._ended_sign_ins.items()
+        self._ended_sign_ins = {it: until for it, until in ended if until > now}
+        self._ended_sign_ins[sign_in] = now + lifetime
 
     def _tell_watchers(
         self, name: str, room: LocalRoom, joined: list[bytes], left: list[bytes]

@@ -8,11 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from channels.middleware import BaseMiddleware
-from django.conf import settings
-from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest
-from django.utils.module_loading import import_string
 
 from . import authentication, credentials, layers, origins
 from .authentication import Identity
@@ -68,16 +64,7 @@ async def _redeem(ticket: str) -> Identity:
 
 
 async def _from_session(session_key: str) -> Identity:
-    return await authentication.in_time(_session_identity, session_key)
-
-
-def _session_identity(session_key: str) -> Identity:
-    request = HttpRequest()
-    request.session = import_string(f"{settings.SESSION_ENGINE}.SessionStore")(session_key)
-    user = get_user(request)
-    if not user.is_authenticated:
-        raise AuthenticationError("the session is not signed in")
-    return Identity(user)
+    return await authentication.in_time(authentication.identity_from_session, session_key)
 
 
 _RESOLVERS: dict[str, Callable[[str], Awaitable[Identity]]] = {

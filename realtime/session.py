@@ -7,7 +7,7 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ import msgspec
 
 from . import __version__, authentication, publishing, rights, rooms, threads
 from .authentication import ANONYMOUS, Identity
+from .changes import changes
 from .conf import realtime_settings
 from .exceptions import AuthenticationError, AuthenticationUnavailable, RealtimeError
 from .feed import Start, to_publication
@@ -47,6 +48,7 @@ _TOO_MANY_TO_LIST = Error(
 )
 
 Reply = dict[str, Any]
+_TRIES = 10
 
 
 class State(Enum):
@@ -221,6 +223,53 @@ class Session:
         else:
             self.deliver(self.protocol.encode_unsubscribe(room, code, reason))
 
+    # Rights that change
+
+    @property
+    def user_id(self) -> str:
+        return self._identity.user_id
+
+    @property
+    def sign_in(self) -> str:
+        """Which sign-in the credential comes from: the `sid` claim of its token."""
+        return self._identity.session_id
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether something of the user has changed since it was looked up."""
+        return changes.since(self._identity.version, self.user_id)
+
+    def accept_review(self, answer: rights.Answer, version: int) -> None:
+        """Take the rights as they were at `version`: end what is not allowed any more."""
+        if self.state is State.CLOSED or self.identity is None:
+            return
+        if answer.user is None:
+            self.close(CloseCode.INVALID_TOKEN, "the user may not be connected any more")
+            return
+        self.identity = replace(self.identity, user=answer.user, version=version)
+        for name, grant in answer.grants.items():
+            held = self.rooms.get(name)
+            if held is None or held.version > version:
+                continue
+            if "join" in grant.actions:
+                self._hold(name, replace(grant, version=version))
+            elif self.protocol.has_one_room:
+                self.close(CloseCode.PERMISSION_DENIED)
+            else:
+                reason = "you may not be in this room any more"
+                self.unsubscribe(name, UnsubscribeCode.BY_SERVER, reason)
+
+    def tell_of_rights(self) -> None:
+        """Tell the client that what it may do has perhaps changed, here or elsewhere."""
+        if self.state is State.CONNECTED:
+            self.deliver(self.protocol.encode_rights())
+
+    def _enroll(self) -> None:
+        try:
+            self.hub.enroll(self)
+        except AuthenticationError as error:
+            raise CloseSession(CloseCode.INVALID_TOKEN, error.reason) from error
+
     def shut_down(self) -> None:
         """Close because the server goes; a command that is under way is answered first."""
         self._shutting_down = True
@@ -240,6 +289,7 @@ class Session:
         """Leave everything behind tidy: no room, no clock. Called also when the socket has gone."""
         self.state = State.CLOSED
         self._timers.stop_all()
+        self.hub.reviewer.dismiss(self)
         for room in list(self.rooms):
             self._leave(room)
 
@@ -258,8 +308,10 @@ class Session:
             raise CommandError(Error(Error.BAD_REQUEST.code, "bad request: already connected"))
         given, self.identity = self.identity, await self._identify(body.token)
         try:
+            self._enroll()
             subs = await self._enter_all(body.subs)
         except BaseException:
+            self.hub.reviewer.dismiss(self)
             self.identity = given
             raise
         if self.state is not State.CONNECTING:
@@ -286,6 +338,9 @@ class Session:
         if identity.user_id != self._identity.user_id:
             raise CloseSession(CloseCode.INVALID_TOKEN, "a refresh can't change the user")
         self.identity = identity
+        self._enroll()
+        # The new token may have other scopes.
+        self.hub.reviewer.look_at([self])
         self._watch_expiry()
         return {"client": self.id, "version": f"realtime {__version__}", **self._expiry()}
 
@@ -299,8 +354,10 @@ class Session:
     async def _publish(self, body: centrifuge.Publish) -> Reply:
         name = _required(body.channel, "channel")
         data = publishing.checked(bytes(body.data))
-        room = await self._room("publish", name)
+        grant, room = await self._require("publish", name)
         data = await publishing.run_publish_hook(room, self._identity.user, data)
+        if self._is_outdated(name, grant):
+            await self._require("publish", name)
         await publishing.append(self.hub.layer, room, data, self._client_info())
         return {}
 
@@ -408,24 +465,45 @@ class Session:
             raise CommandError(Error.ALREADY_SUBSCRIBED)
         if len(self.rooms) >= realtime_settings.ROOMS_PER_CONNECTION:
             raise CommandError(Error.LIMIT_EXCEEDED)
-        grant, room = await self._require("join", name)
         if options.recover:
             self._refuse_when_congested()
         try:
-            start = await self.hub.start(name, options.since)
+            grant, room, start = await self._start(name, options)
             if self.state is State.CLOSED:
                 raise CloseSession(CloseCode.NORMAL)
             if options.rejects_unrecovered and start.missed is None:
                 raise CommandError(Error.UNRECOVERABLE_POSITION)
             # Added and answered in one step of the loop: no publication comes before the reply.
             self.hub.add(name, self, watches=options.join_leave and room.presence)
-            self.rooms[name] = grant
+            self._hold(name, grant)
         finally:
             self.hub.release(name)
         info = self._client_info()
         if room.presence and info is not None:
             self.hub.roster.enter(name, Member(self.id, info.user, msgspec.json.encode(info)))
         return _subscribed(start, options, rooms.retention(room))
+
+    async def _start(
+        self, name: str, options: centrifuge.SubscribeOptions
+    ) -> tuple[Grant, rooms.AnyRoom, Start]:
+        """The right to enter, and where that begins: still true at the moment of the return."""
+        for _ in range(_TRIES):
+            version = changes.version
+            grant, room = await self._require("join", name)
+            start = await self.hub.start(name, options.since)
+            if version < 0 or not changes.since(version, self.user_id, name):
+                return grant, room, start
+        raise CommandError(Error.TOO_MANY_REQUESTS)
+
+    def _hold(self, name: str, grant: Grant) -> None:
+        self.rooms[name] = grant
+        self.hub.reviewer.look_again_at(self, name, grant.until)
+        if self._is_outdated(name, grant):
+            self.hub.reviewer.look_at([self], name)
+
+    def _is_outdated(self, name: str, grant: Grant) -> bool:
+        ended = grant.until is not None and grant.until <= time.time()
+        return ended or changes.since(grant.version, self.user_id, name)
 
     async def _enter_all(self, subs: dict[str, centrifuge.SubscribeOptions]) -> Reply:
         """Enter the rooms of a `connect`. Those that the user may not enter are left out."""
@@ -451,7 +529,9 @@ class Session:
     async def _require(self, action: str, name: str) -> tuple[Grant, rooms.AnyRoom]:
         """The grant of this connection in a room. A room that may not be entered and one that does
         not exist are refused alike."""
-        grant = self.rooms.get(name) or await rights.agrant(self._identity, name)
+        grant = self.rooms.get(name)
+        if grant is None or self._is_outdated(name, grant):
+            grant = await rights.agrant(self._identity, name)
         if action not in grant.actions or grant.room is None:
             raise CommandError(Error.PERMISSION_DENIED)
         return grant, grant.room

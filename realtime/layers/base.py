@@ -13,6 +13,16 @@ PRESENCE = "realtime.presence"
 of what was given as `Member.info`."""
 
 
+RECHECK = "realtime.recheck"
+"""The `type` of a message that says that rights may have changed: `{type, user, room}`, each None
+for all of them."""
+REMOVAL = "realtime.removal"
+"""The `type` of a message that ends connections, or with a `room` their being in it: `{type, user,
+session, client, room, code, reason}`."""
+CONTROL_GROUP = "realtime.control"
+"""The group of the hubs of all processes."""
+
+
 class Retention(NamedTuple):
     """How many publications of a room are kept, and for how long after the last one."""
 
@@ -85,6 +95,10 @@ class RoomLayer(Protocol):
     async def group_add(self, group: str, channel: str) -> None: ...
     async def group_discard(self, group: str, channel: str) -> None: ...
     async def group_send(self, group: str, message: dict[str, Any]) -> None: ...
+    def group_send_sync(self, group: str, message: dict[str, Any]) -> None:
+        """As `group_send`, from any thread."""
+        ...
+
     async def receive(self, channel: str) -> dict[str, Any]: ...
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:

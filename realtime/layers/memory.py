@@ -118,6 +118,10 @@ class MemoryRoomLayer(BaseChannelLayer):  # type: ignore[misc]
         with self._lock:
             self._broadcast(group, message)
 
+    def group_send_sync(self, group: str, message: Message) -> None:
+        with self._lock:
+            self._broadcast(group, message)
+
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Nothing here can be disconnected."""
 

@@ -81,6 +81,15 @@ class RedisRoomLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         async with _available():
             await self._get_layer().group_send(group, message)
 
+    def group_send_sync(self, group: str, message: dict[str, Any]) -> None:
+        offline = self._offline
+        name = offline._get_group_channel_name(group)
+        client = self._sync_clients[_consistent_hash(name, len(offline._shards))]
+        try:
+            client.publish(name, self.serialize(message))
+        except RedisError as error:
+            raise LayerUnavailable("Redis does not answer") from error
+
     async def receive(self, channel: str) -> dict[str, Any]:
         message: dict[str, Any] = await self._get_layer().receive(channel)
         return message

@@ -168,6 +168,9 @@ class CentrifugeProtocol:
     def encode_presence(self, room: str, event: str, info: ClientInfo) -> str:
         return _push({"channel": room, event: {"info": info}})
 
+    def encode_rights(self) -> str:
+        return _push({"message": {"data": {"realtime": "rights"}}})
+
     def encode_unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> str:
         return _push({"channel": room, "unsubscribe": {"code": int(code), "reason": reason}})
 

@@ -62,6 +62,9 @@ class PlainProtocol:
     def encode_presence(self, room: str, event: str, info: ClientInfo) -> str:
         return ""  # nobody watches: a bare client can't ask for it
 
+    def encode_rights(self) -> str:
+        return ""
+
     def encode_unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> str:
         return _text({"type": "error", "code": int(code), "message": reason})
 

@@ -152,7 +152,13 @@ async def test_rooms_that_are_closed_are_left_out_of_connect(open_session, alice
 
 async def test_nothing_falls_between_reading_and_going_live(say, hub, lobby, open_session, alice):
     """Members join with recovery, again and again, while publications come in."""
-    speaking = asyncio.create_task(say(*range(1, 91)))
+
+    async def speak():
+        for number in range(1, 91):
+            await say(number)
+            await asyncio.sleep(0)
+
+    speaking = asyncio.create_task(speak())
     epoch = await epoch_of(hub)
     sessions = []
     while not speaking.done():
@@ -162,6 +168,7 @@ async def test_nothing_falls_between_reading_and_going_live(say, hub, lobby, ope
         reply = (await call(session, subscribe={"channel": "lobby", **since}))["subscribe"]
         assert reply["recovered"] is True
         sessions.append((session, offsets(reply)))
+        await asyncio.sleep(0)
     await speaking
     assert len(sessions) > 2
     for session, recovered in sessions:

@@ -11,6 +11,7 @@ from django.contrib.auth.models import AnonymousUser, Group, User
 from realtime import rights, rooms
 from realtime.authentication import Identity
 from realtime.exceptions import AuthenticationError, LayerUnavailable
+from realtime.layers.base import CONTROL_GROUP
 from realtime.models import Membership, Room
 from realtime.protocols.codes import CloseCode, UnsubscribeCode
 from realtime.session import State
@@ -390,7 +391,8 @@ async def test_closing_leaves_nothing_behind(connected, lobby, hub):
     connected.close(CloseCode.NORMAL)
     assert connected.transport.closed[0] == CloseCode.FORCED
     await asyncio.gather(*hub._leaving)
-    assert hub.rooms == {} and hub.layer._groups == {}
+    assert hub.rooms == {} and set(hub.layer._groups) <= {CONTROL_GROUP}
+    assert hub.reviewer.sessions_of(connected.user_id) == []
     assert [frame for frame in connected.transport.frames if "push" in frame][-1]["push"] == {
         "disconnect": {"code": 3503, "reason": "disconnected by the server"}
     }

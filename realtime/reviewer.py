@@ -1,0 +1,181 @@
+"""Computes the rights of open connections anew, when something changed and now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from . import rights, tasks
+from .changes import changes
+from .conf import realtime_settings
+from .exceptions import LayerUnavailable
+from .rights import Question
+
+if TYPE_CHECKING:
+    from .session import Session
+
+logger = logging.getLogger("realtime.reviewer")
+
+SESSIONS_AT_ONCE = 200
+RETRY_SECONDS = 1.0
+TELL_SECONDS = 0.1
+
+
+class Reviewer:
+    """One per hub. Changes that come close together are looked at together; one review at a time.
+
+    A right that can't be computed because the database is away stays as it is, and is asked again.
+    """
+
+    def __init__(self, sessions: set[Session]) -> None:
+        self._sessions = sessions
+        self._of_user: dict[str, set[Session]] = {}
+        # What to look at: whole sessions (None), or some of their rooms.
+        self._due: dict[Session, set[str] | None] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._reviewing = asyncio.Lock()
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._to_tell: set[Session] = set()
+
+    def enroll(self, session: Session) -> None:
+        """Keep the rights of a session current from now on. It has an identity."""
+        self._of_user.setdefault(session.user_id, set()).add(session)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="realtime-reviewer")
+        if session.is_stale:
+            self.look_at([session])
+
+    def dismiss(self, session: Session) -> None:
+        of_user = self._of_user.get(session.user_id)
+        if of_user is not None:
+            of_user.discard(session)
+            if not of_user:
+                del self._of_user[session.user_id]
+        self._due.pop(session, None)
+        self._to_tell.discard(session)
+
+    def sessions_of(self, user: str) -> list[Session]:
+        return list(self._of_user.get(user, ()))
+
+    def on_change(self, user: str | None, room: str | None) -> None:
+        """Something was saved: of a user, of a room, of a user in a room, or of anybody."""
+        self._look_after_change(user, room)
+        self._tell_soon(self._everybody() if user is None else self.sessions_of(user))
+
+    def on_gap(self) -> None:
+        """Changes may have been missed: look at everything."""
+        self._look_after_change(None, None)
+
+    def _look_after_change(self, user: str | None, room: str | None) -> None:
+        changes.record(user, room)
+        concerned = self._everybody() if user is None else self.sessions_of(user)
+        if room is None:
+            self.look_at(concerned)
+        else:
+            self.look_at([it for it in concerned if room in it.rooms], room)
+
+    def _tell_soon(self, sessions: list[Session]) -> None:
+        """Once for all changes that come close together, such as those of one form."""
+        if not self._to_tell:
+            self._call_later(TELL_SECONDS, self._tell)
+        self._to_tell.update(sessions)
+
+    def _tell(self) -> None:
+        to_tell, self._to_tell = self._to_tell, set()
+        for session in to_tell:
+            session.tell_of_rights()
+
+    def _call_later(self, seconds: float, callback: Callable[[], None]) -> None:
+        def run() -> None:
+            self._timers.discard(timer)
+            callback()
+
+        timer = asyncio.get_running_loop().call_later(seconds, run)
+        self._timers.add(timer)
+
+    def look_at(self, sessions: Iterable[Session], room: str | None = None) -> None:
+        for session in sessions:
+            rooms = self._due.setdefault(session, set())
+            if room is None:
+                self._due[session] = None
+            elif rooms is not None:
+                rooms.add(room)
+        if self._due:
+            self._wake.set()
+
+    def look_again_at(self, session: Session, room: str, until: float | None) -> None:
+        """Look at a right that ends at `until`, a Unix time in seconds, when it does."""
+        # What ends later than the next regular review is found by that.
+        if until is None or until - time.time() > 2 * realtime_settings.RECHECK_SECONDS:
+            return
+
+        def due() -> None:
+            if room in session.rooms:
+                self.look_at([session], room)
+
+        self._call_later(max(0.0, until - time.time()) + 0.01, due)
+
+    async def close(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        # A thread can't be interrupted: what it has been asked is waited for, within its time limit.
+        async with self._reviewing:
+            await tasks.cancel(self._task)
+        self._task = None
+
+    def _everybody(self) -> list[Session]:
+        return [session for of_user in self._of_user.values() for session in of_user]
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._pause()):
+                    await self._wake.wait()
+            except TimeoutError:
+                # Bulk updates and raw SQL tell nobody.
+                self.look_at(self._everybody())
+            self._wake.clear()
+            while self._due:
+                await self._review_some()
+
+    def _pause(self) -> float:
+        return float(realtime_settings.RECHECK_SECONDS * random.uniform(0.75, 1))
+
+    async def _review_some(self) -> None:
+        due: dict[Session, set[str] | None] = {}
+        while self._due and len(due) < SESSIONS_AT_ONCE:
+            session, rooms = self._due.popitem()
+            due[session] = rooms
+        try:
+            await self._review(due)
+        except LayerUnavailable:
+            self._put_back(due)
+            await asyncio.sleep(RETRY_SECONDS)
+        except Exception:
+            logger.exception("rights could not be computed")
+            self._put_back(due)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _put_back(self, due: dict[Session, set[str] | None]) -> None:
+        for session, rooms in due.items():
+            for room in [None] if rooms is None else rooms:
+                self.look_at([session], room)
+
+    async def _review(self, due: dict[Session, set[str] | None]) -> None:
+        version = changes.version
+        asked = [
+            (session, Question(session.identity, list(session.rooms if rooms is None else rooms)))
+            for session, rooms in due.items()
+            if session.identity is not None
+        ]
+        async with self._reviewing:
+            answers = await rights.review([question for _, question in asked])
+        for (session, question), answer in zip(asked, answers, strict=True):
+            # A session that has a newer identity meanwhile is due again.
+            if session.identity is question.identity:
+                session.accept_review(answer, version)
