@@ -123,7 +123,7 @@ class Reviewer:
     async def close(self) -> None:
         for timer in self._timers:
             timer.cancel()
-        # A thread can't be interrupted: what it has been asked is waited for, within its time limit.
+        # A thread can't be interrupted: what it was asked is waited for, within its time limit.
         async with self._reviewing:
             await tasks.cancel(self._task)
         self._task = None
