@@ -11,6 +11,7 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.contrib.auth.signals import user_logged_out
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models import Model
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
@@ -193,20 +194,16 @@ def _before(model: type[Model], instance: Model, using: str, *fields: str) -> An
 def _signed_out(request: Any, **kwargs: Any) -> None:
     session_key = getattr(getattr(request, "session", None), "session_key", None)
     if session_key:
-        transaction.on_commit(
-            partial(
-                _broadcast_if_possible,
-                {
-                    "type": REMOVAL,
-                    "user": None,
-                    "session": django_session_id(session_key),
-                    "client": "",
-                    "room": "",
-                    "code": int(CloseCode.INVALID_TOKEN),
-                    "reason": "signed out",
-                },
-            ),
-            robust=True,
+        _broadcast_after_commit(
+            {
+                "type": REMOVAL,
+                "user": None,
+                "session": django_session_id(session_key),
+                "client": "",
+                "room": "",
+                "code": int(CloseCode.INVALID_TOKEN),
+                "reason": "signed out",
+            }
         )
 
 
@@ -214,23 +211,27 @@ def _signed_out(request: Any, **kwargs: Any) -> None:
 
 
 def _tell(using: str, *, user: str | None = None, room: str | None = None) -> None:
-    message = _recheck(user, room)
-    transaction.on_commit(partial(_broadcast_if_possible, message), using=using, robust=True)
+    _broadcast_after_commit(_recheck(user, room), using)
 
 
 def _recheck(user: str | None, room: str | None) -> dict[str, Any]:
     return {"type": RECHECK, "user": user, "room": room}
 
 
-def _broadcast_if_possible(message: dict[str, Any]) -> None:
-    """What was saved is saved: that nobody could be told is no reason to fail the request."""
-    try:
-        _broadcast(message)
-    except LayerUnavailable:
-        logger.warning(
-            "a change could not be told to the open connections; "
-            "they are checked as soon as Redis is back"
-        )
+def _broadcast_after_commit(message: dict[str, Any], using: str | None = None) -> None:
+    def send() -> None:
+        # What was saved is saved: that nobody could be told is no reason to fail the request.
+        try:
+            _broadcast(message)
+        except LayerUnavailable:
+            logger.warning(
+                "a change could not be told to the open connections; "
+                "they are checked as soon as Redis is back"
+            )
+        except ImproperlyConfigured as error:
+            logger.error("a change could not be told to the open connections: %s", error)
+
+    transaction.on_commit(send, using=using)
 
 
 def _broadcast(message: dict[str, Any]) -> None:

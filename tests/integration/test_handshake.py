@@ -9,6 +9,8 @@ import websockets
 from redis.asyncio import Redis
 from websockets.exceptions import InvalidStatus
 
+from realtime.names import group_name
+
 
 @pytest.fixture
 def whoami(sign):
@@ -256,9 +258,10 @@ async def test_sockets_cut_while_the_user_is_looked_up_leave_nothing_behind(
     assert "subscribe" in await client.call(subscribe={"channel": "lobby"})
     await client.connection.close()
     redis = Redis.from_url(redis_server)
+    group = f"{site.env['REDIS_PREFIX']}__group__{group_name('lobby')}"
     try:
         async with asyncio.timeout(20):
-            while await redis.pubsub_channels(f"{site.env['REDIS_PREFIX']}__group__*"):
+            while await redis.pubsub_channels(group):
                 await asyncio.sleep(0.05)
     finally:
         await redis.aclose()

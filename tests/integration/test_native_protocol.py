@@ -7,6 +7,8 @@ import time
 import pytest
 import websockets
 
+from realtime.names import group_name
+
 
 @pytest.fixture
 async def alice(open_client, sign):
@@ -148,10 +150,10 @@ async def test_a_disconnected_client_leaves_the_room(alice, site, redis_server):
 
     await alice.connection.close()
     client = redis.asyncio.Redis.from_url(redis_server)
-    prefix = site.env["REDIS_PREFIX"]
+    group = f"{site.env['REDIS_PREFIX']}__group__{group_name('lobby')}"
     try:
         async with asyncio.timeout(10):
-            while await client.pubsub_channels(f"{prefix}__group__*"):
+            while await client.pubsub_channels(group):
                 await asyncio.sleep(0.05)
     finally:
         await client.aclose()
