@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from . import rights, tasks
+from . import grants, tasks
 from .changes import changes
 from .conf import realtime_settings
 from .exceptions import LayerUnavailable
-from .rights import Question
+from .grants import Question
 
 if TYPE_CHECKING:
     from .session import Session
@@ -174,7 +174,7 @@ class Reviewer:
             if session.identity is not None
         ]
         async with self._reviewing:
-            answers = await rights.review([question for _, question in asked])
+            answers = await grants.review([question for _, question in asked])
         for (session, question), answer in zip(asked, answers, strict=True):
             # A session that has a newer identity meanwhile is due again.
             if session.identity is question.identity:

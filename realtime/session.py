@@ -13,12 +13,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from . import __version__, authentication, publishing, rights, rooms, threads
+from . import __version__, authentication, grants, publishing, rooms, threads
 from .authentication import ANONYMOUS, Identity
 from .changes import changes
 from .conf import realtime_settings
 from .exceptions import AuthenticationError, AuthenticationUnavailable, RealtimeError
 from .feed import Start, to_publication
+from .grants import Grant
 from .hub import Hub
 from .layers.base import Attendance, Entry, Member, Retention
 from .protocols import centrifuge
@@ -32,7 +33,6 @@ from .protocols.messages import (
     WireProtocol,
 )
 from .reading import to_client_infos
-from .rights import Grant
 
 logger = logging.getLogger("realtime.session")
 
@@ -239,7 +239,7 @@ class Session:
         """Whether something of the user has changed since it was looked up."""
         return changes.since(self._identity.version, self.user_id)
 
-    def accept_review(self, answer: rights.Answer, version: int) -> None:
+    def accept_review(self, answer: grants.Answer, version: int) -> None:
         """Take the rights as they were at `version`: end what is not allowed any more."""
         if self.state is State.CLOSED or self.identity is None:
             return
@@ -531,7 +531,7 @@ class Session:
         not exist are refused alike."""
         grant = self.rooms.get(name)
         if grant is None or self._is_outdated(name, grant):
-            grant = await rights.agrant(self._identity, name)
+            grant = await grants.agrant(self._identity, name)
         if action not in grant.actions or grant.room is None:
             raise CommandError(Error.PERMISSION_DENIED)
         return grant, grant.room

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from realtime import names, rights
+from realtime import grants, names, rights
 from realtime.authentication import Identity
 from realtime.models import Membership, Room
 
@@ -148,11 +148,11 @@ def test_only_true_is_a_yes(answer):
 def test_a_grant_is_read_afresh(alice):
     room = Room.objects.create(name="r")
     identity = Identity(alice)
-    assert rights.grant(identity, "r") == rights.NOTHING
+    assert grants.grant(identity, "r") == grants.NOTHING
     Membership.objects.create(room=room, user=alice)
-    assert rights.grant(identity, "r").actions == TALK
+    assert grants.grant(identity, "r").actions == TALK
     User.objects.filter(pk=alice.pk).update(is_active=False)
-    assert rights.grant(identity, "r") == rights.NOTHING
+    assert grants.grant(identity, "r") == grants.NOTHING
 
 
 def test_nobody_enters_a_room_that_is_archived_or_not_there(alice):
@@ -160,7 +160,7 @@ def test_nobody_enters_a_room_that_is_archived_or_not_there(alice):
     alice.save()
     Room.objects.create(name="old", access="anyone", archived=True)
     for name in ("old", "absent", "", "..", "OLD"):
-        assert rights.grant(Identity(alice), name) == rights.NOTHING
+        assert grants.grant(Identity(alice), name) == grants.NOTHING
 
 
 def test_a_closed_room_and_one_that_is_not_there_cost_the_same_queries(alice):
@@ -168,7 +168,7 @@ def test_a_closed_room_and_one_that_is_not_there_cost_the_same_queries(alice):
     counts = set()
     for name in ("closed", "absent"):
         with CaptureQueriesContext(connection) as queries:
-            rights.grant(Identity(alice), name)
+            grants.grant(Identity(alice), name)
         counts.add(len(queries))
     assert len(counts) == 1
 

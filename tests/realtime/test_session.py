@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
 
-from realtime import rights, rooms
+from realtime import grants, rooms
 from realtime.authentication import Identity
 from realtime.exceptions import AuthenticationError, LayerUnavailable
 from realtime.layers.base import CONTROL_GROUP
@@ -283,7 +283,7 @@ async def test_when_the_database_is_away_nothing_is_allowed_and_the_connection_l
     def away(*args):
         raise OperationalError("no database")
 
-    monkeypatch.setattr(rights, "grant", away)
+    monkeypatch.setattr(grants, "grant", away)
     error = (await call(connected, subscribe={"channel": "lobby"}))["error"]
     assert (error["code"], error["temporary"]) == (100, True)
     assert connected.state is State.CONNECTED

@@ -1,0 +1,239 @@
+"""What one connection may do in one room: computed once, kept until something changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.db import DatabaseError
+
+from . import names, rights, rooms, threads
+from .authentication import Identity, still_valid
+from .changes import changes
+from .conf import realtime_settings
+from .exceptions import LayerUnavailable
+from .lookups import Lookups
+from .models import Room
+from .standings import absent_room, find_room, find_rooms
+
+logger = logging.getLogger("realtime.grants")
+
+Result = TypeVar("Result")
+
+GRANTED = ("join", "publish")
+MOST_KNOWN = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one connection may do in one room. `room` is None where it may do nothing."""
+
+    room: rooms.AnyRoom | None = None
+    actions: frozenset[str] = frozenset()
+    version: int = field(default=-1, compare=False)
+    """The `changes.version` before it was computed."""
+    until: float | None = field(default=None, compare=False)
+    """Unix time in seconds at which a membership ends that counts here."""
+    asked_at: float = field(default=0.0, compare=False)
+
+
+NOTHING = Grant()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """May this one be connected, and what may they do in these rooms?"""
+
+    identity: Identity
+    rooms: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`user` as read anew, None where the connection has to end, and a grant for each room."""
+
+    user: Any
+    grants: dict[str, Grant] = field(default_factory=dict)
+
+
+# From the database as it is now
+
+
+def grant(identity: Identity, name: str) -> Grant:
+    """The rights of `identity` in the room `name`.
+
+    Costs one query for a room of the database, one more for a user who has changed since
+    `identity` was made, and what hooks and other backends ask for themselves.
+    """
+    if not names.is_room_name(name):
+        return NOTHING
+    user = identity.user
+    if changes.since(identity.version, identity.user_id):
+        # Django caches permissions on the user object.
+        user = _fresh(user)
+    if user is None:
+        return NOTHING
+    return _grant(identity, user, name, rooms.find_in_code(name) or find_room(user, name))
+
+
+def _grant(identity: Identity, user: Any, name: str, room: rooms.AnyRoom | None) -> Grant:
+    # A room that is not there takes the same way through the rules as one that is closed.
+    asked = room if room is not None else absent_room(user, name)
+    actions = frozenset(
+        action
+        for action in GRANTED
+        if identity.permits(action, name) and rights.may(user, action, asked)
+    )
+    if room is None or "join" not in actions:
+        return NOTHING
+    return Grant(room, actions, until=_until(user, room))
+
+
+def _until(user: Any, room: rooms.AnyRoom) -> float | None:
+    standing = getattr(room, "standings", {}).get(user.pk)
+    membership = None if standing is None else standing.membership
+    ends = None if membership is None else membership.expires_at
+    return None if ends is None else ends.timestamp()
+
+
+def _fresh(user: Any) -> Any:
+    if isinstance(user, AnonymousUser):
+        return AnonymousUser()
+    return get_user_model()._default_manager.filter(pk=user.pk).first()
+
+
+def _answer_all(questions: list[Question]) -> list[Answer]:
+    # The keys of a person's many connections are looked up once.
+    people = {it.identity.user.pk for it in questions if it.identity.user.pk is not None}
+    users = get_user_model()._default_manager.in_bulk(list(people))
+    wanted = {name for it in questions for name in it.rooms if names.is_room_name(name)}
+    found = find_rooms({name for name in wanted if rooms.find_in_code(name) is None}, users)
+    return [_answer(question, users, found) for question in questions]
+
+
+def _answer(question: Question, users: dict[Any, Any], found: dict[str, Room]) -> Answer:
+    identity = question.identity
+    user = AnonymousUser() if identity.user.is_anonymous else users.get(identity.user.pk)
+    if not still_valid(identity, user):
+        return Answer(None)
+    grants = {}
+    for name in question.rooms:
+        room = rooms.find_in_code(name) or found.get(name)
+        grants[name] = _grant(identity, user, name, room)
+    return Answer(user, grants)
+
+
+# Off the event loop, together, and remembered
+
+
+async def review(questions: list[Question]) -> list[Answer]:
+    """Answer many questions with few queries, from the database as it is now.
+
+    Raises `LayerUnavailable` when it can't be asked. A rule that hangs is a no for the one who is
+    asked about, and for nobody else.
+    """
+    try:
+        return await _in_time(_answer_all, questions)
+    except TimeoutError:
+        if len(questions) > 1:
+            return [answer for question in questions for answer in await review([question])]
+        logger.error("the rules for a room did not answer in time; taken as a no")
+        return [
+            Answer(question.identity.user, dict.fromkeys(question.rooms, NOTHING))
+            for question in questions
+        ]
+
+
+async def agrant(identity: Identity, name: str) -> Grant:
+    """As `grant`, off the event loop. A rule that hangs is a no.
+
+    What is known of a user in a room of the database is used again until something of either
+    changes, for `RECHECK_SECONDS` at most. Raises `LayerUnavailable` when the database can't be
+    asked.
+    """
+    key = _key(identity, name)
+    known = _known.get(key)
+    if known is not None and _is_current(known, identity, name):
+        return known
+    if not names.is_room_name(name):
+        return NOTHING
+    if rooms.find_in_code(name) is not None:
+        # A site's own hook may take its time: nobody else waits for it.
+        return await _ask_alone((identity, name))
+    answer = await _lookups.ask(key, (identity, name))
+    if answer.room is not None and changes.version >= 0:
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        _known[key] = answer
+    return answer
+
+
+async def prepare(identity: Identity, wanted: Collection[str]) -> None:
+    """Look up together what is about to be asked one by one."""
+    in_database = [name for name in wanted if rooms.find_in_code(name) is None]
+    if len(in_database) > 1:
+        await asyncio.gather(*(agrant(identity, name) for name in in_database))
+
+
+_Key = tuple[str, str, "frozenset[str] | None"]
+_known: dict[_Key, Grant] = {}
+
+
+def _key(identity: Identity, name: str) -> _Key:
+    return identity.user_id, name, identity.scopes
+
+
+def _is_current(known: Grant, identity: Identity, name: str) -> bool:
+    now = time.time()
+    return (
+        not changes.since(known.version, identity.user_id, name)
+        and known.asked_at + realtime_settings.RECHECK_SECONDS > now
+        and (known.until is None or known.until > now)
+    )
+
+
+_Asked = tuple[Identity, str]
+
+
+async def _ask_together(asked: list[_Asked]) -> list[Grant | Exception]:
+    if len(asked) == 1:
+        return [await _ask_alone(asked[0])]
+    version, asked_at = changes.version, time.time()
+    try:
+        answers = await _in_time(
+            _answer_all, [Question(identity, [name]) for identity, name in asked]
+        )
+    except TimeoutError:
+        return await asyncio.gather(*map(_ask_alone, asked), return_exceptions=True)  # type: ignore[return-value]
+    found = [
+        answer.grants.get(name, NOTHING) for answer, (_, name) in zip(answers, asked, strict=True)
+    ]
+    return [replace(it, version=version, asked_at=asked_at) for it in found]
+
+
+async def _ask_alone(asked: _Asked) -> Grant:
+    version, asked_at = changes.version, time.time()
+    try:
+        answer = await _in_time(grant, *asked)
+    except TimeoutError:
+        logger.error("the rules for a room did not answer in time; taken as a no")
+        return NOTHING
+    return replace(answer, version=version, asked_at=asked_at)
+
+
+async def _in_time(function: Callable[..., Result], *args: Any) -> Result:
+    try:
+        async with threads.timeout():
+            return await threads.run_in_thread(function, *args)
+    except DatabaseError as error:
+        logger.error("the database could not be asked for rights: %s", type(error).__name__)
+        raise LayerUnavailable("the database does not answer") from error
+
+
+_lookups: Lookups[_Asked, Grant] = Lookups(_ask_together)
