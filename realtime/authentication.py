@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
-from django.contrib.auth import get_user, get_user_model
+from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, DataError
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
+from jwt.exceptions import PyJWKClientConnectionError
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import AuthenticationFailed, ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import Token
 
+from . import users
 from .changes import changes
 from .conf import realtime_settings
 from .exceptions import AuthenticationError, AuthenticationUnavailable
+from .lookups import Lookups
 from .threads import run_in_thread, timeout
+
+Result = TypeVar("Result")
 
 # What SimpleJWT and the database raise for tokens that are signed but odd: a user id of a list or
 # with a NUL, an expiry beyond the calendar.
@@ -50,8 +57,8 @@ class Identity:
     """Unix time in seconds; None for credentials that do not expire."""
     ambient: bool = False
     """Whether a browser sent the credential by itself, so that a token may take its place."""
-    django_session: str = field(default="", repr=False)
-    """The key of the Django session that is the credential, "" for a token."""
+    own_password: str = field(default="", compare=False)
+    """Tells the password that was set by this sign-in itself, "" where none was."""
     version: int = field(default=-1, compare=False)
     """The `changes.version` before `user` was read."""
 
@@ -72,28 +79,104 @@ ANONYMOUS = Identity(AnonymousUser())
 
 
 class SimpleJWTAuthenticator:
-    """Turns an access token into an `Identity`, honouring the settings of SimpleJWT.
+    """Turns access tokens into identities, honouring the settings of SimpleJWT.
 
-    A site that gets its tokens elsewhere names a class with the same method in
+    A site that gets its tokens elsewhere names a class with a method `authenticate` in
     `REALTIME["AUTHENTICATOR"]`. Called in a thread, so it may block.
     """
 
     def authenticate(self, raw_token: str) -> Identity:
-        """Raises `AuthenticationError`; `expired` is set where a fresh token would help."""
-        jwt = JWTAuthentication()
+        """Raises `AuthenticationError`, with `expired` set where a fresh token would help, and
+        `AuthenticationUnavailable` where it could not be found out."""
+        (outcome,) = self.authenticate_many([raw_token])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def authenticate_many(self, raw_tokens: list[str]) -> list[Identity | Exception]:
+        """As `authenticate`, for tokens that wait at the same time: one query for all users."""
+        tokens = [_outcome(_validated, raw_token) for raw_token in raw_tokens]
+        known = _find_users([token for token in tokens if isinstance(token, Token)])
+        return [
+            _outcome(_identity, token, known) if isinstance(token, Token) else token
+            for token in tokens
+        ]
+
+
+def _outcome(function: Callable[..., Result], *args: Any) -> Result | Exception:
+    """What `function` returns, or the error that a client is told."""
+    try:
+        return function(*args)
+    except (AuthenticationError, AuthenticationUnavailable) as error:
+        return error
+    except AuthenticationFailed:
+        return AuthenticationError("the user may not sign in with this token")
+    except DatabaseError as error:
+        # A user id that the column's type can't hold is the token's fault, an outage is not.
+        if isinstance(error, DataError):
+            return AuthenticationError("the token is not valid")
+        return AuthenticationUnavailable("the database does not answer")
+    except _ODD_CLAIMS:
+        return AuthenticationError("the token is not valid")
+
+
+def _validated(raw_token: str) -> Token:
+    """As `JWTAuthentication.get_validated_token`, whose one error does not tell an expired token
+    from a forged one, nor a forged one from a key server that is away."""
+    expired = False
+    for token_class in api_settings.AUTH_TOKEN_CLASSES:
         try:
-            token = jwt.get_validated_token(raw_token.encode())
-            user = jwt.get_user(token)
-            return identity_from_claims(_permitted(user), token.payload)
-        except (AuthenticationFailed, TokenError) as error:
-            expired = _is_expired(raw_token)
-            raise AuthenticationError("the token is not valid", expired=expired) from error
-        except DatabaseError as error:
-            raise _unusable_claim_or_outage(error) from error
-        except AuthenticationError:
-            raise
-        except _ODD_CLAIMS as error:
-            raise AuthenticationError("the token is not valid") from error
+            token: Token = token_class(raw_token.encode())
+            return token
+        except ExpiredTokenError:
+            expired = True
+        except TokenError as error:
+            if _is_caused_by(error, PyJWKClientConnectionError):
+                raise AuthenticationUnavailable("the keys of the issuer can't be read") from error
+    raise AuthenticationError("the token is not valid", expired=expired)
+
+
+def _is_caused_by(error: BaseException | None, kind: type[Exception]) -> bool:
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__
+    return error is not None
+
+
+def _find_users(tokens: list[Token]) -> dict[str, users.KnownUser]:
+    """The users of tokens. None when an odd one among them spoils the query: each then has its
+    own."""
+    named = [token.payload.get(api_settings.USER_ID_CLAIM) for token in tokens]
+    plain = {it for it in named if isinstance(it, str | int) and not isinstance(it, bool)}
+    try:
+        return users.find(api_settings.USER_ID_FIELD, plain)
+    except (DatabaseError, *_ODD_CLAIMS):
+        return {}
+
+
+def _identity(token: Token, known: dict[str, users.KnownUser]) -> Identity:
+    version = changes.version
+    authentication: Any = JWTAuthentication()
+    found = known.get(str(token.payload.get(api_settings.USER_ID_CLAIM)))
+    if found is not None:
+        version = found.version
+        authentication.user_model = _OneUser(found.user)
+    user = authentication.get_user(token)
+    return replace(identity_from_claims(_permitted(user), token.payload), version=version)
+
+
+class _OneUser:
+    """Stands in for the user model where SimpleJWT reads the one user that was read already."""
+
+    def __init__(self, user: Any) -> None:
+        self._user = user
+        self.DoesNotExist = type(user).DoesNotExist
+
+    @property
+    def objects(self) -> _OneUser:
+        return self
+
+    def get(self, **conditions: Any) -> Any:
+        return self._user
 
 
 def identity_from_claims(user: Any, claims: Mapping[str, Any] | None) -> Identity:
@@ -107,25 +190,6 @@ def identity_from_claims(user: Any, claims: Mapping[str, Any] | None) -> Identit
         scopes=_scopes(claims),
         expires_at=float(claims["exp"]),
     )
-
-
-def _is_expired(raw_token: str) -> bool:
-    """Whether the token is good but for its time: SimpleJWT's own error does not tell."""
-    for token_class in api_settings.AUTH_TOKEN_CLASSES:
-        try:
-            token_class(raw_token.encode())
-        except ExpiredTokenError:
-            return True
-        except Exception:
-            continue
-    return False
-
-
-def _unusable_claim_or_outage(error: DatabaseError) -> Exception:
-    # A user id that the column's type can't hold is the token's fault, an outage is not.
-    if isinstance(error, DataError):
-        return AuthenticationError("the token is not valid")
-    return AuthenticationUnavailable("the database does not answer")
 
 
 def _permitted(user: Any) -> Any:
@@ -155,19 +219,39 @@ async def authenticate(raw_token: str) -> Identity:
         raise AuthenticationError("the token is not valid")
     if not raw_token.isascii():
         raise AuthenticationError("the token is not valid")
-    return await in_time(_authenticator(realtime_settings.AUTHENTICATOR).authenticate, raw_token)
+    authenticator = _authenticator(realtime_settings.AUTHENTICATOR)
+    if hasattr(authenticator, "authenticate_many"):
+        return await _tokens.ask(raw_token, raw_token)
+    return await in_time(authenticator.authenticate, raw_token)
 
 
-async def in_time(function: Any, *args: Any) -> Identity:
-    version = changes.version
+async def redeem(kept: bytes) -> Identity:
+    """The identity that a ticket was given for. Raises as `authenticate`."""
+    return await _tickets.ask(kept, kept)
+
+
+async def in_time(function: Callable[..., Result], *args: Any) -> Result:
+    """Run in a thread what finds out who it is, within `RIGHTS_SECONDS`."""
     try:
         async with timeout():
-            identity: Identity = await run_in_thread(function, *args)
-            return replace(identity, version=version)
+            return await run_in_thread(function, *args)
     except TimeoutError as error:
         raise AuthenticationUnavailable("the user could not be looked up in time") from error
     except DatabaseError as error:
         raise AuthenticationUnavailable("the database does not answer") from error
+
+
+async def _authenticate_many(raw_tokens: list[str]) -> list[Identity | Exception]:
+    authenticator = _authenticator(realtime_settings.AUTHENTICATOR)
+    return await in_time(authenticator.authenticate_many, raw_tokens)
+
+
+async def _redeem_many(tickets: list[bytes]) -> list[Identity | Exception]:
+    return await in_time(identities_from_tickets, tickets)
+
+
+_tokens: Lookups[str, Identity] = Lookups(_authenticate_many)
+_tickets: Lookups[bytes, Identity] = Lookups(_redeem_many)
 
 
 @cache
@@ -184,41 +268,66 @@ def identity_to_ticket(identity: Identity) -> bytes:
             "sid": identity.session_id,
             "scopes": None if identity.scopes is None else sorted(identity.scopes),
             "exp": identity.expires_at,
+            "password": password_digest(identity.user),
         }
     ).encode()
 
 
-def identity_from_ticket(kept: bytes) -> Identity:
+def identities_from_tickets(tickets: list[bytes]) -> list[Identity | Exception]:
+    kept = [json.loads(ticket) for ticket in tickets]
+    known = users.find("pk", {claims["user"] for claims in kept})
+    return [_outcome(_identity_from_ticket, claims, known) for claims in kept]
+
+
+def _identity_from_ticket(claims: dict[str, Any], known: dict[str, users.KnownUser]) -> Identity:
     """The identity of a redeemed ticket; its user must still be there and active."""
-    claims = json.loads(kept)
-    user = get_user_model()._default_manager.filter(pk=claims["user"]).first()
-    if user is None:
+    found = known.get(claims["user"])
+    if found is None:
         raise AuthenticationError("the user is gone")
+    if password_digest(found.user) != claims["password"]:
+        raise AuthenticationError("the password was changed meanwhile")
     scopes = claims["scopes"]
     return Identity(
-        user=_permitted(user),
+        user=_permitted(found.user),
         token_id=claims["jti"],
         session_id=claims["sid"],
         scopes=None if scopes is None else frozenset(scopes),
         expires_at=claims["exp"],
+        version=found.version,
     )
+
+
+class _StoredSession(dict[str, Any]):
+    """A session as it was stored. Django ends or renames one that it doubts, for which the browser
+    would need an answer; here there is none to give, so nothing is written."""
+
+    def flush(self) -> None: ...
+    def cycle_key(self) -> None: ...
 
 
 def identity_from_session(session_key: str) -> Identity:
     """The identity of a Django session. Raises `AuthenticationError` where nobody is signed in."""
-    request = HttpRequest()
-    request.session = import_string(f"{settings.SESSION_ENGINE}.SessionStore")(session_key)
+    version = changes.version
+    request: Any = HttpRequest()
+    stored = import_string(f"{settings.SESSION_ENGINE}.SessionStore")(session_key)
+    request.session = _StoredSession(stored.load())
     user = get_user(request)
     if not user.is_authenticated:
         raise AuthenticationError("the session is not signed in")
-    return Identity(
-        _permitted(user), session_id=django_session_id(session_key), django_session=session_key
-    )
+    return Identity(_permitted(user), session_id=django_sign_in(session_key), version=version)
 
 
-def django_session_id(session_key: str) -> str:
-    """What a Django session is called where its key must not be seen."""
-    return hashlib.sha256(session_key.encode()).hexdigest()[:32]
+def django_sign_in(session_key: str | None) -> str:
+    """What the sign-in of a Django session is called where its key must not be seen."""
+    if not session_key:
+        return ""
+    return "django:" + hashlib.sha256(session_key.encode()).hexdigest()[:32]
+
+
+def password_digest(user: Any) -> str:
+    """Tells one password of a user from the next, and nothing else."""
+    password = str(getattr(user, "password", ""))
+    return salted_hmac("realtime.password", password).hexdigest()[:16]
 
 
 def still_valid(identity: Identity, user: Any) -> bool:
@@ -229,11 +338,8 @@ def still_valid(identity: Identity, user: Any) -> bool:
         return False
     if getattr(user, "password", None) == getattr(identity.user, "password", None):
         return True
-    # The password is another one. Django lets the session live in which it was changed.
-    try:
-        return bool(identity.django_session and identity_from_session(identity.django_session))
-    except AuthenticationError:
-        return False
+    # The password is another one. The sign-in lives that it was changed in.
+    return identity.own_password != "" and identity.own_password == password_digest(user)
 
 
 def user_info(user: Any) -> dict[str, Any]:

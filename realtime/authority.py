@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Model
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 
-from .authentication import django_session_id
+from .authentication import django_sign_in, password_digest
 from .changes import changes
 from .exceptions import LayerUnavailable
 from .layers import get_layer
@@ -24,6 +24,7 @@ from .layers.base import CONTROL_GROUP, RECHECK, REMOVAL
 from .models import Membership, Room
 from .protocols.codes import CloseCode
 from .publishing import check_name, refuse_on_event_loop
+from .sign_ins import of_request_that_saves
 
 logger = logging.getLogger("realtime.authority")
 
@@ -125,8 +126,12 @@ def _user_saved(
     instance: Any, created: bool, using: str, update_fields: Any = None, **kwargs: Any
 ) -> None:
     # Every sign-in writes this field, and it gives no right.
-    if not created and set(update_fields or ()) != {"last_login"}:
-        _tell(using, user=_user_id(instance))
+    if created or set(update_fields or ()) == {"last_login"}:
+        return
+    user = _user_id(instance)
+    message = _recheck(user, None)
+    message |= {"own": of_request_that_saves(user), "password": password_digest(instance)}
+    _broadcast_after_commit(message, using)
 
 
 def _user_deleted(instance: Any, using: str, **kwargs: Any) -> None:
@@ -198,7 +203,7 @@ def _signed_out(request: Any, **kwargs: Any) -> None:
             {
                 "type": REMOVAL,
                 "user": None,
-                "session": django_session_id(session_key),
+                "session": django_sign_in(session_key),
                 "client": "",
                 "room": "",
                 "code": int(CloseCode.INVALID_TOKEN),
@@ -215,7 +220,7 @@ def _tell(using: str, *, user: str | None = None, room: str | None = None) -> No
 
 
 def _recheck(user: str | None, room: str | None) -> dict[str, Any]:
-    return {"type": RECHECK, "user": user, "room": room}
+    return {"type": RECHECK, "user": user, "room": room, "own": [], "password": ""}
 
 
 def _broadcast_after_commit(message: dict[str, Any], using: str | None = None) -> None:

@@ -19,7 +19,7 @@ from .conf import realtime_settings
 from .exceptions import AuthenticationError, LayerUnavailable
 from .feed import Feed, Start
 from .layers import RoomLayer, get_layer
-from .layers.base import CONTROL_GROUP, PRESENCE, PUBLICATION, RECHECK, REMOVAL
+from .layers.base import CONTROL_GROUP, NEW_SIGN_IN, PRESENCE, PUBLICATION, RECHECK, REMOVAL
 from .names import group_name
 from .protocols.codes import CloseCode, UnsubscribeCode
 from .protocols.messages import ClientInfo, Position, Publication
@@ -224,11 +224,21 @@ class Hub:
             if room is not None:
                 self._tell_watchers(message["room"], room, message["joined"], message["left"])
         elif message["type"] == RECHECK:
+            for session in self._of_sign_ins(message["user"], message["own"]):
+                session.accept_password(message["password"])
             self.reviewer.on_change(message["user"], message["room"])
+        elif message["type"] == NEW_SIGN_IN:
+            for session in self._of_sign_ins(message["user"], [message["old"]]):
+                session.rename_sign_in(message["new"])
         elif message["type"] == REMOVAL:
             self._remove(**message)
         else:
             logger.warning("a message of unknown type came to the hub: %r", message["type"])
+
+    def _of_sign_ins(self, user: str | None, sign_ins: list[str]) -> list[Session]:
+        if user is None or not sign_ins:
+            return []
+        return [it for it in self.reviewer.sessions_of(user) if it.sign_in in sign_ins]
 
     def _remove(
         self,

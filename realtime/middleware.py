@@ -60,7 +60,7 @@ async def _redeem(ticket: str) -> Identity:
     kept = await layers.get_layer().redeem_ticket(ticket)
     if kept is None:
         raise AuthenticationError("the ticket is unknown, used or too old")
-    return await authentication.in_time(authentication.identity_from_ticket, kept)
+    return await authentication.redeem(kept)
 
 
 async def _from_session(session_key: str) -> Identity:

@@ -176,6 +176,7 @@ class Reviewer:
         async with self._reviewing:
             answers = await grants.review([question for _, question in asked])
         for (session, question), answer in zip(asked, answers, strict=True):
-            # A session that has a newer identity meanwhile is due again.
             if session.identity is question.identity:
                 session.accept_review(answer, version)
+            else:
+                self.look_at([session])  # it has a newer identity meanwhile

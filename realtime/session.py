@@ -259,6 +259,14 @@ class Session:
                 reason = "you may not be in this room any more"
                 self.unsubscribe(name, UnsubscribeCode.BY_SERVER, reason)
 
+    def accept_password(self, digest: str) -> None:
+        """The password that `digest` tells was set by this connection's own sign-in."""
+        self.identity = replace(self._identity, own_password=digest)
+
+    def rename_sign_in(self, sign_in: str) -> None:
+        """The sign-in goes on, and is called `sign_in` from now on."""
+        self.identity = replace(self._identity, session_id=sign_in)
+
     def tell_of_rights(self) -> None:
         """Tell the client that what it may do has perhaps changed, here or elsewhere."""
         if self.state is State.CONNECTED:

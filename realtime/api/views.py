@@ -15,7 +15,12 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from .. import rights
-from ..authentication import Identity, identity_from_claims, identity_to_ticket
+from ..authentication import (
+    Identity,
+    django_sign_in,
+    identity_from_claims,
+    identity_to_ticket,
+)
 from ..conf import realtime_settings
 from ..exceptions import LayerUnavailable
 from ..layers import get_layer
@@ -38,7 +43,11 @@ class _RealtimeView(APIView):
     def identity(self, request: Request) -> Identity:
         """Who asks; a token narrows here as it does on a socket."""
         token: Any = request.auth
-        return identity_from_claims(request.user, None if token is None else token.payload)
+        if token is not None:
+            return identity_from_claims(request.user, token.payload)
+        session = getattr(request, "session", None)
+        sign_in = django_sign_in(getattr(session, "session_key", None))
+        return Identity(request.user, session_id=sign_in)
 
     def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(*args, **kwargs)

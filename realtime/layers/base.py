@@ -14,8 +14,12 @@ of what was given as `Member.info`."""
 
 
 RECHECK = "realtime.recheck"
-"""The `type` of a message that says that rights may have changed: `{type, user, room}`, each None
-for all of them."""
+"""The `type` of a message that says that rights may have changed: `{type, user, room, own,
+password}`, user and room None for all of them. `own` lists the sign-ins that saved the user by
+themselves, and `password` tells the password that they saved."""
+NEW_SIGN_IN = "realtime.new_sign_in"
+"""The `type` of a message that says that a sign-in is called otherwise now: `{type, user, old,
+new}`."""
 REMOVAL = "realtime.removal"
 """The `type` of a message that ends connections, or with a `room` their being in it: `{type, user,
 session, client, room, code, reason}`."""

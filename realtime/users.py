@@ -1,0 +1,79 @@
+"""The users of connections: read together, and remembered until something of them changes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from .changes import changes
+from .conf import realtime_settings
+
+MOST_KNOWN = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class KnownUser:
+    """A user as the database had it when `changes` was at `version`."""
+
+    user: Any
+    version: int
+    read_at: float
+
+
+_known: dict[tuple[str, str], KnownUser] = {}
+
+
+def find(field: str, values: Collection[Any]) -> dict[str, KnownUser]:
+    """Users by the text of `field`, a unique one. Reads those that are not known with one query.
+
+    Who is known is taken as known until a change is heard of, for `RECHECK_SECONDS` at most.
+    Raises what the database raises for a value that the field can't hold.
+    """
+    if field == get_user_model()._meta.pk.name:
+        field = "pk"
+    found, missing = {}, []
+    for value in values:
+        known = _known.get((field, str(value)))
+        if known is not None and _is_current(known):
+            found[str(value)] = known
+        else:
+            missing.append(value)
+    if missing:
+        found |= _read(field, missing)
+    return found
+
+
+def remember(user: Any, version: int) -> None:
+    """Take notice of a user that was read anew."""
+    _remember("pk", str(user.pk), KnownUser(user, version, time.monotonic()))
+
+
+def _read(field: str, values: list[Any]) -> dict[str, KnownUser]:
+    version, read_at = changes.version, time.monotonic()
+    user_model = get_user_model()
+    asked = user_model._default_manager.filter(**{f"{field}__in": values})
+    found = {}
+    for user in asked:
+        value = str(user.pk if field == "pk" else getattr(user, field))
+        found[value] = KnownUser(user, version, read_at)
+        _remember(field, value, found[value])
+    return found
+
+
+def _remember(field: str, value: str, known: KnownUser) -> None:
+    if known.version < 0:
+        return  # nobody would tell when it changes
+    if len(_known) >= MOST_KNOWN:
+        _known.clear()
+    _known[field, value] = known
+
+
+def _is_current(known: KnownUser) -> bool:
+    age = time.monotonic() - known.read_at
+    return age < realtime_settings.RECHECK_SECONDS and not changes.since(
+        known.version, str(known.user.pk)
+    )
