@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .authority import adisconnect as adisconnect
+    from .authority import anotify as anotify
     from .authority import arecheck as arecheck
     from .authority import aunsubscribe as aunsubscribe
     from .authority import disconnect as disconnect
+    from .authority import notify as notify
     from .authority import recheck as recheck
     from .authority import unsubscribe as unsubscribe
     from .publishing import apublish as apublish
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from .reading import apresence as apresence
     from .reading import history as history
     from .reading import presence as presence
+    from .registry import connections as connections
 
 __version__ = "0.1.0"
 _MODULES = {
@@ -25,16 +28,21 @@ _MODULES = {
     "disconnect": "authority",
     "unsubscribe": "authority",
     "recheck": "authority",
+    "notify": "authority",
+    "connections": "registry",
 }
 __all__ = [
     "adisconnect",
     "ahistory",
+    "anotify",
     "apresence",
     "apublish",
     "arecheck",
     "aunsubscribe",
+    "connections",
     "disconnect",
     "history",
+    "notify",
     "presence",
     "publish",
     "recheck",

@@ -20,7 +20,7 @@ from .authentication import django_sign_in, password_digest
 from .changes import changes
 from .exceptions import LayerUnavailable
 from .layers import get_layer
-from .layers.base import CONTROL_GROUP, RECHECK, REMOVAL
+from .layers.base import CONTROL_GROUP, NOTICE, RECHECK, REMOVAL
 from .models import Membership, Room
 from .protocols.codes import CloseCode
 from .publishing import check_name, refuse_on_event_loop
@@ -29,6 +29,7 @@ from .sign_ins import of_request_that_saves
 logger = logging.getLogger("realtime.authority")
 
 User = Any
+NOTICE_MAX = 1_000
 _M2M_DONE = ("post_add", "post_remove", "post_clear")
 
 
@@ -75,6 +76,31 @@ def unsubscribe(room: str, user: User = None, *, client: str = "", reason: str =
     )
 
 
+def notify(text: str, user: User = None, *, client: str = "", room: str = "") -> None:
+    """Show `text` to people as a notice: to `user`, to one connection (`client`), to everybody in
+    `room`, or, with more than one of these, to whom all of them mean.
+
+    It reaches who is connected now, once, and is kept nowhere. Raises `LayerUnavailable`, and
+    `ValueError` where nobody is named or the text is empty or longer than 1,000 characters.
+    """
+    refuse_on_event_loop("notify")
+    if user is None and not client and not room:
+        raise ValueError("Say to whom: notify(text, user=…), client=… or room=….")
+    if not 0 < len(text) <= NOTICE_MAX:
+        raise ValueError(
+            f"A notice has 1 to {NOTICE_MAX} characters, and this one has {len(text)}."
+        )
+    _broadcast(
+        {
+            "type": NOTICE,
+            "user": None if user is None else _user_id(user),
+            "client": client,
+            "room": room,
+            "text": text,
+        }
+    )
+
+
 def recheck(user: User = None, *, room: str | None = None) -> None:
     """Compute the rights of open connections anew: of `user`, in `room`, or all of them.
 
@@ -85,6 +111,7 @@ def recheck(user: User = None, *, room: str | None = None) -> None:
     _broadcast(_recheck(None if user is None else _user_id(user), room))
 
 
+anotify = sync_to_async(notify, thread_sensitive=False)
 adisconnect = sync_to_async(disconnect, thread_sensitive=False)
 aunsubscribe = sync_to_async(unsubscribe, thread_sensitive=False)
 arecheck = sync_to_async(recheck, thread_sensitive=False)

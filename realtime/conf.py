@@ -32,6 +32,7 @@ class RealtimeSettings:
     PRESENCE_LEAVE_SECONDS: float = 3
     POSITION_CHECK_SECONDS: float = 25
     RECHECK_SECONDS: float = 60
+    PROCESS_TTL_SECONDS: float = 15
 
     MESSAGE_MAX_BYTES: int = 65_536
     FRAME_MAX_BYTES: int = 1_048_576
@@ -41,6 +42,10 @@ class RealtimeSettings:
     RECOVERY_MAX_MESSAGES: int = 300
     RECOVERY_MAX_BYTES: int = 524_288
     PRESENCE_MAX_CLIENTS: int = 2_000
+    CONNECTIONS_PER_USER: int = 100
+    UNAUTHENTICATED_PER_ADDRESS: int = 500
+    COMMANDS_PER_SECOND: float = 100
+    COMMANDS_BURST: int = 500
     ERRORS_IN_A_ROW: int = 10
     DATABASE_THREADS: int = 4
 

@@ -48,6 +48,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             hub=hub,
             identity=scope.get("identity"),
             authentication_error=scope.get("authentication_error"),
+            address=_address(scope),
         )
         outbox.on_overflow = lambda: session.close(CloseCode.SLOW)
         hub.sessions.add(session)
@@ -131,6 +132,12 @@ class PlainConsumer(RealtimeConsumer):
 def _close_deadline() -> float:
     """When, on the clock of the loop, a connection that we close is given up."""
     return asyncio.get_running_loop().time() + float(realtime_settings.CLOSE_SECONDS)
+
+
+def _address(scope: dict[str, Any]) -> str:
+    """Where the client is, as the server sees it; servers know how to ask a proxy in front."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _room(scope: dict[str, Any]) -> str:

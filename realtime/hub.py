@@ -19,10 +19,12 @@ from .conf import realtime_settings
 from .exceptions import AuthenticationError, LayerUnavailable
 from .feed import Feed, Start
 from .layers import RoomLayer, get_layer
-from .layers.base import CONTROL_GROUP, NEW_SIGN_IN, PRESENCE, PUBLICATION, RECHECK, REMOVAL
+from .layers.base import CONTROL_GROUP, NEW_SIGN_IN, NOTICE, PRESENCE, PUBLICATION, RECHECK, REMOVAL
+from .limits import CommandLimit, Doorway
 from .names import group_name
 from .protocols.codes import CloseCode, UnsubscribeCode
 from .protocols.messages import ClientInfo, Position, Publication
+from .registry import Registry
 from .reviewer import Reviewer
 from .roster import Roster
 
@@ -66,6 +68,9 @@ class Hub:
     def __init__(self, layer: RoomLayer) -> None:
         self.layer = layer
         self.roster = Roster(layer)
+        self.registry = Registry(layer)
+        self.commands = CommandLimit(layer)
+        self.doorway = Doorway()
         self.rooms: dict[str, LocalRoom] = {}
         self.sessions: set[Session] = set()
         self.reviewer = Reviewer(self.sessions)
@@ -127,7 +132,9 @@ class Hub:
             changes.stop_listening()
         await tasks.cancel(self._listening)
         await self.reviewer.close()
+        await self.commands.close()
         await self.roster.close()
+        await self.registry.close()
         await asyncio.gather(*self._leaving, return_exceptions=True)
         await tasks.cancel(*self._tasks)
         for room in self.rooms.values():
@@ -232,6 +239,8 @@ class Hub:
                 session.rename_sign_in(message["new"])
         elif message["type"] == REMOVAL:
             self._remove(**message)
+        elif message["type"] == NOTICE:
+            self._show_notice(**message)
         else:
             logger.warning("a message of unknown type came to the hub: %r", message["type"])
 
@@ -261,6 +270,13 @@ class Hub:
                 it.unsubscribe(room, UnsubscribeCode.BY_SERVER, reason or "taken out by the server")
             else:
                 it.close(CloseCode(code), reason)
+
+    def _show_notice(
+        self, *, type: str, user: str | None, client: str, room: str, text: str
+    ) -> None:
+        for it in list(self.sessions) if user is None else self.reviewer.sessions_of(user):
+            if (not client or it.id == client) and (not room or room in it.rooms):
+                it.show_notice(text)
 
     def _remember_ended(self, sign_in: str) -> None:
         """An access token outlives its sign-in by some minutes: it must not come back with it."""

@@ -47,6 +47,11 @@ class Outbox:
         limit: int = realtime_settings.OUTBOX_MAX_BYTES
         return self._waiting_bytes > limit // 2
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What waits here, and what Daphne holds, which takes everything at once."""
+        return self._waiting_bytes + _kept_by_daphne(self._send)
+
     def write(self, frame: str) -> None:
         self._frames.append(frame)
         self._waiting_bytes += _size(frame)

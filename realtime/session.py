@@ -17,7 +17,12 @@ from . import __version__, authentication, grants, publishing, rooms, threads
 from .authentication import ANONYMOUS, Identity
 from .changes import changes
 from .conf import realtime_settings
-from .exceptions import AuthenticationError, AuthenticationUnavailable, RealtimeError
+from .exceptions import (
+    AuthenticationError,
+    AuthenticationUnavailable,
+    LayerUnavailable,
+    RealtimeError,
+)
 from .feed import Start, to_publication
 from .grants import Grant
 from .hub import Hub
@@ -33,6 +38,7 @@ from .protocols.messages import (
     WireProtocol,
 )
 from .reading import to_client_infos
+from .registry import Connection
 
 logger = logging.getLogger("realtime.session")
 
@@ -49,6 +55,8 @@ _TOO_MANY_TO_LIST = Error(
 
 Reply = dict[str, Any]
 _TRIES = 10
+APP_MAX = 64
+SECOND_LOOK_SECONDS = 0.5
 
 
 class State(Enum):
@@ -66,6 +74,9 @@ class Transport(Protocol):
     def is_congested(self) -> bool:
         """Whether so much is unsent that nothing large should be added."""
         ...
+
+    @property
+    def unsent_bytes(self) -> int: ...
 
     def write(self, frame: str) -> None: ...
     def acknowledge(self) -> None:
@@ -125,8 +136,12 @@ class Session:
         hub: Hub,
         identity: Identity | None = None,
         authentication_error: RealtimeError | None = None,
+        address: str = "",
     ) -> None:
         self.id = str(uuid.uuid4())
+        self.address = address
+        self.opened_at = time.time()
+        self.app = ""
         self.state = State.CONNECTING
         self.transport = transport
         self.protocol = protocol
@@ -139,6 +154,7 @@ class Session:
         self._timers = _Timers()
         self._errors_in_a_row = 0
         self._busy = False
+        self._at_the_door = False
         self._handlers: dict[str, Callable[[Any], Awaitable[Reply | None]]] = {
             "connect": self._connect,
             "refresh": self._refresh,
@@ -159,6 +175,10 @@ class Session:
         self._timers.start(
             "connect", realtime_settings.CONNECT_SECONDS, lambda: self.close(CloseCode.STALE)
         )
+        if self.identity is None:
+            self._at_the_door = True
+            if not self.hub.doorway.enter(self.address):
+                self.close(CloseCode.TOO_MANY_REQUESTS)
 
     async def receive(self, text: str) -> None:
         """Obey the commands of one frame, in order."""
@@ -184,6 +204,7 @@ class Session:
 
     async def _answer(self, command: Command | MalformedCommand) -> Error | None:
         try:
+            self._spend(command)
             if isinstance(command, MalformedCommand):
                 raise command
             result = await self._handler(command)(command.body)
@@ -206,6 +227,17 @@ class Session:
         self._write(self.protocol.encode_error(command.id, error))
         self._count_error(error)
         return error
+
+    def _spend(self, command: Command | MalformedCommand) -> None:
+        """Use up one command of the user's allowance; a pong is none."""
+        if isinstance(command, Command) and command.name == "pong":
+            return
+        user = self._identity.user_id or self.id
+        if self.hub.commands.take(user):
+            return
+        if self.hub.commands.is_exhausted(user):
+            raise CloseSession(CloseCode.TOO_MANY_REQUESTS)
+        raise CommandError(Error.TOO_MANY_REQUESTS)
 
     def deliver(self, frame: str) -> None:
         """Called by the hub, with a push as this session's protocol encodes it."""
@@ -272,6 +304,48 @@ class Session:
         if self.state is State.CONNECTED:
             self.deliver(self.protocol.encode_rights())
 
+    def show_notice(self, text: str) -> None:
+        """Show the person a text of an administrator."""
+        if self.state is State.CONNECTED:
+            self.deliver(self.protocol.encode_notice(text))
+
+    def describe(self, *, process: str, unsent_bytes: int) -> Connection:
+        """This connection as administrators see it."""
+        user = self._identity.user
+        return Connection(
+            client=self.id,
+            user=self.user_id,
+            username="" if user.is_anonymous else user.get_username(),
+            since=self.opened_at,
+            address=self.address,
+            app=self.app,
+            protocol=self.protocol.name,
+            sign_in=self.sign_in,
+            expires_at=self._identity.expires_at,
+            rooms=sorted(self.rooms),
+            unsent_bytes=unsent_bytes,
+            process=process,
+        )
+
+    async def _be_counted(self) -> None:
+        """Raises `CloseSession` where the user has as many connections as are allowed."""
+        registry = self.hub.registry
+        try:
+            if await registry.admit(self.id, self.user_id):
+                return
+            # One that ends just now may still be counted: a page that is loaded again has two.
+            await asyncio.sleep(SECOND_LOOK_SECONDS)
+            if await registry.admit(self.id, self.user_id):
+                return
+        except LayerUnavailable as error:
+            raise CloseSession(CloseCode.INTERNAL) from error
+        raise CloseSession(CloseCode.CONNECTION_LIMIT)
+
+    def _leave_the_door(self) -> None:
+        if self._at_the_door:
+            self._at_the_door = False
+            self.hub.doorway.leave(self.address)
+
     def _enroll(self) -> None:
         try:
             self.hub.enroll(self)
@@ -297,7 +371,9 @@ class Session:
         """Leave everything behind tidy: no room, no clock. Called also when the socket has gone."""
         self.state = State.CLOSED
         self._timers.stop_all()
+        self._leave_the_door()
         self.hub.reviewer.dismiss(self)
+        self.hub.registry.leave(self.id)
         for room in list(self.rooms):
             self._leave(room)
 
@@ -315,7 +391,9 @@ class Session:
         if self.state is not State.CONNECTING:
             raise CommandError(Error(Error.BAD_REQUEST.code, "bad request: already connected"))
         given, self.identity = self.identity, await self._identify(body.token)
+        self.app = " ".join((body.name[:APP_MAX], body.version[:APP_MAX])).strip()
         try:
+            await self._be_counted()
             self._enroll()
             subs = await self._enter_all(body.subs)
         except BaseException:
@@ -326,6 +404,8 @@ class Session:
             raise CloseSession(CloseCode.STALE)  # the socket has gone meanwhile
         self.state = State.CONNECTED
         self._timers.stop("connect")
+        self._leave_the_door()
+        self.hub.registry.enter(self)
         self._watch_expiry()
         reply = {"client": self.id, "version": f"realtime {__version__}", **self._expiry()}
         if subs:
@@ -349,6 +429,7 @@ class Session:
         self._enroll()
         # The new token may have other scopes.
         self.hub.reviewer.look_at([self])
+        self.hub.registry.update(self)
         self._watch_expiry()
         return {"client": self.id, "version": f"realtime {__version__}", **self._expiry()}
 
@@ -486,6 +567,7 @@ class Session:
             self._hold(name, grant)
         finally:
             self.hub.release(name)
+        self.hub.registry.update(self)
         info = self._client_info()
         if room.presence and info is not None:
             self.hub.roster.enter(name, Member(self.id, info.user, msgspec.json.encode(info)))
@@ -521,6 +603,7 @@ class Session:
         self._before_reply = []
         replies = {}
         try:
+            await grants.prepare(self._identity, subs)
             for name, options in subs.items():
                 try:
                     replies[name] = await self._enter(name, options)
@@ -565,6 +648,7 @@ class Session:
             return False
         self.hub.leave(room, self)
         self.hub.roster.leave(room, self.id)
+        self.hub.registry.update(self)
         return True
 
     def _client_info(self) -> ClientInfo | None:

@@ -1,8 +1,10 @@
 """As the tests' settings, with frequent pings and a presence that ends soon."""
 
 from tests.settings import *  # noqa: F403
+from tests.settings import REALTIME
 
 REALTIME = {
+    **REALTIME,
     "PING_SECONDS": 1,
     "PONG_SECONDS": 3,
     "PRESENCE_TTL_SECONDS": 4,

@@ -1,7 +1,9 @@
 """As the tests' settings, with the credentials that a site has to switch on."""
 
 from tests.settings import *  # noqa: F403
+from tests.settings import REALTIME
 
 REALTIME = {
-    "CREDENTIALS": ["subprotocol", "header", "connect", "ticket", "cookie", "session", "query"]
+    **REALTIME,
+    "CREDENTIALS": ["subprotocol", "header", "connect", "ticket", "cookie", "session", "query"],
 }

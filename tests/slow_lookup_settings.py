@@ -1,5 +1,6 @@
 """As the tests' settings, with a look-up of the user that takes its time."""
 
 from tests.settings import *  # noqa: F403
+from tests.settings import REALTIME
 
-REALTIME = {"AUTHENTICATOR": "tests.slow_authenticator.SlowAuthenticator"}
+REALTIME = {**REALTIME, "AUTHENTICATOR": "tests.slow_authenticator.SlowAuthenticator"}

@@ -1,5 +1,6 @@
 """As the tests' settings, with tickets that end soon."""
 
 from tests.settings import *  # noqa: F403
+from tests.settings import REALTIME
 
-REALTIME = {"TICKET_TTL_SECONDS": 2}
+REALTIME = {**REALTIME, "TICKET_TTL_SECONDS": 2}

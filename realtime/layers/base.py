@@ -1,6 +1,6 @@
 """What a room layer offers on top of a Channels layer; the contract of both implementations."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -17,6 +17,8 @@ RECHECK = "realtime.recheck"
 """The `type` of a message that says that rights may have changed: `{type, user, room, own,
 password}`, user and room None for all of them. `own` lists the sign-ins that saved the user by
 themselves, and `password` tells the password that they saved."""
+NOTICE = "realtime.notice"
+"""The `type` of a message that shows people a text: `{type, user, client, room, text}`."""
 NEW_SIGN_IN = "realtime.new_sign_in"
 """The `type` of a message that says that a sign-in is called otherwise now: `{type, user, old,
 new}`."""
@@ -86,6 +88,13 @@ class PresenceNews(NamedTuple):
     room: str
     joined: list[bytes]
     left: list[bytes]
+
+
+class LiveProcess(NamedTuple):
+    """A process that is alive: what it says of itself and of each of its connections."""
+
+    info: bytes
+    connections: list[bytes]
 
 
 @runtime_checkable
@@ -169,4 +178,37 @@ class RoomLayer(Protocol):
 
     async def redeem_ticket(self, ticket: str) -> bytes | None:
         """What was stored for `ticket`, once: the second caller gets None."""
+        ...
+
+    async def admit(
+        self, process: str, connections: Sequence[tuple[str, str]], limit: int
+    ) -> list[bool]:
+        """Count connections, each a client and its user, where the user has fewer than `limit` of
+        them in all processes that are alive; 0 allows any number. Counting one twice is harmless.
+        """
+        ...
+
+    async def beat(self, process: str, info: bytes, ttl_seconds: float) -> bool:
+        """Say that the process is alive for so long, 0 for its end. Whether that was known: if not,
+        everything that it wrote down is gone."""
+        ...
+
+    async def write_connections(
+        self,
+        process: str,
+        present: Mapping[str, bytes],
+        ended: Mapping[str, str],
+        ttl_seconds: float,
+    ) -> None:
+        """Write down connections of the process by their client, and forget those that ended, each
+        with its user, who then has one less."""
+        ...
+
+    def live_processes_sync(self) -> list[LiveProcess]:
+        """The processes that are alive, and their connections. From any thread."""
+        ...
+
+    async def add_usage(self, used: Mapping[str, int]) -> dict[str, int]:
+        """Add to what users have used up, and return what that is in all processes; it is forgotten
+        some seconds after the last addition."""
         ...

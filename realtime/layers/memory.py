@@ -27,6 +27,7 @@ from .base import (
     PresenceNews,
     Retention,
 )
+from .memory_connections import MemoryConnections
 
 Message = dict[str, Any]
 PURGE_SECONDS = 60
@@ -66,13 +67,14 @@ class _Crowd:
         return member if member is not None and not self.connections(member.user) else None
 
 
-class MemoryRoomLayer(BaseChannelLayer):  # type: ignore[misc]
+class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc]
     """Rooms within one process. Safe to use from every thread and event loop of it."""
 
     extensions = ["groups"]
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        MemoryConnections.__init__(self)
+        BaseChannelLayer.__init__(self, **kwargs)
         self._lock = threading.RLock()
         self._channels: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Queue[Message]]] = {}
         self._groups: defaultdict[str, set[str]] = defaultdict(set)

@@ -16,6 +16,9 @@ META_TTL_SECONDS = 30 * 24 * 3600
 """How long a room's numbering outlives its last use: longer than any stream, so that an epoch never
 comes back with other numbers."""
 
+USER_TTL_SECONDS = 24 * 3600
+"""How long a user's connections are counted after the last one was added or confirmed."""
+
 
 class Script(NamedTuple):
     """A script's text, and the name by which Redis knows it."""
@@ -30,6 +33,7 @@ def _load(name: str) -> Script:
 
 
 APPEND, HISTORY, PRESENCE, ATTENDANCE = map(_load, ("append", "history", "presence", "attendance"))
+ADMIT, HEARTBEAT = map(_load, ("admit", "heartbeat"))
 
 
 class Call(NamedTuple):
@@ -53,6 +57,16 @@ class Keys:
         # Only a digest is kept: who can read Redis can't redeem a ticket.
         digest = hashlib.sha256(ticket.encode(errors="replace")).hexdigest()
         return f"{self._prefix}:ticket:{digest}"
+
+    def user(self, user: str, part: str) -> str:
+        digest = hashlib.blake2b(user.encode(errors="replace"), digest_size=16).hexdigest()
+        return f"{self._prefix}:user:{digest}:{part}"
+
+    def process(self, process: str, part: str) -> str:
+        return f"{self._prefix}:process:{process}:{part}"
+
+    def processes(self) -> str:
+        return f"{self._prefix}:processes"
 
     def group_channel(self, room: str) -> str:
         # As channels_redis calls the channel of a group.
@@ -110,6 +124,19 @@ def presence(keys: Keys, change: PresenceChange) -> Call:
 def attendance(keys: Keys, room: str, infos: bool) -> Call:
     parts = [keys.room(room, part) for part in ("connections", "expiry")]
     return Call(ATTENDANCE, parts, ["1" if infos else "0"])
+
+
+def admit(keys: Keys, process: str, client: str, user: str, limit: int) -> Call:
+    ttl_ms = _milliseconds(realtime_settings.PROCESS_TTL_SECONDS)
+    return Call(
+        ADMIT,
+        [keys.user(user, "connections"), keys.processes()],
+        [client, process, limit, ttl_ms, USER_TTL_SECONDS * 1000],
+    )
+
+
+def heartbeat(keys: Keys, process: str, ttl_ms: int) -> Call:
+    return Call(HEARTBEAT, [keys.processes()], [process, ttl_ms])
 
 
 def to_position(reply: list[Any]) -> Position:

@@ -171,6 +171,9 @@ class CentrifugeProtocol:
     def encode_rights(self) -> str:
         return _push({"message": {"data": {"realtime": "rights"}}})
 
+    def encode_notice(self, text: str) -> str:
+        return _push({"message": {"data": {"realtime": "notice", "text": text}}})
+
     def encode_unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> str:
         return _push({"channel": room, "unsubscribe": {"code": int(code), "reason": reason}})
 

@@ -65,6 +65,9 @@ class PlainProtocol:
     def encode_rights(self) -> str:
         return ""
 
+    def encode_notice(self, text: str) -> str:
+        return _text({"type": "notice", "text": text})
+
     def encode_unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> str:
         return _text({"type": "error", "code": int(code), "message": reason})
 

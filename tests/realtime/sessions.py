@@ -17,6 +17,7 @@ class RecordingTransport:
         self.changed.set()
 
     is_congested = False
+    unsent_bytes = 0
 
     def acknowledge(self):
         pass

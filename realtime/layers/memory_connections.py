@@ -1,0 +1,73 @@
+"""The live connections of one process, as `MemoryRoomLayer` keeps them."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from .base import LiveProcess
+
+
+class MemoryConnections:
+    """A part of `MemoryRoomLayer`."""
+
+    _lock: threading.RLock
+
+    def __init__(self) -> None:
+        self._about: dict[str, bytes] = {}
+        self._connections: dict[str, dict[str, bytes]] = {}
+        self._users: dict[str, str] = {}
+        """The user of each connection that counts."""
+        self._used: Counter[str] = Counter()
+
+    async def admit(
+        self, process: str, connections: Sequence[tuple[str, str]], limit: int
+    ) -> list[bool]:
+        with self._lock:
+            return [self._admit(client, user, limit) for client, user in connections]
+
+    def _admit(self, client: str, user: str, limit: int) -> bool:
+        others = sum(it == user for other, it in self._users.items() if other != client)
+        if limit and others >= limit:
+            return False
+        self._users[client] = user
+        return True
+
+    async def beat(self, process: str, info: bytes, ttl_seconds: float) -> bool:
+        with self._lock:
+            known = process in self._about
+            if ttl_seconds:
+                self._about[process] = info
+                self._connections.setdefault(process, {})
+            else:
+                self._about.pop(process, None)
+                for client in self._connections.pop(process, {}):
+                    self._users.pop(client, None)
+            return known
+
+    async def write_connections(
+        self,
+        process: str,
+        present: Mapping[str, bytes],
+        ended: Mapping[str, str],
+        ttl_seconds: float,
+    ) -> None:
+        with self._lock:
+            connections = self._connections.setdefault(process, {})
+            for client in ended:
+                connections.pop(client, None)
+                self._users.pop(client, None)
+            connections.update(present)
+
+    def live_processes_sync(self) -> list[LiveProcess]:
+        with self._lock:
+            return [
+                LiveProcess(info, list(self._connections[process].values()))
+                for process, info in self._about.items()
+            ]
+
+    async def add_usage(self, used: Mapping[str, int]) -> dict[str, int]:
+        with self._lock:
+            self._used.update(used)
+            return {user: self._used[user] for user in used}

@@ -1,0 +1,264 @@
+"""The live connections of all processes: written down by each, listed and counted from anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import socket
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from . import __version__, tasks
+from .conf import realtime_settings
+from .exceptions import LayerUnavailable
+from .layers import RoomLayer, get_layer
+from .lookups import Lookups
+
+if TYPE_CHECKING:
+    from .session import Session
+
+logger = logging.getLogger("realtime.registry")
+
+BEATS_PER_TTL = 3
+AT_ONCE = 500
+PAUSE_SECONDS = 0.1
+RETRY_SECONDS = 1.0
+RECONFIRM_SECONDS = 3600.0
+
+
+class Process(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that serves connections. `started_at` in Unix seconds; `server` as in its command,
+    such as daphne."""
+
+    id: str
+    host: str
+    pid: int
+    server: str
+    started_at: float
+    version: str
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection as it was some seconds ago at most. Times in Unix seconds."""
+
+    client: str
+    user: str
+    """The primary key as text; "" where nobody is signed in."""
+    username: str
+    since: float
+    address: str
+    app: str
+    """The name and version that the client gives itself."""
+    protocol: str
+    sign_in: str
+    expires_at: float | None
+    rooms: list[str]
+    unsent_bytes: int
+    process: str
+
+
+class Registry:
+    """Writes this process and its connections down, in one write for many, and counts them.
+
+    Nobody waits for it but who enters as one of a limited number. A process that is killed says
+    nothing: it counts as dead `PROCESS_TTL_SECONDS` after its last sign of life.
+    """
+
+    def __init__(self, layer: RoomLayer) -> None:
+        self.process = Process(
+            id=uuid.uuid4().hex[:12],
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            server=os.path.basename(sys.argv[0]).removesuffix(".py") or "python",
+            started_at=time.time(),
+            version=__version__,
+        )
+        self._layer = layer
+        self._users: dict[str, str] = {}
+        """The user of each connection that is counted, or is just being counted."""
+        self._sessions: dict[str, Session] = {}
+        self._changed: set[str] = set()
+        self._ended: dict[str, str] = {}
+        self._unsent: dict[str, int] = {}
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._confirm_at = time.monotonic() + RECONFIRM_SECONDS
+        self._admissions: Lookups[tuple[str, str], bool] = Lookups(self._admit)
+
+    async def admit(self, client: str, user: str) -> bool:
+        """Count a connection of `user`, if there are fewer than `CONNECTIONS_PER_USER` of them.
+
+        Raises `LayerUnavailable`. Whether it was counted or not, `leave` ends it.
+        """
+        if not user or not realtime_settings.CONNECTIONS_PER_USER:
+            return True
+        self._start()
+        self._users[client] = user
+        return await self._admissions.ask(client, (client, user))
+
+    def enter(self, session: Session) -> None:
+        """List a connection from now on."""
+        self._start()
+        self._sessions[session.id] = session
+        self.update(session)
+
+    def update(self, session: Session) -> None:
+        """Something of it has changed that is listed."""
+        if session.id in self._sessions:
+            self._changed.add(session.id)
+            self._wake.set()
+
+    def leave(self, client: str) -> None:
+        user = self._users.pop(client, "")
+        session = self._sessions.pop(client, None)
+        if not user and session is None:
+            return
+        self._changed.discard(client)
+        self._unsent.pop(client, None)
+        self._ended[client] = user
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Take everything off the list."""
+        await tasks.cancel(*self._tasks)
+        if not self._tasks:
+            return
+        self._tasks = []
+        for client in [*self._sessions, *self._users]:
+            self.leave(client)
+        try:
+            while self._ended:
+                await self._write_some()
+            await self._layer.beat(self.process.id, b"", 0)
+        except LayerUnavailable:
+            logger.info("the list of connections could not be cleaned; it ends with its TTL")
+
+    def _start(self) -> None:
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(self._write(), name="realtime-registry"),
+                asyncio.create_task(self._beat_often(), name="realtime-heartbeat"),
+            ]
+
+    async def _admit(self, asked: list[tuple[str, str]]) -> list[bool | Exception]:
+        limit = realtime_settings.CONNECTIONS_PER_USER
+        answers = await self._layer.admit(self.process.id, asked, limit)
+        for client, user in asked:
+            if client not in self._users:
+                # It has gone while it was being counted, and was perhaps counted after it had.
+                self._ended[client] = user
+                self._wake.set()
+        return list(answers)
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            try:
+                await self._write_some()
+            except LayerUnavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+            except Exception:
+                logger.exception("the list of connections could not be written")
+                await asyncio.sleep(RETRY_SECONDS)
+            # What changes meanwhile goes along with the next write.
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _write_some(self) -> None:
+        changed = [self._changed.pop() for _ in range(min(AT_ONCE, len(self._changed)))]
+        ended = dict(list(self._ended.items())[:AT_ONCE])
+        present = {
+            client: msgspec.json.encode(self._describe(self._sessions[client]))
+            for client in changed
+            if client in self._sessions
+        }
+        if present or ended:
+            try:
+                ttl = realtime_settings.PROCESS_TTL_SECONDS
+                await self._layer.write_connections(self.process.id, present, ended, ttl)
+            except BaseException:
+                self._changed.update(client for client in changed if client in self._sessions)
+                raise
+        for client in ended:
+            del self._ended[client]
+        if not self._changed and not self._ended:
+            self._wake.clear()
+
+    async def _beat_often(self) -> None:
+        while True:
+            pause = 1.0
+            try:
+                await self._beat()
+                pause = realtime_settings.PROCESS_TTL_SECONDS / BEATS_PER_TTL
+            except LayerUnavailable:
+                logger.debug("a sign of life could not be given")
+            except Exception:
+                logger.exception("a sign of life could not be given")
+            await asyncio.sleep(pause * random.uniform(0.8, 1))
+            self._look_at_unsent()
+
+    async def _beat(self) -> None:
+        info = msgspec.json.encode(self.process)
+        known = await self._layer.beat(self.process.id, info, realtime_settings.PROCESS_TTL_SECONDS)
+        if known and time.monotonic() < self._confirm_at:
+            return
+        # It is new, or Redis has lost what it knew: everybody is counted and listed again.
+        self._confirm_at = time.monotonic() + RECONFIRM_SECONDS
+        self._changed.update(self._sessions)
+        self._wake.set()
+        counted = list(self._users.items())
+        for start in range(0, len(counted), AT_ONCE):
+            await self._layer.admit(self.process.id, counted[start : start + AT_ONCE], 0)
+        for client, user in counted:
+            if client not in self._users:
+                self._ended[client] = user
+
+    def _look_at_unsent(self) -> None:
+        for client, session in self._sessions.items():
+            if session.transport.unsent_bytes != self._unsent.get(client, 0):
+                self.update(session)
+
+    def _describe(self, session: Session) -> Connection:
+        unsent = self._unsent[session.id] = session.transport.unsent_bytes
+        return session.describe(process=self.process.id, unsent_bytes=unsent)
+
+
+# From anywhere
+
+
+class LiveProcess(msgspec.Struct, frozen=True):
+    """A process that is alive, with its connections."""
+
+    process: Process
+    connections: list[Connection]
+
+
+_decode_process = msgspec.json.Decoder(Process).decode
+_decode_connection = msgspec.json.Decoder(Connection).decode
+
+
+def live_processes() -> list[LiveProcess]:
+    """The processes that serve connections, the oldest first. Raises `LayerUnavailable`."""
+    found = [
+        LiveProcess(_decode_process(info), list(map(_decode_connection, connections)))
+        for info, connections in get_layer().live_processes_sync()
+    ]
+    return sorted(found, key=lambda it: it.process.started_at)
+
+
+def connections(*, user: Any = None, room: str | None = None) -> list[Connection]:
+    """The live connections of all processes, the newest first: of `user` (a user or a primary key),
+    in `room`, or all. Raises `LayerUnavailable`."""
+    wanted = None if user is None else str(getattr(user, "pk", user))
+    found = [
+        it
+        for alive in live_processes()
+        for it in alive.connections
+        if (wanted is None or it.user == wanted) and (room is None or room in it.rooms)
+    ]
+    return sorted(found, key=lambda it: it.since, reverse=True)
