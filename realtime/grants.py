@@ -76,7 +76,7 @@ def grant(identity: Identity, name: str) -> Grant:
     user = identity.user
     if changes.since(identity.version, identity.user_id):
         # Django caches permissions on the user object.
-        user = _fresh(user)
+        user = read_anew(user)
     if user is None:
         return NOTHING
     return _grant(identity, user, name, rooms.find_in_code(name) or find_room(user, name))
@@ -102,7 +102,8 @@ def _until(user: Any, room: rooms.AnyRoom) -> float | None:
     return None if ends is None else ends.timestamp()
 
 
-def _fresh(user: Any) -> Any:
+def read_anew(user: Any) -> Any:
+    """The user as the database has it now, None where it is gone."""
     if isinstance(user, AnonymousUser):
         return AnonymousUser()
     return get_user_model()._default_manager.filter(pk=user.pk).first()

@@ -22,6 +22,10 @@ logger = logging.getLogger("realtime.rights")
 _PERMISSIONS = {f"realtime.{action}_room": action for action in ACTIONS}
 _READ, _TALK = frozenset({"join"}), frozenset({"join", "publish"})
 _NOTHING: frozenset[str] = frozenset()
+_ROLES: dict[str, frozenset[str]] = {
+    Membership.Role.MEMBER: _TALK,
+    Membership.Role.MODERATOR: frozenset(ACTIONS),
+}
 
 
 class RoomBackend(BaseBackend):
@@ -49,58 +53,64 @@ class Decision:
     """What is allowed in a room of the database, and which rule decides that."""
 
     rule: str
-    actions: frozenset[str]
+    """`archived`, `membership`, `groups` or `access`."""
+    given: frozenset[str] = _NOTHING
+    """What this rule gives."""
+    actions: frozenset[str] = _NOTHING
+    """What is left of it by the room's rule on who may publish."""
 
 
 def decide(user: Any, room: Room) -> Decision:
     """What roles, groups and access allow. The membership decides alone where there is one."""
     if room.archived:
-        return Decision("archived", _NOTHING)
+        return Decision("archived")
     if user.is_anonymous:
-        return Decision("access", _READ if room.access == Room.Access.ANYONE else _NOTHING)
+        return _decision("access", _READ if room.access == Room.Access.ANYONE else _NOTHING, room)
     standing = standings.standing(user, room)
     if standing.membership is not None:
-        return Decision("membership", _role_actions(standing.membership, room))
-    if standing.in_group or room.access != Room.Access.MEMBERS:
-        by_members = room.publishing == Room.Publishing.MEMBERS
-        rule = "groups" if standing.in_group else "access"
-        return Decision(rule, _TALK if by_members else _READ)
-    return Decision("access", _NOTHING)
+        return _decision("membership", _given_to(standing.membership), room)
+    if standing.in_group:
+        return _decision("groups", _TALK, room)
+    return _decision("access", _NOTHING if room.access == Room.Access.MEMBERS else _TALK, room)
 
 
-def _role_actions(membership: Membership, room: Room) -> frozenset[str]:
-    if membership.role == Membership.Role.MODERATOR:
-        may_publish = room.publishing != Room.Publishing.NOBODY and not membership.muted
-        return frozenset({"moderate"}) | (_TALK if may_publish else _READ)
-    member = membership.role == Membership.Role.MEMBER and not membership.muted
-    return _TALK if member and room.publishing == Room.Publishing.MEMBERS else _READ
+def _given_to(membership: Membership) -> frozenset[str]:
+    given = _ROLES.get(membership.role, _READ)
+    return given - {"publish"} if membership.muted else given
+
+
+def _decision(rule: str, given: frozenset[str], room: Room) -> Decision:
+    by_members = room.publishing == Room.Publishing.MEMBERS
+    by_moderators = room.publishing == Room.Publishing.MODERATORS and "moderate" in given
+    return Decision(rule, given, given if by_members or by_moderators else given - {"publish"})
 
 
 def covers_all_rooms(user: Any, perm: str, room: Room | None = None) -> bool:
     """Whether the user has `perm` without an object, directly or from a group: it covers all rooms.
 
-    `ModelBackend`, which would be asked with two queries, was read along with the room.
+    As Django's own loop over the backends: one that raises `PermissionDenied` ends it with a no.
     """
     if user.is_anonymous:
         return False
-    known = None if room is None else getattr(room, "standings", {}).get(user.pk)
-    if known is None or known.permissions is None:
-        return user.has_perm(perm) is True
-    return any(_backend_allows(backend, user, perm, known.permissions) for backend in _others())
-
-
-def _others() -> list[Any]:
-    backends = [it for it in auth.get_backends() if not isinstance(it, RoomBackend)]
-    return [it for it in backends if hasattr(it, "has_perm")]
-
-
-def _backend_allows(backend: Any, user: Any, perm: str, known: frozenset[str]) -> bool:
-    if type(backend) is ModelBackend:
-        return perm in known
     try:
-        return backend.has_perm(user, perm) is True
+        return any(
+            ask_for_all_rooms(backend, user, perm, room) is True
+            for backend in auth.get_backends()
+            if hasattr(backend, "has_perm")
+        )
     except PermissionDenied:
         return False
+
+
+def ask_for_all_rooms(backend: Any, user: Any, perm: str, room: Room | None) -> Any:
+    """What one backend says of `perm` without an object.
+
+    `ModelBackend`, which would be asked with two queries, was read along with the room.
+    """
+    known = None if room is None else getattr(room, "standings", {}).get(user.pk)
+    if known is not None and known.permissions is not None and type(backend) is ModelBackend:
+        return perm in known.permissions
+    return backend.has_perm(user, perm)
 
 
 def hooks_allow(user: Any, action: str, room: rooms.CodeRoom) -> bool:
@@ -111,17 +121,22 @@ def hooks_allow(user: Any, action: str, room: rooms.CodeRoom) -> bool:
 
 
 def _hook_allows(hook_name: str, user: Any, room: rooms.CodeRoom) -> bool:
-    hook = getattr(room.type, hook_name)
-    if iscoroutinefunction(hook):
-        hook = async_to_sync(hook)
     try:
-        return hook(user, **room.captured) is True
+        return ask_hook(hook_name, user, room) is True
     except DatabaseError:
         raise
     except Exception:
         # Rights fail closed: a rule that breaks is a no.
         logger.exception("%s.%s raised", type(room.type).__qualname__, hook_name)
         return False
+
+
+def ask_hook(hook_name: str, user: Any, room: rooms.CodeRoom) -> Any:
+    """What a hook of the room's type returns, or raises."""
+    hook = getattr(room.type, hook_name)
+    if iscoroutinefunction(hook):
+        hook = async_to_sync(hook)
+    return hook(user, **room.captured)
 
 
 def may(user: Any, action: str, room: rooms.AnyRoom) -> bool:

@@ -60,6 +60,7 @@ class CodeRoom:
     name: str
     type: RoomType
     captured: dict[str, Any] = field(default_factory=dict)
+    pattern: str = ""
 
     @property
     def history_size(self) -> int:
@@ -134,7 +135,7 @@ def find_in_code(name: str) -> CodeRoom | None:
     for pattern, room_type in _types:
         match = pattern.match(name)
         if match is not None:
-            return CodeRoom(name, room_type, match[2])
+            return CodeRoom(name, room_type, match[2], str(pattern))
     return None
 
 

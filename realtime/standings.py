@@ -38,6 +38,39 @@ def standing(user: Any, room: Room) -> Standing:
     return Standing(membership, in_group)
 
 
+def is_archived(name: str) -> bool:
+    """Whether there is a room called `name` that nobody may enter any more."""
+    archived = Room.objects.filter(name=name, archived=True)
+    return any(room.name == name for room in archived)
+
+
+def stored_membership(user: Any, room: Room) -> Membership | None:
+    """The membership as it is stored, be it expired."""
+    return Membership.objects.filter(room=room, user=user.pk).first()
+
+
+def shared_groups(user: Any, room: Room) -> list[str]:
+    """The names of the groups that make the user a member of the room."""
+    shared = _groups(user).filter(pk__in=room.groups.values("pk"))
+    return list(shared.order_by("name").values_list("name", flat=True))
+
+
+def groups_with(user: Any, permission: str) -> list[str]:
+    """The names of the user's groups that have `permission`, as in `realtime.join_room`."""
+    app_label, codename = permission.split(".")
+    having = _groups(user).filter(
+        permissions__content_type__app_label=app_label, permissions__codename=codename
+    )
+    return list(having.order_by("name").values_list("name", flat=True))
+
+
+def has_directly(user: Any, permission: str) -> bool:
+    """Whether the user was given `permission` personally."""
+    app_label, codename = permission.split(".")
+    given = {"content_type__app_label": app_label, "codename": codename}
+    return hasattr(user, "user_permissions") and user.user_permissions.filter(**given).exists()
+
+
 def absent_room(user: Any, name: str) -> Room:
     """Stands in for a room that is not there, so that asking for it takes the same way."""
     room = Room(name=name, access=Room.Access.MEMBERS)

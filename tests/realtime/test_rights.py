@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -134,6 +135,25 @@ def test_other_backends_are_asked_too(alice, settings):
 def test_a_backend_that_raises_is_a_no(alice, settings):
     settings.AUTHENTICATION_BACKENDS = [f"{__name__}.BrokenBackend"]
     assert actions(alice, Room.objects.create(name="r", access="authenticated")) == set()
+
+
+class DenyingBackend(BaseBackend):
+    def has_perm(self, user_obj, perm, obj=None):
+        if obj is None:
+            raise PermissionDenied
+        return False
+
+
+@pytest.mark.parametrize("denying_first", [True, False])
+def test_a_backend_that_denies_ends_the_search_for_permissions(alice, settings, denying_first):
+    backends = [f"{__name__}.DenyingBackend", "django.contrib.auth.backends.ModelBackend"]
+    if not denying_first:
+        backends.reverse()
+    settings.AUTHENTICATION_BACKENDS = ["realtime.rights.RoomBackend", *backends]
+    alice.user_permissions.add(Permission.objects.get(codename="join_room"))
+    Room.objects.create(name="r")
+    granted = grants.grant(Identity(alice), "r").actions
+    assert granted == (set() if denying_first else READ)
 
 
 @pytest.mark.parametrize("answer", [None, 1, "yes", object()])

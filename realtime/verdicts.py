@@ -1,0 +1,104 @@
+"""What a rule says, and who is asked after it: the words in which rights are explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+
+class Verdict(TextChoices):
+    """What one rule says. The last one that was asked decides."""
+
+    YES = "yes", gettext_lazy("yes")
+    NO = "no", gettext_lazy("no")
+    SAYS_NOTHING = "says nothing", gettext_lazy("says nothing")
+    NOT_ASKED = "not asked", gettext_lazy("not asked")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. `name` stays as it is and is for programs; `label` and `source` are for people."""
+
+    name: str
+    verdict: Verdict = Verdict.NOT_ASKED
+    source: str = ""
+    part_of: str = ""
+    """The name of the backend whose rule this is; "" for a rule that stands by itself."""
+
+    @property
+    def label(self) -> str:
+        return str(_LABELS.get(self.name, self.name))
+
+
+class Inquiry:
+    """Asks one rule after the other. Once one has decided, the others are not asked."""
+
+    def __init__(self, user: Any, who: str, action: str) -> None:
+        self.user = user
+        self.who = who
+        self.action = action
+        self.permission = f"realtime.{action}_room"
+        self.rules: list[Rule] = []
+        self.allowed: bool | None = None
+        """None while no rule has decided."""
+        self.reason = ""
+
+    def ask(self, name: str, rule: Callable[[], tuple[Verdict, str]]) -> None:
+        self.rules.append(Rule(name, *rule()) if self.allowed is None else Rule(name))
+
+    def allow(self, source: str) -> tuple[Verdict, str]:
+        self.allowed, self.reason = True, source
+        return Verdict.YES, source
+
+    def refuse(self, source: str) -> tuple[Verdict, str]:
+        self.allowed, self.reason = False, source
+        return Verdict.NO, source
+
+
+def path(thing: Any) -> str:
+    """The dotted path of a class or function."""
+    return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def answered(who: str, answer: object) -> str:
+    """`who` returned `answer`, which for a site's own code may be anything."""
+    if isinstance(answer, bool) or answer is None:
+        return _("%(who)s returned %(answer)s") % {"who": who, "answer": answer}
+    kind = type(answer).__name__
+    return _("%(who)s returned a value of type %(kind)s") % {"who": who, "kind": kind}
+
+
+def only_true(who: str, answer: object) -> tuple[Verdict, str]:
+    """The verdict where nothing but True is a yes."""
+    source = answered(who, answer)
+    if answer is True:
+        return Verdict.YES, source
+    if not answer:
+        return Verdict.NO, source
+    return Verdict.NO, _("%s, and only True is a yes") % source
+
+
+def raised(who: str, error: Exception) -> str:
+    return _("%(who)s raised %(error)s") % {"who": who, "error": type(error).__name__}
+
+
+_LABELS = {
+    "user": gettext_lazy("user"),
+    "name": gettext_lazy("name"),
+    "room": gettext_lazy("room"),
+    "join": gettext_lazy("may join"),
+    "scopes": gettext_lazy("token's scopes"),
+    "superuser": gettext_lazy("superuser"),
+    "active": gettext_lazy("active"),
+    "membership": gettext_lazy("membership"),
+    "groups": gettext_lazy("groups"),
+    "access": gettext_lazy("access"),
+    "publishing": gettext_lazy("publishing"),
+    "permission": gettext_lazy("all rooms"),
+    "time": gettext_lazy("time"),
+}
