@@ -235,8 +235,10 @@ class Hub:
                 session.accept_password(message["password"])
             self.reviewer.on_change(message["user"], message["room"])
         elif message["type"] == NEW_SIGN_IN:
-            for session in self._of_sign_ins(message["user"], [message["old"]]):
-                session.rename_sign_in(message["new"])
+            # Of whoever the request comes from: it may have saved the password of another user.
+            for session in self.sessions:
+                if session.sign_in == message["old"]:
+                    session.rename_sign_in(message["new"])
         elif message["type"] == REMOVAL:
             self._remove(**message)
         elif message["type"] == NOTICE:

@@ -107,7 +107,6 @@ def _tell_of_new_key(running: _Running, before: str | None) -> None:
         return
     message = {
         "type": NEW_SIGN_IN,
-        "user": running.saved_user,
         "old": django_sign_in(before),
         "new": django_sign_in(after),
     }

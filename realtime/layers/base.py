@@ -20,8 +20,7 @@ themselves, and `password` tells the password that they saved."""
 NOTICE = "realtime.notice"
 """The `type` of a message that shows people a text: `{type, user, client, room, text}`."""
 NEW_SIGN_IN = "realtime.new_sign_in"
-"""The `type` of a message that says that a sign-in is called otherwise now: `{type, user, old,
-new}`."""
+"""The `type` of a message that says that a sign-in is called otherwise now: `{type, old, new}`."""
 REMOVAL = "realtime.removal"
 """The `type` of a message that ends connections, or with a `room` their being in it: `{type, user,
 session, client, room, code, reason}`."""
