@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.db.models import Model
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
+from rest_framework_simplejwt.settings import api_settings
 
 from .authentication import django_sign_in, password_digest
 from .changes import changes
@@ -30,6 +31,7 @@ logger = logging.getLogger("realtime.authority")
 
 User = Any
 NOTICE_MAX = 1_000
+_WHO_MAY_ENTER = ("name", "access", "archived")
 _M2M_DONE = ("post_add", "post_remove", "post_clear")
 
 
@@ -132,8 +134,8 @@ def connect_signals() -> None:
     connect(m2m_changed, _group_permissions_changed, Group.permissions.through)
     connect(m2m_changed, _room_groups_changed, Room.groups.through)
     connect(pre_save, _room_to_be_saved, Room)
-    connect(post_save, _room_changed, Room)
-    connect(post_delete, _room_changed, Room)
+    connect(post_save, _room_saved, Room)
+    connect(post_delete, _room_deleted, Room)
     connect(pre_save, _membership_to_be_saved, Membership)
     connect(post_save, _membership_changed, Membership)
     connect(post_delete, _membership_changed, Membership)
@@ -196,12 +198,20 @@ def _room_groups_changed(
 
 
 def _room_to_be_saved(instance: Room, using: str, **kwargs: Any) -> None:
-    before = _before(Room, instance, using, "name")
+    before = _before(Room, instance, using, *_WHO_MAY_ENTER)
     if before is not None and before[0] != instance.name:
         _tell(using, room=before[0])
+    # Read again by the receiver below, which can't know what the database held.
+    instance.__dict__["_realtime_before"] = before
 
 
-def _room_changed(instance: Room, using: str, **kwargs: Any) -> None:
+def _room_saved(instance: Room, using: str, **kwargs: Any) -> None:
+    before = instance.__dict__.pop("_realtime_before", None)
+    now = tuple(getattr(instance, field) for field in _WHO_MAY_ENTER)
+    _tell(using, room=instance.name, may_lock_out=before != now)
+
+
+def _room_deleted(instance: Room, using: str, **kwargs: Any) -> None:
     _tell(using, room=instance.name)
 
 
@@ -242,19 +252,23 @@ def _signed_out(request: Any, **kwargs: Any) -> None:
 # How it is told
 
 
-def _tell(using: str, *, user: str | None = None, room: str | None = None) -> None:
-    _broadcast_after_commit(_recheck(user, room), using)
+def _tell(
+    using: str, *, user: str | None = None, room: str | None = None, may_lock_out: bool = True
+) -> None:
+    _broadcast_after_commit(_recheck(user, room), using, may_lock_out=may_lock_out)
 
 
 def _recheck(user: str | None, room: str | None) -> dict[str, Any]:
     return {"type": RECHECK, "user": user, "room": room, "own": [], "password": ""}
 
 
-def _broadcast_after_commit(message: dict[str, Any], using: str | None = None) -> None:
+def _broadcast_after_commit(
+    message: dict[str, Any], using: str | None = None, *, may_lock_out: bool = True
+) -> None:
     def send() -> None:
         # What was saved is saved: that nobody could be told is no reason to fail the request.
         try:
-            _broadcast(message)
+            _broadcast(message, may_lock_out=may_lock_out)
         except LayerUnavailable:
             logger.warning(
                 "a change could not be told to the open connections; "
@@ -263,14 +277,21 @@ def _broadcast_after_commit(message: dict[str, Any], using: str | None = None) -
         except ImproperlyConfigured as error:
             logger.error("a change could not be told to the open connections: %s", error)
 
-    transaction.on_commit(send, using=using)
+    transaction.on_commit(send, using=using, robust=True)
 
 
-def _broadcast(message: dict[str, Any]) -> None:
+def _broadcast(message: dict[str, Any], *, may_lock_out: bool = True) -> None:
+    layer = get_layer()
     if message["type"] == RECHECK:
         # This process knows at once, the others when they hear of it.
         changes.record(message["user"], message["room"])
-    get_layer().group_send_sync(CONTROL_GROUP, message)
+        if may_lock_out:
+            # Before anybody is told: who comes back meanwhile must find it.
+            layer.mark_changes_sync([(message["user"], message["room"])])
+    elif message["type"] == REMOVAL and message["session"]:
+        lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
+        layer.end_sign_in_sync(message["session"], lifetime)
+    layer.group_send_sync(CONTROL_GROUP, message)
 
 
 def _user_id(user: User) -> str:

@@ -21,6 +21,7 @@ logger = logging.getLogger("realtime.feed")
 READ_AT_ONCE = 500
 HELD_MAX = 1_000
 RETRY_SECONDS = 1.0
+_NEVER_MS = 2**53
 
 _decode = msgspec.json.Decoder(Publication).decode
 
@@ -32,6 +33,8 @@ class Start:
 
     position: Position
     missed: list[Publication] | None = None
+    missed_since_ms: int = 0
+    """When the first of them was published, as a Unix time in ms."""
 
 
 class Feed:
@@ -128,26 +131,31 @@ class Feed:
             while True:
                 await self.open()
                 turn = self._turn
-                missed = None if since is None else await self._missed(since)
+                missed, since_ms = None, 0
+                if since is not None:
+                    missed, since_ms = await self._missed(since)
                 if turn == self._turn and self.position is not None:
-                    return Start(self.position, missed)
+                    return Start(self.position, missed, since_ms)
         finally:
             self._starting -= 1
             if not self._starting:
                 self._recent.clear()
 
-    async def _missed(self, since: Position) -> list[Publication] | None:
+    async def _missed(self, since: Position) -> tuple[list[Publication] | None, int]:
+        """All that was missed, or None, and when the first of it was published."""
         limit = realtime_settings.RECOVERY_MAX_MESSAGES
         asked_at = self.position
         page = await self._layer.history(self.room, since=since.offset, limit=limit)
         self.compare(page.position, asked_at)
         if not _is_whole(page, since) or _size(page.entries) > realtime_settings.RECOVERY_MAX_BYTES:
-            return None
+            return None, 0
         if self.position is not None and self.position.offset < page.position.offset:
             # What is given here must not come a second time.
             await self._repair_now()
         missed = [to_publication(entry) for entry in page.entries]
-        return missed + [late for late in self._recent if late.offset > page.position.offset]
+        missed += [late for late in self._recent if late.offset > page.position.offset]
+        # What came after the reading is newer than any change that was asked for before it.
+        return missed, page.entries[0].at_ms if page.entries else _NEVER_MS
 
     def _hand_out(self, publication: Publication) -> None:
         assert self.position is not None

@@ -21,6 +21,7 @@ from .feed import Feed, Start
 from .layers import RoomLayer, get_layer
 from .layers.base import CONTROL_GROUP, NEW_SIGN_IN, NOTICE, PRESENCE, PUBLICATION, RECHECK, REMOVAL
 from .limits import CommandLimit, Doorway
+from .lookups import Lookups
 from .names import group_name
 from .protocols.codes import CloseCode, UnsubscribeCode
 from .protocols.messages import ClientInfo, Position, Publication
@@ -73,7 +74,8 @@ class Hub:
         self.doorway = Doorway()
         self.rooms: dict[str, LocalRoom] = {}
         self.sessions: set[Session] = set()
-        self.reviewer = Reviewer(self.sessions)
+        self.reviewer = Reviewer(layer)
+        self._last_changes: Lookups[tuple[str, str], int] = Lookups(self._ask_for_changes)
         self._ended_sign_ins: dict[str, float] = {}
         self._channel = ""
         self._tasks: list[asyncio.Task[None]] = []
@@ -81,7 +83,13 @@ class Hub:
         self._leaving: set[asyncio.Task[None]] = set()
         self._patrol_now = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
+        self._catching_up: asyncio.Task[None] | None = None
         self._hears_changes = False
+
+    async def last_change(self, user: str, room: str) -> int:
+        """When rights of `user` in `room` have changed last, in any process: Unix time in ms, or
+        -1. Raises `LayerUnavailable`."""
+        return await self._last_changes.ask((user, room), (user, room))
 
     async def start(self, name: str, since: Position | None = None) -> Start:
         """Make sure that the room's publications reach this process, and say where they begin for a
@@ -130,7 +138,7 @@ class Hub:
         """Stop receiving, and leave nothing behind. Used when the process ends."""
         if self._hears_changes:
             changes.stop_listening()
-        await tasks.cancel(self._listening)
+        await tasks.cancel(self._listening, self._catching_up)
         await self.reviewer.close()
         await self.commands.close()
         await self.roster.close()
@@ -154,6 +162,7 @@ class Hub:
             try:
                 await self._start_receiving()
                 await self.layer.group_add(CONTROL_GROUP, self._channel)
+                await self._learn_ended()
                 break
             except LayerUnavailable:
                 await asyncio.sleep(LISTEN_RETRY_SECONDS)
@@ -161,9 +170,26 @@ class Hub:
         changes.listen()
         self.reviewer.on_gap()
 
+    async def _learn_ended(self) -> None:
+        """Which sign-ins have ended that this process did not hear of."""
+        for sign_in, seconds in (await self.layer.ended_sign_ins()).items():
+            self._end_sign_in(sign_in, seconds)
+
+    async def _catch_up(self) -> None:
+        while True:
+            try:
+                await self._learn_ended()
+                return
+            except LayerUnavailable:
+                await asyncio.sleep(LISTEN_RETRY_SECONDS)
+
+    async def _ask_for_changes(self, asked: list[tuple[str, str]]) -> list[int | Exception]:
+        return list(await self.layer.last_changes(asked))
+
     def check_soon(self) -> None:
         """Compare every room with where it really stands: broadcasts may have been missed."""
         self.reviewer.on_gap()
+        self._catching_up = asyncio.create_task(self._catch_up(), name="realtime-catch-up")
         for room in self.rooms.values():
             room.check_at = 0.0
         self._patrol_now.set()
@@ -263,8 +289,6 @@ class Hub:
         reason: str,
     ) -> None:
         """End connections, or their being in a room, as the server was asked to."""
-        if session:
-            self._remember_ended(session)
         for it in list(self.sessions) if user is None else self.reviewer.sessions_of(user):
             if (session and it.sign_in != session) or (client and it.id != client):
                 continue
@@ -272,6 +296,9 @@ class Hub:
                 it.unsubscribe(room, UnsubscribeCode.BY_SERVER, reason or "taken out by the server")
             else:
                 it.close(CloseCode(code), reason)
+        if session and not room:
+            lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
+            self._end_sign_in(session, lifetime)
 
     def _show_notice(
         self, *, type: str, user: str | None, client: str, room: str, text: str
@@ -280,13 +307,14 @@ class Hub:
             if (not client or it.id == client) and (not room or room in it.rooms):
                 it.show_notice(text)
 
-    def _remember_ended(self, sign_in: str) -> None:
+    def _end_sign_in(self, sign_in: str, seconds: float) -> None:
         """An access token outlives its sign-in by some minutes: it must not come back with it."""
         now = asyncio.get_running_loop().time()
-        lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
         ended = self._ended_sign_ins.items()
         self._ended_sign_ins = {it: until for it, until in ended if until > now}
-        self._ended_sign_ins[sign_in] = now + lifetime
+        self._ended_sign_ins[sign_in] = now + seconds
+        for session in [it for it in self.sessions if it.sign_in == sign_in]:
+            session.close(CloseCode.INVALID_TOKEN, "signed out")
 
     def _tell_watchers(
         self, name: str, room: LocalRoom, joined: list[bytes], left: list[bytes]

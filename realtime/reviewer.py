@@ -13,7 +13,9 @@ from . import grants, tasks
 from .changes import changes
 from .conf import realtime_settings
 from .exceptions import LayerUnavailable
-from .grants import Question
+from .grants import Answer, Question
+from .layers import RoomLayer
+from .layers.base import Change
 
 if TYPE_CHECKING:
     from .session import Session
@@ -31,8 +33,8 @@ class Reviewer:
     A right that can't be computed because the database is away stays as it is, and is asked again.
     """
 
-    def __init__(self, sessions: set[Session]) -> None:
-        self._sessions = sessions
+    def __init__(self, layer: RoomLayer) -> None:
+        self._layer = layer
         self._of_user: dict[str, set[Session]] = {}
         # What to look at: whole sessions (None), or some of their rooms.
         self._due: dict[Session, set[str] | None] = {}
@@ -175,8 +177,27 @@ class Reviewer:
         ]
         async with self._reviewing:
             answers = await grants.review([question for _, question in asked])
+        await self._mark_what_is_lost(asked, answers)
         for (session, question), answer in zip(asked, answers, strict=True):
             if session.identity is question.identity:
                 session.accept_review(answer, version)
             else:
                 self.look_at([session])  # it has a newer identity meanwhile
+
+    async def _mark_what_is_lost(
+        self, asked: list[tuple[Session, Question]], answers: list[Answer]
+    ) -> None:
+        """A right that went without a signal: who has it again later must not catch up on the time
+        between."""
+        lost: set[Change] = {
+            (session.user_id, room)
+            for (session, question), answer in zip(asked, answers, strict=True)
+            for room in question.rooms
+            if room in session.rooms
+            and (room not in answer.grants or "join" not in answer.grants[room].actions)
+        }
+        if lost:
+            try:
+                await self._layer.mark_changes(lost)
+            except LayerUnavailable:
+                logger.warning("a right that was lost could not be written down")

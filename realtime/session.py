@@ -580,7 +580,13 @@ class Session:
         for _ in range(_TRIES):
             version = changes.version
             grant, room = await self._require("join", name)
+            changed_at = -1
+            if options.recover:
+                changed_at = await self.hub.last_change(self.user_id, name)
             start = await self.hub.start(name, options.since)
+            if start.missed and changed_at >= start.missed_since_ms:
+                # Perhaps the user was not allowed in for a while: nothing of that time is shown.
+                start = Start(start.position)
             if version < 0 or not changes.since(version, self.user_id, name):
                 return grant, room, start
         raise CommandError(Error.TOO_MANY_REQUESTS)

@@ -16,7 +16,10 @@ local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = (tonumber(redis.call('HGET', KEYS[1], 'offset')) or 0) + 1
 if ARGV[5] ~= '0' and ARGV[6] ~= '0' then
   -- Kept before it is numbered: a Redis that is out of memory refuses here, and no number is lost.
-  redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[5], string.format('%.0f-0', offset), 'm', ARGV[3])
+  -- The second part of the id is the time in ms.
+  local time = redis.call('TIME')
+  local id = string.format('%.0f-%.0f', offset, time[1] * 1000 + math.floor(time[2] / 1000))
+  redis.call('XADD', KEYS[2], 'MAXLEN', '=', ARGV[5], id, 'm', ARGV[3])
   redis.call('EXPIRE', KEYS[2], ARGV[6])
 end
 redis.call('HSET', KEYS[1], 'offset', string.format('%.0f', offset))

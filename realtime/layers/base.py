@@ -43,10 +43,19 @@ NOTHING_KEPT = Retention(0, 0)
 
 
 class Entry(NamedTuple):
-    """A publication as it is kept."""
+    """A publication as it is kept, since a Unix time in ms."""
 
     offset: int
     body: bytes
+    at_ms: int = 0
+
+
+Change = tuple[str | None, str | None]
+"""Whose rights changed: a user's, in a room, or with None everybody's, everywhere."""
+
+
+def changes_that_concern(user: str, room: str) -> list[Change]:
+    return [(user, room), (user, None), (None, room), (None, None)]
 
 
 class Page(NamedTuple):
@@ -177,6 +186,27 @@ class RoomLayer(Protocol):
 
     async def redeem_ticket(self, ticket: str) -> bytes | None:
         """What was stored for `ticket`, once: the second caller gets None."""
+        ...
+
+    def mark_changes_sync(self, changes: Collection[Change]) -> None:
+        """Write down that rights have changed just now. From any thread."""
+        ...
+
+    async def mark_changes(self, changes: Collection[Change]) -> None:
+        """As `mark_changes_sync`, from a coroutine."""
+        ...
+
+    async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[int]:
+        """Of each user in a room, when rights that concern both have changed last: Unix time in ms,
+        on the clock that `Entry.at_ms` is of, or -1."""
+        ...
+
+    def end_sign_in_sync(self, sign_in: str, ttl_seconds: float) -> None:
+        """Remember for so long that a sign-in has ended. From any thread."""
+        ...
+
+    async def ended_sign_ins(self) -> dict[str, float]:
+        """The sign-ins that have ended, each with the seconds for which that is remembered."""
         ...
 
     async def admit(

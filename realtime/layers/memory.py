@@ -20,12 +20,14 @@ from .base import (
     NOTHING_KEPT,
     PUBLICATION,
     Attendance,
+    Change,
     Entry,
     Member,
     Page,
     PresenceChange,
     PresenceNews,
     Retention,
+    changes_that_concern,
 )
 from .memory_connections import MemoryConnections
 
@@ -82,6 +84,7 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
         self._streams: defaultdict[str, _Stream] = defaultdict(_Stream)
         self._once: dict[tuple[str, str], tuple[float, Position]] = {}
         self._crowds: defaultdict[str, _Crowd] = defaultdict(_Crowd)
+        self._changed: dict[Change, int] = {}
         self._tickets: dict[str, tuple[float, bytes]] = {}
         self._purged_at = time.monotonic()
 
@@ -148,7 +151,7 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
             stream.offset += 1
             position = Position(self._epoch, stream.offset)
             if keep.keeps:
-                stream.entries.append(Entry(stream.offset, body))
+                stream.entries.append(Entry(stream.offset, body, _now_ms()))
                 while len(stream.entries) > keep.size:
                     stream.entries.popleft()
                 stream.expires_at = now + keep.ttl_seconds
@@ -205,6 +208,22 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
             ]
         users = {member.user for member in there}
         return Attendance(len(there), len(users), [member.info for member in there if infos])
+
+    # Rights that changed
+
+    def mark_changes_sync(self, changes: Collection[Change]) -> None:
+        with self._lock:
+            self._changed.update(dict.fromkeys(changes, _now_ms()))
+
+    async def mark_changes(self, changes: Collection[Change]) -> None:
+        self.mark_changes_sync(changes)
+
+    async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[int]:
+        with self._lock:
+            return [
+                max(self._changed.get(change, -1) for change in changes_that_concern(user, room))
+                for user, room in asked
+            ]
 
     # Tickets
 
@@ -294,3 +313,7 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
         # Through the loop also from within it: publications of other threads keep their place.
         if not loop.is_closed():
             loop.call_soon_threadsafe(queue.put_nowait, dict(message))
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

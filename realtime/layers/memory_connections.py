@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -20,6 +21,7 @@ class MemoryConnections:
         self._users: dict[str, str] = {}
         """The user of each connection that counts."""
         self._used: Counter[str] = Counter()
+        self._ended: dict[str, float] = {}
 
     async def admit(
         self, process: str, connections: Sequence[tuple[str, str]], limit: int
@@ -66,6 +68,17 @@ class MemoryConnections:
                 LiveProcess(info, list(self._connections[process].values()))
                 for process, info in self._about.items()
             ]
+
+    def end_sign_in_sync(self, sign_in: str, ttl_seconds: float) -> None:
+        now = time.monotonic()
+        with self._lock:
+            self._ended = {it: until for it, until in self._ended.items() if until > now}
+            self._ended[sign_in] = now + ttl_seconds
+
+    async def ended_sign_ins(self) -> dict[str, float]:
+        now = time.monotonic()
+        with self._lock:
+            return {it: until - now for it, until in self._ended.items() if until > now}
 
     async def add_usage(self, used: Mapping[str, int]) -> dict[str, int]:
         with self._lock:

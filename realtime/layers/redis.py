@@ -16,12 +16,14 @@ from .base import (
     NOTHING_KEPT,
     PUBLICATION,
     Attendance,
+    Change,
     Entry,
     Member,
     Page,
     PresenceChange,
     PresenceNews,
     Retention,
+    changes_that_concern,
 )
 from .commands import available, run, run_all, run_sync
 from .redis_connections import RedisConnections
@@ -155,6 +157,38 @@ class RedisRoomLayer(RedisConnections):
             identity: Any = await shard.commands.getdel(key)
         return None if identity is None else bytes(identity)
 
+    # Rights that changed, on every shard: they are needed where a room's publications are, and are
+    # lost only together with them
+
+    def mark_changes_sync(self, changes: Collection[Change]) -> None:
+        try:
+            for client in self._sync_clients:
+                run_sync(client, scripts.mark(self._keys, changes))
+        except RedisError as error:
+            raise LayerUnavailable("Redis does not answer") from error
+
+    async def mark_changes(self, changes: Collection[Change]) -> None:
+        for shard in self._get_layer()._shards:
+            async with available(), shard.busy:
+                await run(shard.commands, scripts.mark(self._keys, changes))
+
+    async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[int]:
+        layer = self._get_layer()
+        of_shard: defaultdict[RoomShard, list[int]] = defaultdict(list)
+        for index, (_, room) in enumerate(asked):
+            of_shard[layer.room_shard(room)].append(index)
+        found = [-1] * len(asked)
+        for shard, indexes in of_shard.items():
+            pipeline = shard.commands.pipeline(transaction=False)
+            for index in indexes:
+                concerned = changes_that_concern(*asked[index])
+                pipeline.mget([self._keys.change(*change) for change in concerned])
+            async with available(), shard.busy, pipeline:
+                replies = await pipeline.execute()
+            for index, times in zip(indexes, replies, strict=True):
+                found[index] = max(-1 if time is None else int(time) for time in times)
+        return found
+
     # What goes to Redis, and what comes back
 
     async def _run(self, room: str, call: Call) -> Any:
@@ -189,8 +223,8 @@ class RedisRoomLayer(RedisConnections):
 
     def _page(self, reply: list[Any]) -> Page:
         entries = [
-            Entry(offset, self.deserialize(message)["body"])
-            for offset, message in scripts.to_entries(reply)
+            Entry(offset, self.deserialize(message)["body"], at_ms)
+            for offset, at_ms, message in scripts.to_entries(reply)
         ]
         return Page(scripts.to_position(reply), entries)
 

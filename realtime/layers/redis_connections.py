@@ -88,13 +88,33 @@ class RedisConnections(ShardedLayer):
     def live_processes_sync(self) -> list[LiveProcess]:
         try:
             first = self._sync_clients[0]
-            seconds, microseconds = first.time()
-            now = seconds * 1000 + microseconds // 1000
-            names: Any = first.zrangebyscore(self._keys.processes(), f"({now}", "+inf")
+            now_ms = int(_now(first.time()) * 1000)
+            names: Any = first.zrangebyscore(self._keys.processes(), f"({now_ms}", "+inf")
             found = (self._process(name.decode()) for name in names)
             return [process for process in found if process is not None]
         except RedisError as error:
             raise LayerUnavailable("Redis does not answer") from error
+
+    def end_sign_in_sync(self, sign_in: str, ttl_seconds: float) -> None:
+        key = self._keys.ended_sign_ins()
+        try:
+            client = self._sync_clients[self._offline._shards.index(self._offline._get_shard(key))]
+            now = _now(client.time())
+            with client.pipeline(transaction=False) as pipeline:
+                pipeline.zremrangebyscore(key, "-inf", now)
+                pipeline.zadd(key, {sign_in: now + ttl_seconds}, gt=True)
+                pipeline.expire(key, int(ttl_seconds) * 2 + 1)
+                pipeline.execute()
+        except RedisError as error:
+            raise LayerUnavailable("Redis does not answer") from error
+
+    async def ended_sign_ins(self) -> dict[str, float]:
+        key = self._keys.ended_sign_ins()
+        shard: RoomShard = self._get_layer()._get_shard(key)
+        async with available(), shard.busy:
+            now = _now(await shard.commands.time())
+            found: Any = await shard.commands.zrangebyscore(key, now, "+inf", withscores=True)
+        return {sign_in.decode(): until - now for sign_in, until in found}
 
     async def add_usage(self, used: Mapping[str, int]) -> dict[str, int]:
         totals: dict[str, int] = {}
@@ -145,3 +165,9 @@ class RedisConnections(ShardedLayer):
 def _owner(key: str) -> str:
     """What keys of one process, and of one user, have in common: they lie together."""
     return key.rpartition(":")[0]
+
+
+def _now(reply: Any) -> float:
+    """The clock of Redis: Unix time in seconds."""
+    seconds, microseconds = reply
+    return float(seconds + microseconds / 1_000_000)

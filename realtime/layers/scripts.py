@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..conf import realtime_settings
 from ..names import group_name
 from ..protocols.messages import Position
-from .base import Attendance, PresenceChange, Retention
+from .base import Attendance, Change, PresenceChange, Retention
 
 META_TTL_SECONDS = 30 * 24 * 3600
 """How long a room's numbering outlives its last use: longer than any stream, so that an epoch never
@@ -33,7 +35,7 @@ def _load(name: str) -> Script:
 
 
 APPEND, HISTORY, PRESENCE, ATTENDANCE = map(_load, ("append", "history", "presence", "attendance"))
-ADMIT, HEARTBEAT = map(_load, ("admit", "heartbeat"))
+ADMIT, HEARTBEAT, MARK = map(_load, ("admit", "heartbeat", "mark"))
 
 
 class Call(NamedTuple):
@@ -64,6 +66,14 @@ class Keys:
 
     def process(self, process: str, part: str) -> str:
         return f"{self._prefix}:process:{process}:{part}"
+
+    def change(self, user: str | None, room: str | None) -> str:
+        text = json.dumps([user, room])
+        digest = hashlib.blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
+        return f"{self._prefix}:changed:{digest}"
+
+    def ended_sign_ins(self) -> str:
+        return f"{self._prefix}:ended_sign_ins"
 
     def processes(self) -> str:
         return f"{self._prefix}:processes"
@@ -97,7 +107,7 @@ def append(keys: Keys, room: str, message: bytes, keep: Retention, once: str) ->
 def history(keys: Keys, room: str, since: int | None, limit: int, reverse: bool) -> Call:
     start, end = "-", "+"
     if since is not None:
-        start, end = ("-", f"({since}-0") if reverse else (f"({since}-0", "+")
+        start, end = ("-", f"({since}-0") if reverse else (f"{since + 1}-0", "+")
     order = ["-", end, start] if reverse else ["+", start, end]
     return Call(
         HISTORY,
@@ -139,14 +149,18 @@ def heartbeat(keys: Keys, process: str, ttl_ms: int) -> Call:
     return Call(HEARTBEAT, [keys.processes()], [process, ttl_ms])
 
 
+def mark(keys: Keys, changes: Collection[Change]) -> Call:
+    return Call(MARK, [keys.change(*change) for change in changes], [META_TTL_SECONDS])
+
+
 def to_position(reply: list[Any]) -> Position:
     epoch, offset, *_ = reply
     return Position(epoch.decode(), int(offset))
 
 
-def to_entries(reply: list[Any]) -> list[tuple[int, bytes]]:
-    """Offset and message of each kept publication."""
-    return [(int(id.partition(b"-")[0]), message) for id, message in reply[2]]
+def to_entries(reply: list[Any]) -> list[tuple[int, int, bytes]]:
+    """Offset, time in ms, and message of each kept publication."""
+    return [(*map(int, id.split(b"-")), message) for id, message in reply[2]]
 
 
 def to_attendance(reply: list[Any]) -> Attendance:

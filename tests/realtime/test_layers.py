@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 import uuid
 
 import pytest
@@ -9,7 +10,6 @@ import pytest
 from realtime.exceptions import LayerUnavailable
 from realtime.layers.base import (
     PUBLICATION,
-    Entry,
     Member,
     PresenceChange,
     Retention,
@@ -133,7 +133,14 @@ async def test_the_last_publications_are_kept(layer):
         await layer.append("lobby", b"%d" % number, KEEP_THREE)
     page = await layer.history("lobby", limit=10)
     assert page.position.offset == 5
-    assert page.entries == [Entry(3, b"3"), Entry(4, b"4"), Entry(5, b"5")]
+    assert [(entry.offset, entry.body) for entry in page.entries] == [
+        (3, b"3"),
+        (4, b"4"),
+        (5, b"5"),
+    ]
+    times = [entry.at_ms for entry in page.entries]
+    assert times == sorted(times)
+    assert abs(times[-1] / 1000 - time.time()) < 5
 
 
 async def test_history_is_read_in_pages_both_ways(layer):
@@ -330,3 +337,89 @@ async def test_a_redis_that_is_away_is_told_in_time(unused_port):
                 await layer.history("lobby")
             with pytest.raises(LayerUnavailable):
                 await asyncio.to_thread(layer.store_ticket, "t", b"x", 1)
+
+
+# Rights that changed
+
+
+async def test_changes_are_found_by_whom_and_what_they_concern(layer):
+    assert await layer.last_changes([("1", "lobby")]) == [-1]
+    await layer.mark_changes([("1", "lobby"), ("2", None)])
+    await asyncio.to_thread(layer.mark_changes_sync, [(None, "staff")])
+    asked = [("1", "lobby"), ("1", "other"), ("2", "other"), ("3", "staff"), ("3", "lobby")]
+    found = await layer.last_changes(asked)
+    assert [time_ms > 0 for time_ms in found] == [True, False, True, True, False]
+    await layer.mark_changes([(None, None)])
+    assert all(time_ms > 0 for time_ms in await layer.last_changes(asked))
+
+
+async def test_a_change_is_on_the_clock_of_the_publications(layer):
+    await layer.append("lobby", b"1", KEEP_THREE)
+    await asyncio.sleep(0.005)
+    await layer.mark_changes([("1", None)])
+    await asyncio.sleep(0.005)
+    await layer.append("lobby", b"2", KEEP_THREE)
+    before, after = (await layer.history("lobby", limit=10)).entries
+    assert before.at_ms < (await layer.last_changes([("1", "lobby")]))[0] < after.at_ms
+
+
+# Connections
+
+
+def listed(layer):
+    return {alive.info: sorted(alive.connections) for alive in layer.live_processes_sync()}
+
+
+async def test_connections_are_listed_by_process(layer):
+    assert await layer.beat("p1", b"first", 10) is False
+    assert await layer.beat("p1", b"first", 10) is True
+    await layer.beat("p2", b"second", 10)
+    await layer.write_connections("p1", {"a": b"A", "b": b"B"}, {}, 10)
+    await layer.write_connections("p1", {"a": b"A again"}, {"b": "1"}, 10)
+    await layer.write_connections("p2", {"c": b"C"}, {}, 10)
+    assert await asyncio.to_thread(listed, layer) == {b"first": [b"A again"], b"second": [b"C"]}
+    await layer.beat("p1", b"", 0)
+    assert await asyncio.to_thread(listed, layer) == {b"second": [b"C"]}
+
+
+async def test_a_user_has_as_many_connections_as_are_allowed(layer):
+    assert await layer.admit("p1", [("a", "1"), ("b", "1"), ("c", "2")], 2) == [True] * 3
+    assert await layer.admit("p2", [("d", "1")], 2) == [False]
+    assert await layer.admit("p1", [("a", "1")], 2) == [True], "it is counted already"
+    await layer.write_connections("p1", {}, {"a": "1"}, 10)
+    assert await layer.admit("p2", [("d", "1"), ("e", "1")], 2) == [True, False]
+    assert await layer.admit("p2", [("e", "1")], 0) == [True], "any number is allowed"
+
+
+async def test_those_of_a_process_that_died_count_no_more(redis_server, settings):
+    settings.REALTIME = {"PROCESS_TTL_SECONDS": 0.2}
+    layer = redis_layer(redis_server)
+    try:
+        await layer.beat("p1", b"first", 0.2)
+        assert await layer.admit("p1", [("a", "1"), ("b", "1")], 2) == [True, True]
+        await layer.write_connections("p1", {"a": b"A"}, {}, 0.2)
+        assert await layer.admit("p2", [("c", "1")], 2) == [False]
+        async with asyncio.timeout(3):
+            while await asyncio.to_thread(listed, layer):
+                await asyncio.sleep(0.02)
+            while await layer.admit("p2", [("c", "1")], 2) == [False]:
+                await asyncio.sleep(0.02)
+        assert await layer.admit("p2", [("d", "1"), ("e", "1")], 2) == [True, False]
+    finally:
+        await layer.flush()
+
+
+async def test_what_users_use_up_is_added(layer):
+    assert await layer.add_usage({"1": 10, "2": 1}) == {"1": 10, "2": 1}
+    assert await layer.add_usage({"1": 5}) == {"1": 15}
+
+
+async def test_sign_ins_that_ended_are_remembered_for_a_while(layer):
+    await asyncio.to_thread(layer.end_sign_in_sync, "s1", 60)
+    await asyncio.to_thread(layer.end_sign_in_sync, "s2", 0.05)
+    ended = await layer.ended_sign_ins()
+    assert 50 < ended["s1"] <= 60
+    async with asyncio.timeout(3):
+        while "s2" in await layer.ended_sign_ins():
+            await asyncio.sleep(0.02)
+    assert set(await layer.ended_sign_ins()) == {"s1"}

@@ -1,0 +1,9 @@
+-- Writes down that rights have changed just now.
+-- KEYS: what they are the rights of
+-- ARGV: 1 TTL in seconds
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+for _, key in ipairs(KEYS) do
+  redis.call('SET', key, now, 'EX', ARGV[1])
+end
+return 1
