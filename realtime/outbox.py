@@ -15,6 +15,8 @@ from .protocols.messages import WireProtocol
 POLL_SECONDS = 0.05
 FRAME_BYTES = 65_536
 """Messages that wait are joined to frames of about this size."""
+REASON_MAX_BYTES = 123
+"""What a close frame can hold (RFC 6455, 5.5); with more, a server sends none and cuts."""
 
 
 class Outbox:
@@ -86,7 +88,8 @@ class Outbox:
             if self._close is not None and not self._frames:
                 code, reason = self._close
                 # A plain int: Daphne's WebSocket library takes no subclass.
-                await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
+                close = {"type": "websocket.close", "code": int(code), "reason": _fitting(reason)}
+                await self._send(close)
                 return
 
     def _window_is_open(self) -> bool:
@@ -137,3 +140,7 @@ def _window() -> int:
 
 def _size(frame: str) -> int:
     return len(frame) if frame.isascii() else len(frame.encode())
+
+
+def _fitting(reason: str) -> str:
+    return reason.encode(errors="replace")[:REASON_MAX_BYTES].decode(errors="ignore")

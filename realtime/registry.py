@@ -75,7 +75,7 @@ class Registry:
             id=uuid.uuid4().hex[:12],
             host=socket.gethostname(),
             pid=os.getpid(),
-            server=os.path.basename(sys.argv[0]).removesuffix(".py") or "python",
+            server=_server(sys.argv[0]),
             started_at=time.time(),
             version=__version__,
         )
@@ -226,6 +226,14 @@ class Registry:
     def _describe(self, session: Session) -> Connection:
         unsent = self._unsent[session.id] = session.transport.unsent_bytes
         return session.describe(process=self.process.id, unsent_bytes=unsent)
+
+
+def _server(program: str) -> str:
+    """What the server is called: its command, or for `python -m daphne` its package."""
+    folder, name = os.path.split(program)
+    if name == "__main__.py":
+        name = os.path.basename(folder)
+    return name.removesuffix(".py") or "python"
 
 
 # From anywhere

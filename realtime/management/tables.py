@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+from django.utils.timezone import get_current_timezone
+
+from ..registry import Connection, LiveProcess
 
 WIDTH = 80
 GAP = "  "
@@ -32,3 +37,44 @@ def table(
 def printable(text: str) -> str:
     """Names come from the database, and may hold what a terminal would obey."""
     return "".join(it if it.isprintable() else "\N{REPLACEMENT CHARACTER}" for it in text)
+
+
+def process_rows(alive: Sequence[LiveProcess]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("process", "host", "pid", "server", "connections", "since")]
+    for number, it in enumerate(alive, 1):
+        about = it.process
+        known = (about.host, str(about.pid), about.server, str(len(it.connections)))
+        rows.append((str(number), *known, moment(about.started_at)))
+    return rows
+
+
+def connection_rows(
+    shown: Sequence[Connection], alive: Sequence[LiveProcess]
+) -> list[tuple[str, ...]]:
+    """Two rows for each connection: its id, to be copied whole, and who it is."""
+    numbers = {it.process.id: str(number) for number, it in enumerate(alive, 1)}
+    rows: list[tuple[str, ...]] = [("since", "process", "connection")]
+    for it in shown:
+        rows.append((moment(it.since), numbers.get(it.process, ""), it.client))
+        who = ", ".join(filter(None, (it.username or "not signed in", it.address, it.app)))
+        rows.append(("", "", f"{who}; in {', '.join(it.rooms) or 'no room'}"))
+    return rows
+
+
+def totals(alive: Sequence[LiveProcess]) -> str:
+    """How many processes, connections and people there are, in a sentence."""
+    owners = [it.user for process in alive for it in process.connections]
+    people = len(set(owners) - {""})
+    words = f"{counted(len(alive), 'process', 'processes')}, {counted(len(owners), 'connection')}"
+    words += f" of {counted(people, 'user')}" if people else ""
+    words += f", {owners.count('')} not signed in" if "" in owners else ""
+    return f"{words}."
+
+
+def moment(seconds: float) -> str:
+    """Unix time as people read it, in the site's time zone."""
+    return f"{datetime.fromtimestamp(seconds, get_current_timezone()):%Y-%m-%d %H:%M:%S}"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

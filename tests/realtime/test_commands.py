@@ -1,15 +1,21 @@
 """`manage.py realtime`: what it prints, and what it says when it can't."""
 
 import json
+import uuid
 from datetime import UTC, datetime
 from io import StringIO
 
+import msgspec
 import pytest
+from asgiref.sync import async_to_sync
+from channels.layers import channel_layers
 from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 
+from realtime.layers.redis import RedisRoomLayer
 from realtime.management.tables import table
 from realtime.models import Membership, Room
+from realtime.registry import Connection, Process
 
 pytestmark = pytest.mark.django_db
 
@@ -126,6 +132,87 @@ def test_a_table_keeps_within_80_columns():
     assert len({line.index(word) for line, word in ((lines[0], "x"), (lines[2], "no-"))}) == 1
 
 
-def test_publish_needs_a_layer_that_the_server_shares(run):
-    with pytest.raises(CommandError, match="REDIS_URL"):
-        run("publish", "lobby", "1")
+@pytest.mark.parametrize(
+    "command", [("publish", "lobby", "1"), ("status",), ("disconnect", "--user", "alice")]
+)
+def test_what_reaches_servers_needs_a_layer_that_they_share(run, alice, command):
+    with pytest.raises(CommandError, match="Set REDIS_URL"):
+        run(*command)
+
+
+@pytest.fixture
+def shared_layer(redis_server):
+    layer = RedisRoomLayer(hosts=[redis_server], prefix=f"test-{uuid.uuid4().hex[:8]}")
+    before = channel_layers.set("default", layer)
+    yield layer
+    channel_layers.backends = {} if before is None else {"default": before}
+
+
+def list_connections(layer, *connections):
+    """As a server process would that then is killed."""
+    about = Process(id="p", host="box", pid=7, server="daphne", started_at=0, version="1")
+    rows = {it.client: msgspec.json.encode(it) for it in connections}
+
+    async def write():
+        await layer.beat("p", msgspec.json.encode(about), 60)
+        await layer.write_connections("p", rows, {}, 60)
+
+    async_to_sync(write)()
+
+
+def connection(**changes):
+    known = {"user": "1", "username": "alice", "since": 0, "address": "127.0.0.1", "app": ""}
+    known |= {"protocol": "centrifuge", "sign_in": "", "expires_at": None, "rooms": ["lobby"]}
+    known |= {"client": str(uuid.uuid4()), "unsent_bytes": 0, "process": "p"}
+    return Connection(**{**known, **changes})
+
+
+def test_status_shows_fifty_connections_and_tells_how_many_more(run, shared_layer):
+    list_connections(
+        shared_layer,
+        *(connection(since=since) for since in range(60)),
+        connection(user="", username="", rooms=[], since=99, app="swift 1.0"),
+    )
+    lines = run("status")
+    assert lines[1].split() == ["1", "box", "7", "daphne", "61", "1970-01-01", "00:00:00"]
+    assert lines[2] == "1 process, 61 connections of 1 user, 1 not signed in."
+    assert lines[5].startswith("1970-01-01 00:01:39  1        ")
+    assert lines[6] == " " * 30 + "not signed in, 127.0.0.1, swift 1.0; in no room"
+    assert len(lines) == 4 + 1 + 2 * 50 + 1
+    assert lines[-1] == "11 more: narrow with --user or --room, or see all by --json."
+    listed = json.loads("\n".join(run("status", "--json")))
+    assert len(listed["connections"]) == 61
+
+
+def test_status_of_one_user(run, shared_layer, alice):
+    User.objects.create(username="bob")
+    list_connections(shared_layer, connection(user=str(alice.pk)))
+    assert len(run("status", "--user", "alice")) == 7
+    assert run("status", "--user", "bob")[-1] == "1 process, 1 connection of 1 user."
+
+
+def test_status_when_nothing_serves(run, shared_layer):
+    assert run("status") == ["No process serves connections."]
+
+
+def test_disconnect_needs_somebody_to_be_named(run, shared_layer):
+    with pytest.raises(CommandError, match="Say who: --user NAME, --client ID or --session SID"):
+        run("disconnect", "--reason", "maintenance")
+
+
+def test_disconnect_tells_what_is_still_listed(run, shared_layer, monkeypatch):
+    monkeypatch.setattr("realtime.management.commands.realtime.GONE_SECONDS", 0.05)
+    gone, other = connection(), connection()
+    list_connections(shared_layer, gone, other)
+    with pytest.raises(CommandError, match="1 connection found, and 1 still listed"):
+        run("disconnect", "--client", gone.client)
+
+
+def test_a_redis_that_is_away_is_told_in_a_sentence(run, unused_port):
+    layer = RedisRoomLayer(hosts=[f"redis://127.0.0.1:{unused_port}"])
+    before = channel_layers.set("default", layer)
+    try:
+        with pytest.raises(CommandError, match="Redis does not answer"):
+            run("status")
+    finally:
+        channel_layers.backends = {} if before is None else {"default": before}

@@ -158,3 +158,10 @@ async def test_a_session_that_does_not_read_is_closed_once_with_3008(protocol):
     assert sum(event["type"] == "websocket.close" for event in written) == 1
     assert len(written) <= 3  # what was under way, why, and the close
     await hub.close()
+
+
+async def test_a_close_has_the_part_of_its_reason_that_fits(start):
+    outbox, wire = start()
+    outbox.close(CloseCode.FORCED, "é" * 300)
+    await settle()
+    assert wire.events[-1]["reason"] == "é" * 61

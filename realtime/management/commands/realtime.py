@@ -1,21 +1,29 @@
-"""`manage.py realtime …`: speak to a room, and see why somebody may or may not."""
+"""`manage.py realtime …`: speak to a room, see who is connected, close connections, and tell why
+somebody may or may not."""
 
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
+import msgspec
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ... import publishing, rights
+from ... import authority, publishing, registry, rights
+from ...conf import realtime_settings
 from ...exceptions import RealtimeError
 from ...explanation import MOST_COMPARED, Explanation, Rule, explain, nearest
 from ...layers import get_layer
 from ...layers.memory import MemoryRoomLayer
 from ...verdicts import Verdict
-from ..tables import printable, table
+from ..tables import connection_rows, counted, printable, process_rows, table, totals
+
+MOST_SHOWN = 50
+GONE_SECONDS = 5.0
+LOOK_SECONDS = 0.1
 
 
 class Command(BaseCommand):
@@ -26,6 +34,16 @@ class Command(BaseCommand):
         publish = commands.add_parser("publish", help="Publish a JSON value to a room.")
         publish.add_argument("room", help="the room's name, as in lobby or orders/42")
         publish.add_argument("data", help="""a JSON value, as in '{"text": "hello"}'""")
+        status = commands.add_parser("status", help="Tell who is connected, in all processes.")
+        status.add_argument("--user", help="only connections of this username or primary key")
+        status.add_argument("--room", help="only connections in this room")
+        status.add_argument("--json", action="store_true", help="print JSON, with nothing left out")
+        disconnect = commands.add_parser("disconnect", help="Close connections at once.")
+        named = disconnect.add_mutually_exclusive_group()
+        named.add_argument("--user", help="all connections of this username or primary key")
+        named.add_argument("--client", help="the one connection with this id")
+        named.add_argument("--session", help="all of one sign-in: the sid of its tokens")
+        disconnect.add_argument("--reason", default="", help="what the clients are told")
         explain = commands.add_parser("explain", help="Tell why a user may or may not.")
         explain.add_argument("user", help="a username, or else a primary key")
         explain.add_argument("room", help="the room's name, as in lobby or orders/42")
@@ -36,7 +54,14 @@ class Command(BaseCommand):
         explain.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *args: Any, command: str, **options: Any) -> None:
-        getattr(self, command)(**options)
+        try:
+            getattr(self, command)(**options)
+        except RealtimeError as error:
+            raise CommandError(str(error)) from error
+
+    def _print_rows(self, rows: list[tuple[str, ...]]) -> None:
+        for line in table(rows):
+            self.stdout.write(line)
 
     def publish(self, *, room: str, data: str, **options: Any) -> None:
         _require_shared_layer()
@@ -46,11 +71,63 @@ class Command(BaseCommand):
             raise CommandError(
                 f"The data is not JSON: {error}. Write text in quotes: '\"hello\"'."
             ) from error
-        try:
-            publishing.publish(room, value)
-        except RealtimeError as error:
-            raise CommandError(str(error)) from error
+        publishing.publish(room, value)
         self.stdout.write(self.style.SUCCESS(f"Published to {room}."))
+
+    def status(self, *, user: str | None, room: str | None, **options: Any) -> None:
+        _require_shared_layer()
+        owner = None if user is None else _find_user(user)
+        alive = registry.live_processes()
+        shown = registry.connections(user=owner, room=room)
+        if options["json"]:
+            processes = [
+                {**msgspec.to_builtins(it.process), "connections": len(it.connections)}
+                for it in alive
+            ]
+            listed = {"processes": processes, "connections": msgspec.to_builtins(shown)}
+            self.stdout.write(json.dumps(listed, indent=2))
+            return
+        if not alive:
+            self.stdout.write("No process serves connections.")
+            return
+        self._print_rows(process_rows(alive))
+        self.stdout.write(totals(alive))
+        if not shown:
+            return
+        self.stdout.write("")
+        self._print_rows(connection_rows(shown[:MOST_SHOWN], alive))
+        if len(shown) > MOST_SHOWN:
+            more = len(shown) - MOST_SHOWN
+            self.stdout.write(f"{more} more: narrow with --user or --room, or see all by --json.")
+
+    def disconnect(
+        self,
+        *,
+        user: str | None,
+        client: str | None,
+        session: str | None,
+        reason: str,
+        **options: Any,
+    ) -> None:
+        _require_shared_layer()
+        if not (user or client or session):
+            raise CommandError("Say who: --user NAME, --client ID or --session SID.")
+        owner = _find_user(user) if user else None
+        found = {
+            it.client
+            for it in registry.connections(user=owner)
+            if (not client or it.client == client) and (not session or it.sign_in == session)
+        }
+        authority.disconnect(owner, client=client or "", session=session or "", reason=reason)
+        left = _wait_until_gone(found)
+        if left:
+            raise CommandError(
+                f"{counted(len(found), 'connection')} found, and {len(left)} still listed after "
+                f"{GONE_SECONDS:.0f} s. One of a process that was killed is listed "
+                f"{realtime_settings.PROCESS_TTL_SECONDS:.0f} s longer; see `realtime status`."
+            )
+        gone = f"{counted(len(found), 'connection')} found, 0 left."
+        self.stdout.write(self.style.SUCCESS(gone if found else "No such connection is open."))
 
     def explain(
         self, *, user: str, room: str, action: str, scope: str | None, **options: Any
@@ -74,6 +151,18 @@ class Command(BaseCommand):
 def _row(rule: Rule) -> tuple[str, str, str]:
     label = f"  {rule.label}" if rule.part_of else rule.label
     return label, str(rule.verdict.label), rule.source
+
+
+def _wait_until_gone(clients: set[str]) -> set[str]:
+    """Those of `clients` that are still listed after a while."""
+    ends = time.monotonic() + GONE_SECONDS
+    pause = LOOK_SECONDS
+    left = clients
+    while left and time.monotonic() < ends:
+        time.sleep(pause)
+        pause *= 1.5
+        left = left & {it.client for it in registry.connections()}
+    return left
 
 
 def _find_user(name: str) -> Any:
