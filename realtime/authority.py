@@ -25,7 +25,7 @@ from .layers.base import CONTROL_GROUP, NOTICE, RECHECK, REMOVAL
 from .models import Membership, Room
 from .protocols.codes import CloseCode
 from .publishing import check_name, refuse_on_event_loop
-from .sign_ins import of_request_that_saves
+from .sign_ins import of_running_request
 
 logger = logging.getLogger("realtime.authority")
 
@@ -123,6 +123,7 @@ def connect_signals() -> None:
     """Listen to everything that rights are made of. Called once, when Django is ready."""
     user_model = get_user_model()
     connect = partial(_connect, weak=False)
+    connect(pre_save, _user_to_be_saved, user_model)
     connect(post_save, _user_saved, user_model)
     connect(pre_delete, _user_deleted, user_model)
     for field in ("groups", "user_permissions"):
@@ -137,8 +138,8 @@ def connect_signals() -> None:
     connect(post_save, _room_saved, Room)
     connect(post_delete, _room_deleted, Room)
     connect(pre_save, _membership_to_be_saved, Membership)
-    connect(post_save, _membership_changed, Membership)
-    connect(post_delete, _membership_changed, Membership)
+    connect(post_save, _membership_saved, Membership)
+    connect(post_delete, _membership_deleted, Membership)
     if apps.is_installed("django.contrib.sessions"):
         user_logged_out.connect(_signed_out, dispatch_uid="realtime.signed_out")
 
@@ -151,16 +152,30 @@ def _connect(signal: Any, receiver: Any, sender: type[Model], *, weak: bool) -> 
 # What changed, and whom it concerns
 
 
+def _who_may_sign_in() -> list[str]:
+    fields = {field.name for field in get_user_model()._meta.concrete_fields}
+    return [it for it in ("is_active", "is_superuser", "is_staff", "password") if it in fields]
+
+
+def _user_to_be_saved(instance: Any, using: str, update_fields: Any = None, **kwargs: Any) -> None:
+    fields = _who_may_sign_in()
+    if update_fields is None or not set(fields).isdisjoint(update_fields):
+        _remember(instance, using, *fields)
+    else:
+        instance.__dict__["_realtime_held"] = tuple(getattr(instance, it) for it in fields)
+
+
 def _user_saved(
     instance: Any, created: bool, using: str, update_fields: Any = None, **kwargs: Any
 ) -> None:
+    before, now = _remembered(instance), tuple(getattr(instance, it) for it in _who_may_sign_in())
     # Every sign-in writes this field, and it gives no right.
     if created or set(update_fields or ()) == {"last_login"}:
         return
     user = _user_id(instance)
     message = _recheck(user, None)
-    message |= {"own": of_request_that_saves(user), "password": password_digest(instance)}
-    _broadcast_after_commit(message, using)
+    message |= {"own": of_running_request(), "password": password_digest(instance)}
+    _broadcast_after_commit(message, using, may_lock_out=before != now)
 
 
 def _user_deleted(instance: Any, using: str, **kwargs: Any) -> None:
@@ -198,16 +213,14 @@ def _room_groups_changed(
 
 
 def _room_to_be_saved(instance: Room, using: str, **kwargs: Any) -> None:
-    before = _before(Room, instance, using, *_WHO_MAY_ENTER)
-    if before is not None and before[0] != instance.name:
-        _tell(using, room=before[0])
-    # Read again by the receiver below, which can't know what the database held.
-    instance.__dict__["_realtime_before"] = before
+    _remember(instance, using, *_WHO_MAY_ENTER)
 
 
 def _room_saved(instance: Room, using: str, **kwargs: Any) -> None:
-    before = instance.__dict__.pop("_realtime_before", None)
+    before = _remembered(instance)
     now = tuple(getattr(instance, field) for field in _WHO_MAY_ENTER)
+    if before is not None and before[0] != instance.name:
+        _tell(using, room=before[0])
     _tell(using, room=instance.name, may_lock_out=before != now)
 
 
@@ -216,21 +229,30 @@ def _room_deleted(instance: Room, using: str, **kwargs: Any) -> None:
 
 
 def _membership_to_be_saved(instance: Membership, using: str, **kwargs: Any) -> None:
-    before = _before(Membership, instance, using, "user_id", "room__name")
-    if before is not None and before != (instance.user_id, instance.room.name):
+    _remember(instance, using, "user_id", "room__name")
+
+
+def _membership_saved(instance: Membership, using: str, **kwargs: Any) -> None:
+    before, now = _remembered(instance), (instance.user_id, instance.room.name)
+    if before is not None and before != now:
         _tell(using, user=str(before[0]), room=before[1])
-
-
-def _membership_changed(instance: Membership, using: str, **kwargs: Any) -> None:
     _tell(using, user=str(instance.user_id), room=instance.room.name)
 
 
-def _before(model: type[Model], instance: Model, using: str, *fields: str) -> Any:
-    """The fields as they are in the database; None for what is not there yet."""
-    if instance.pk is None:
-        return None
-    rows = model._default_manager.using(using).filter(pk=instance.pk)
-    return rows.values_list(*fields).first()
+def _membership_deleted(instance: Membership, using: str, **kwargs: Any) -> None:
+    _tell(using, user=str(instance.user_id), room=instance.room.name)
+
+
+def _remember(instance: Model, using: str, *fields: str) -> None:
+    """Keep what the database holds until it has been saved over. Nothing is told before that:
+    outside a transaction it would be told at once, and looked at too early."""
+    rows = type(instance)._default_manager.using(using).filter(pk=instance.pk)
+    held = None if instance.pk is None else rows.values_list(*fields).first()
+    instance.__dict__["_realtime_held"] = held
+
+
+def _remembered(instance: Model) -> Any:
+    return instance.__dict__.pop("_realtime_held", None)
 
 
 def _signed_out(request: Any, **kwargs: Any) -> None:

@@ -7,6 +7,7 @@ import logging
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -75,7 +76,7 @@ class Hub:
         self.rooms: dict[str, LocalRoom] = {}
         self.sessions: set[Session] = set()
         self.reviewer = Reviewer(layer)
-        self._last_changes: Lookups[tuple[str, str], int] = Lookups(self._ask_for_changes)
+        self._last_changes: Lookups[tuple[str, str], float] = Lookups(self._ask_for_changes)
         self._ended_sign_ins: dict[str, float] = {}
         self._channel = ""
         self._tasks: list[asyncio.Task[None]] = []
@@ -86,10 +87,13 @@ class Hub:
         self._catching_up: asyncio.Task[None] | None = None
         self._hears_changes = False
 
-    async def last_change(self, user: str, room: str) -> int:
-        """When rights of `user` in `room` have changed last, in any process: Unix time in ms, or
-        -1. Raises `LayerUnavailable`."""
-        return await self._last_changes.ask((user, room), (user, room))
+    async def last_change(self, user: str, room: str) -> float:
+        """When rights of `user`, who may be in `room`, have changed last, in any process: Unix time
+        in ms, or -1; infinite where they were gone until now. Raises `LayerUnavailable`."""
+        changed_at = await self._last_changes.ask((user, room), (user, room))
+        if changed_at == inf:
+            await self.layer.mark_changes([(user, room)])
+        return changed_at
 
     async def start(self, name: str, since: Position | None = None) -> Start:
         """Make sure that the room's publications reach this process, and say where they begin for a
@@ -183,7 +187,7 @@ class Hub:
             except LayerUnavailable:
                 await asyncio.sleep(LISTEN_RETRY_SECONDS)
 
-    async def _ask_for_changes(self, asked: list[tuple[str, str]]) -> list[int | Exception]:
+    async def _ask_for_changes(self, asked: list[tuple[str, str]]) -> list[float | Exception]:
         return list(await self.layer.last_changes(asked))
 
     def check_soon(self) -> None:
@@ -261,10 +265,7 @@ class Hub:
                 session.accept_password(message["password"])
             self.reviewer.on_change(message["user"], message["room"])
         elif message["type"] == NEW_SIGN_IN:
-            # Of whoever the request comes from: it may have saved the password of another user.
-            for session in self.sessions:
-                if session.sign_in == message["old"]:
-                    session.rename_sign_in(message["new"])
+            self._rename_sign_in(**message)
         elif message["type"] == REMOVAL:
             self._remove(**message)
         elif message["type"] == NOTICE:
@@ -276,6 +277,13 @@ class Hub:
         if user is None or not sign_ins:
             return []
         return [it for it in self.reviewer.sessions_of(user) if it.sign_in in sign_ins]
+
+    def _rename_sign_in(self, *, type: str, user: str, old: str, new: str) -> None:
+        for session in [it for it in self.sessions if it.sign_in == old]:
+            if user and session.user_id == user:
+                session.rename_sign_in(new)
+            else:
+                session.close(CloseCode.INVALID_TOKEN, "signed out")
 
     def _remove(
         self,

@@ -198,6 +198,6 @@ class Reviewer:
         }
         if lost:
             try:
-                await self._layer.mark_changes(lost)
+                await self._layer.mark_changes(lost, gone=True)
             except LayerUnavailable:
                 logger.warning("a right that was lost could not be written down")

@@ -580,7 +580,7 @@ class Session:
         for _ in range(_TRIES):
             version = changes.version
             grant, room = await self._require("join", name)
-            changed_at = -1
+            changed_at = -1.0
             if options.recover:
                 changed_at = await self.hub.last_change(self.user_id, name)
             start = await self.hub.start(name, options.since)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.contrib.auth import SESSION_KEY
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework_simplejwt.authentication import JWTAuthentication
@@ -22,15 +22,7 @@ from .layers.base import CONTROL_GROUP, NEW_SIGN_IN
 logger = logging.getLogger("realtime.sign_ins")
 
 
-@dataclass(slots=True)
-class _Running:
-    """The request that is being answered, and whose password it has saved."""
-
-    request: HttpRequest
-    saved_user: str = ""
-
-
-_running: ContextVar[_Running | None] = ContextVar("realtime_running_request", default=None)
+_running: ContextVar[HttpRequest | None] = ContextVar("realtime_running_request", default=None)
 
 
 class SignInMiddleware:
@@ -38,7 +30,8 @@ class SignInMiddleware:
 
     When people change their own password, Django lets the session live in which they do it, under
     another key, and ends the others. With this middleware the same holds for open connections;
-    without it all of them are closed.
+    without it all of them are closed. It also finds sessions that end without a sign-out, as when
+    somebody else signs in over them.
     """
 
     sync_capable = True
@@ -53,35 +46,32 @@ class SignInMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
             return self._answer(request)
-        before, running = _session_key(request), _Running(request)
-        token = _running.set(running)
+        before, token = _session_key(request), _running.set(request)
         try:
             response: HttpResponseBase = self.get_response(request)
         finally:
             _running.reset(token)
-        _tell_of_new_key(running, before)
+        _tell_of_new_key(request, before)
         return response
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
-        before, running = _session_key(request), _Running(request)
-        token = _running.set(running)
+        before, token = _session_key(request), _running.set(request)
         try:
             response: HttpResponseBase = await self.get_response(request)
         finally:
             _running.reset(token)
-        if running.saved_user:
-            await sync_to_async(_tell_of_new_key)(running, before)
+        if _session_key(request) != before:
+            await sync_to_async(_tell_of_new_key)(request, before)
         return response
 
 
-def of_request_that_saves(user: str) -> list[str]:
-    """The sign-ins that the running request proves, which now saves `user`: that of its Django
-    session, that of its access token."""
-    running = _running.get()
-    if running is None:
+def of_running_request() -> list[str]:
+    """The sign-ins that the running request proves: that of its Django session, that of its access
+    token."""
+    request = _running.get()
+    if request is None:
         return []
-    running.saved_user = user
-    found = (django_sign_in(_session_key(running.request)), _of_token(running.request))
+    found = (django_sign_in(_session_key(request)), _of_token(request))
     return [sign_in for sign_in in found if sign_in]
 
 
@@ -100,17 +90,19 @@ def _of_token(request: HttpRequest) -> str:
         return ""  # a token that proves nothing
 
 
-def _tell_of_new_key(running: _Running, before: str | None) -> None:
-    """The sign-in goes on under another key: it still has to be found when it ends."""
-    after = _session_key(running.request)
-    if not running.saved_user or not before or not after or before == after:
+def _tell_of_new_key(request: HttpRequest, before: str | None) -> None:
+    """The session has another key now: it goes on under that one, or has ended, when nobody or
+    somebody else is signed in there."""
+    after = _session_key(request)
+    if not before or before == after:
         return
     message = {
         "type": NEW_SIGN_IN,
+        "user": str(request.session.get(SESSION_KEY, "")) if after else "",
         "old": django_sign_in(before),
         "new": django_sign_in(after),
     }
     try:
         get_layer().group_send_sync(CONTROL_GROUP, message)
     except (LayerUnavailable, ImproperlyConfigured):
-        logger.warning("a sign-in has another key now, and the open connections were not told")
+        logger.warning("a session has another key now, and the open connections were not told")

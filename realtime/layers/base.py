@@ -20,7 +20,8 @@ themselves, and `password` tells the password that they saved."""
 NOTICE = "realtime.notice"
 """The `type` of a message that shows people a text: `{type, user, client, room, text}`."""
 NEW_SIGN_IN = "realtime.new_sign_in"
-"""The `type` of a message that says that a sign-in is called otherwise now: `{type, old, new}`."""
+"""The `type` of a message that says that a sign-in goes on as another one for its `user`, and has
+ended for everybody else: `{type, user, old, new}`."""
 REMOVAL = "realtime.removal"
 """The `type` of a message that ends connections, or with a `room` their being in it: `{type, user,
 session, client, room, code, reason}`."""
@@ -192,13 +193,14 @@ class RoomLayer(Protocol):
         """Write down that rights have changed just now. From any thread."""
         ...
 
-    async def mark_changes(self, changes: Collection[Change]) -> None:
-        """As `mark_changes_sync`, from a coroutine."""
+    async def mark_changes(self, changes: Collection[Change], *, gone: bool = ...) -> None:
+        """As `mark_changes_sync`, from a coroutine; with `gone`, rights that are found to be gone:
+        nobody will tell when they are given back."""
         ...
 
-    async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[int]:
+    async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[float]:
         """Of each user in a room, when rights that concern both have changed last: Unix time in ms,
-        on the clock that `Entry.at_ms` is of, or -1."""
+        on the clock that `Entry.at_ms` is of; -1 for never, infinite while they are `gone`."""
         ...
 
     def end_sign_in_sync(self, sign_in: str, ttl_seconds: float) -> None:

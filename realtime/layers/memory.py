@@ -9,6 +9,7 @@ import uuid
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from channels.layers import BaseChannelLayer
@@ -84,7 +85,7 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
         self._streams: defaultdict[str, _Stream] = defaultdict(_Stream)
         self._once: dict[tuple[str, str], tuple[float, Position]] = {}
         self._crowds: defaultdict[str, _Crowd] = defaultdict(_Crowd)
-        self._changed: dict[Change, int] = {}
+        self._changed: dict[Change, float] = {}
         self._tickets: dict[str, tuple[float, bytes]] = {}
         self._purged_at = time.monotonic()
 
@@ -215,10 +216,11 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
         with self._lock:
             self._changed.update(dict.fromkeys(changes, _now_ms()))
 
-    async def mark_changes(self, changes: Collection[Change]) -> None:
-        self.mark_changes_sync(changes)
+    async def mark_changes(self, changes: Collection[Change], *, gone: bool = False) -> None:
+        with self._lock:
+            self._changed.update(dict.fromkeys(changes, inf if gone else _now_ms()))
 
-    async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[int]:
+    async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[float]:
         with self._lock:
             return [
                 max(self._changed.get(change, -1) for change in changes_that_concern(user, room))

@@ -163,21 +163,21 @@ class RedisRoomLayer(RedisConnections):
     def mark_changes_sync(self, changes: Collection[Change]) -> None:
         try:
             for client in self._sync_clients:
-                run_sync(client, scripts.mark(self._keys, changes))
+                run_sync(client, scripts.mark(self._keys, changes, False))
         except RedisError as error:
             raise LayerUnavailable("Redis does not answer") from error
 
-    async def mark_changes(self, changes: Collection[Change]) -> None:
+    async def mark_changes(self, changes: Collection[Change], *, gone: bool = False) -> None:
         for shard in self._get_layer()._shards:
             async with available(), shard.busy:
-                await run(shard.commands, scripts.mark(self._keys, changes))
+                await run(shard.commands, scripts.mark(self._keys, changes, gone))
 
-    async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[int]:
+    async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[float]:
         layer = self._get_layer()
         of_shard: defaultdict[RoomShard, list[int]] = defaultdict(list)
         for index, (_, room) in enumerate(asked):
             of_shard[layer.room_shard(room)].append(index)
-        found = [-1] * len(asked)
+        found: list[float] = [-1] * len(asked)
         for shard, indexes in of_shard.items():
             pipeline = shard.commands.pipeline(transaction=False)
             for index in indexes:
@@ -186,7 +186,7 @@ class RedisRoomLayer(RedisConnections):
             async with available(), shard.busy, pipeline:
                 replies = await pipeline.execute()
             for index, times in zip(indexes, replies, strict=True):
-                found[index] = max(-1 if time is None else int(time) for time in times)
+                found[index] = scripts.to_last_change(times)
         return found
 
     # What goes to Redis, and what comes back

@@ -6,6 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Collection
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -149,8 +150,15 @@ def heartbeat(keys: Keys, process: str, ttl_ms: int) -> Call:
     return Call(HEARTBEAT, [keys.processes()], [process, ttl_ms])
 
 
-def mark(keys: Keys, changes: Collection[Change]) -> Call:
-    return Call(MARK, [keys.change(*change) for change in changes], [META_TTL_SECONDS])
+def mark(keys: Keys, changes: Collection[Change], gone: bool) -> Call:
+    names = [keys.change(*change) for change in changes]
+    return Call(MARK, names, [META_TTL_SECONDS, "1" if gone else "0"])
+
+
+def to_last_change(times: list[bytes | None]) -> float:
+    """The latest of what was written down by `mark`, in ms."""
+    known = [time for time in times if time is not None]
+    return max((inf if time == b"gone" else int(time) for time in known), default=-1)
 
 
 def to_position(reply: list[Any]) -> Position:

@@ -1,0 +1,13 @@
+"""As the tests' settings, with limits that a test reaches quickly."""
+
+from tests.settings import *  # noqa: F403
+from tests.settings import REALTIME
+
+REALTIME = {
+    **REALTIME,
+    "CONNECTIONS_PER_USER": 3,
+    "UNAUTHENTICATED_PER_ADDRESS": 200,
+    "COMMANDS_PER_SECOND": 100,
+    "COMMANDS_BURST": 200,
+    "PROCESS_TTL_SECONDS": 2,
+}
