@@ -16,6 +16,11 @@ import pytest
 import websockets
 
 from tests import processes
+from tests.integration.browsers import browser as browser
+from tests.integration.browsers import open_admin as open_admin
+from tests.integration.browsers import open_page as open_page
+from tests.integration.browsers import sign_in as sign_in
+from tests.integration.browsers import sign_in_at as sign_in_at
 
 CLIENTS = processes.ROOT / "tests" / "integration" / "clients"
 _UNCLEAN = re.compile(r"Traceback|\bERROR\b|\b1011\b|\" 500\b| 500 ", re.IGNORECASE)

@@ -7,82 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from tests import processes
-
-PASSWORD = "realtime-demo"
-ARTIFACTS = processes.ROOT / "test-artifacts"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture
-async def browser():
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=ARGUMENTS
-        )
-        yield browser
-        await browser.close()
-
-
-@pytest.fixture
-async def open_page(browser):
-    """A page of its own browser profile that must show no dialog and no error in its console."""
-    unwanted = []
-
-    async def _open(url, **options):
-        context = await browser.new_context(
-            viewport=options.pop("viewport", {"width": 1280, "height": 760}), **options
-        )
-        page = await context.new_page()
-        page.on("dialog", lambda dialog: unwanted.append(f"dialog: {dialog.message}"))
-        page.on("pageerror", lambda error: unwanted.append(f"error: {error}"))
-        await page.goto(url)
-        return page
-
-    yield _open
-    assert not unwanted
-
-
-@pytest.fixture
-async def sign_in(open_page, site):
-    async def _sign_in(name, password=PASSWORD, *, url=None, **options):
-        page = await open_page(url or site.url, **options)
-        await page.get_by_label("Username").fill(name)
-        await page.get_by_label("Password").fill(password)
-        await page.keyboard.press("Enter")
-        return page
-
-    return _sign_in
-
-
-async def enter(page, room):
-    await page.get_by_role("navigation").get_by_role("button", name=room).click()
-    await expect(page.locator("#room-title")).to_have_text(room)
-
-
-async def say(page, text):
-    await expect(page.get_by_label("Message", exact=True)).to_be_enabled()
-    await page.get_by_label("Message", exact=True).fill(text)
-    await page.keyboard.press("Enter")
-
-
-async def picture(page, name):
-    ARTIFACTS.mkdir(exist_ok=True)
-    await page.screenshot(path=ARTIFACTS / f"{name}.png")
-
-
-def messages(page):
-    return page.get_by_label("Messages")
+from tests.integration.browsers import enter, messages, people, picture, say
 
 
 async def test_alice_and_bob_talk_in_two_windows(sign_in):
@@ -183,7 +111,7 @@ async def test_everything_works_by_keyboard(sign_in):
 HOSTILE = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "{{7*7}}"]
 
 
-async def test_what_users_write_is_text_everywhere(start_site, sign_in, open_page):
+async def test_what_users_write_is_text_everywhere(start_site, sign_in_at, open_admin):
     site = start_site("daphne")
     code = (
         "from realtime.models import Room; from django.contrib.auth.models import User; "
@@ -192,18 +120,15 @@ async def test_what_users_write_is_text_everywhere(start_site, sign_in, open_pag
         f"for i, t in enumerate({HOSTILE!r})]"
     )
     site.shell(code)
-    alice = await sign_in("alice", url=site.url)
-    bob = await sign_in("bob", url=site.url)
+    alice = await sign_in_at(site, "alice")
+    bob = await sign_in_at(site, "bob")
     for title in HOSTILE:
         await enter(alice, title)
         await enter(bob, title)
         await say(bob, title)
         await expect(messages(alice).locator(".said")).to_have_text([title])
         await expect(messages(alice)).to_contain_text("<img src=x onerror=alert(2)>")
-    admin = await open_page(f"{site.url}/admin/")
-    await admin.get_by_label("Username").fill("admin")
-    await admin.get_by_label("Password").fill(PASSWORD)
-    await admin.keyboard.press("Enter")
+    admin = await open_admin(site)
     await admin.get_by_role("link", name="Rooms", exact=True).first.click()
     for title in HOSTILE:
         await expect(admin.get_by_role("cell", name=title, exact=True)).to_be_visible()
@@ -275,9 +200,9 @@ async def test_refusals_reach_a_browser_with_their_code(site, open_page, path, p
     assert seen[-1] == code
 
 
-async def test_a_token_that_expires_is_refreshed_without_losing_the_socket(start_site, sign_in):
+async def test_a_token_that_expires_is_refreshed_without_losing_the_socket(start_site, sign_in_at):
     site = start_site("uvicorn", ACCESS_TOKEN_SECONDS="3")
-    alice = await sign_in("alice", url=site.url)
+    alice = await sign_in_at(site, "alice")
     await expect(alice.locator("#connection")).to_have_text("Connected")
     await alice.get_by_text("On the wire").click()
     frames = alice.get_by_label("Frames")
@@ -285,9 +210,9 @@ async def test_a_token_that_expires_is_refreshed_without_losing_the_socket(start
     assert (await frames.inner_text()).count('"connect":{"client"') == 1
 
 
-async def test_the_page_comes_back_when_the_server_does(start_site, sign_in, tmp_path):
+async def test_the_page_comes_back_when_the_server_does(start_site, sign_in_at, tmp_path):
     site = start_site("daphne")
-    alice = await sign_in("alice", url=site.url)
+    alice = await sign_in_at(site, "alice")
     await expect(alice.locator("#connection")).to_have_text("Connected")
     site.process.stop()
     await expect(alice.get_by_role("alert")).to_contain_text("The connection was lost.")
@@ -322,16 +247,12 @@ async def test_the_picture_of_the_readme(sign_in):
     await alice.screenshot(path=wanted)
 
 
-def people(page):
-    return page.get_by_role("list", name="Here now").get_by_role("listitem")
-
-
-async def test_who_is_here(sign_in, start_site):
-    url = start_site("daphne", DJANGO_SETTINGS_MODULE="tests.brief_settings").url
-    alice = await sign_in("alice", url=url)
+async def test_who_is_here(sign_in_at, start_site):
+    site = start_site("daphne", DJANGO_SETTINGS_MODULE="tests.brief_settings")
+    alice = await sign_in_at(site, "alice")
     await enter(alice, "Lobby")
     await expect(people(alice)).to_have_text(["alice (you)"])
-    bob = await sign_in("bob", url=url)
+    bob = await sign_in_at(site, "bob")
     await enter(bob, "Lobby")
     await expect(people(alice)).to_have_text(["alice (you)", "bob"])
     await expect(people(bob)).to_have_text(["alice", "bob (you)"])
@@ -342,10 +263,10 @@ async def test_who_is_here(sign_in, start_site):
     await expect(people(alice)).to_have_count(0)
 
 
-async def test_offline_and_back(sign_in, start_site):
+async def test_offline_and_back(sign_in_at, start_site):
     """The network is cut while others talk: what was missed comes in its place."""
     site = start_site("uvicorn", redis=True)
-    alice, bob = [await sign_in(name, url=site.url) for name in ("alice", "bob")]
+    alice, bob = [await sign_in_at(site, name) for name in ("alice", "bob")]
     for page in (alice, bob):
         await enter(page, "Lobby")
     await say(bob, "Before")
@@ -365,9 +286,9 @@ async def test_offline_and_back(sign_in, start_site):
     await picture(alice, "offline-and-back")
 
 
-async def test_what_is_gone_is_said(sign_in, start_site):
+async def test_what_is_gone_is_said(sign_in_at, start_site):
     site = start_site("daphne", redis=True)
-    alice, bob = [await sign_in(name, url=site.url) for name in ("alice", "bob")]
+    alice, bob = [await sign_in_at(site, name) for name in ("alice", "bob")]
     for page in (alice, bob):
         await enter(page, "Lobby")
     await say(bob, "Before")

@@ -1,16 +1,21 @@
 /** The playground: sign in, enter rooms, talk, and see the frames on the wire. */
 
 import { Realtime } from "../realtime/client.js";
-import { whatWasMissed, whyClosed, whyNotPublish, whyRefused } from "./sentences.js";
+import { Listing } from "./listing.js";
+import { clearNotices, showNotice } from "./notices.js";
+import { $, element } from "./page.js";
+import { drawRooms } from "./roomlist.js";
+import * as sentences from "./sentences.js";
 import * as session from "./session.js";
 
 const KEPT_FRAMES = 200;
 const KEPT_MESSAGES = 500;
 const STATES = { connecting: "Connecting …", connected: "Connected", closed: "Not connected" };
 
-const $ = (id) => document.getElementById(id);
 const rooms = new Map();
+const leftOnPurpose = new Set();
 let realtime = null;
+let listing = null;
 let open = null;
 
 // Signing in and out
@@ -25,8 +30,9 @@ for (const button of document.querySelectorAll("[data-demo]")) {
 }
 
 $("sign-out").addEventListener("click", async () => {
-  realtime?.close();
+  realtime.close();
   await session.signOut();
+  clearNotices();
   showEntrance();
 });
 
@@ -34,82 +40,148 @@ async function enter(username, password) {
   try {
     await session.signIn(username, password);
     $("sign-in").reset();
-    await start();
+    start();
   } catch (error) {
-    notice(error.message);
+    alarm(error.message);
   }
 }
 
-function showEntrance(message = "") {
-  realtime = null;
-  open = null;
+/** The sign-in is of no use any more: nothing is tried again until somebody signs in. */
+function stop(why) {
+  session.forget();
+  realtime.close();
+  showEntrance(why);
+}
+
+function showEntrance(why = "") {
+  listing?.stop();
+  realtime = listing = open = null;
   rooms.clear();
+  leftOnPurpose.clear();
   $("site").hidden = $("account").hidden = true;
   $("entrance").hidden = false;
   $("frames").replaceChildren();
-  notice(message);
+  $("composer").reset();
+  alarm(why);
   $("username").focus();
 }
 
-async function start() {
-  const listed = await session.listRooms();
-  notice("");
+function start() {
+  alarm("");
+  clearNotices();
   $("entrance").hidden = true;
   $("site").hidden = $("account").hidden = false;
   $("who").textContent = session.current();
+  show(null);
+  listing = new Listing({ ask: session.listRooms, onRooms: accept, onError: showTrouble });
   connect();
-  for (const room of listed) {
-    rooms.set(room.name, { ...room, messages: [], people: new Map(), unread: 0, joined: false });
-    join(room.name);
-  }
-  showRooms();
-  const first = listed.find(({ rights }) => rights.publish) ?? listed[0];
-  if (first) show(first.name);
 }
 
 function connect() {
   realtime = new Realtime({ url: "/ws/", getToken: session.accessToken });
   realtime.addEventListener("state", ({ detail }) => showState(detail));
   realtime.addEventListener("frame", ({ detail }) => showFrame(detail));
+  realtime.addEventListener("rights", () => listing.refresh());
+  realtime.addEventListener("notice", ({ detail }) => showNotice(detail.text));
   realtime.connect();
 }
 
 function showState({ state, code, reason }) {
   $("connection").dataset.state = state;
   $("connection").textContent = STATES[state];
-  if (state === "connected") notice("");
-  if (state === "connecting" && code !== undefined) notice("The connection was lost. Trying again …");
-  if (state === "closed" && code !== 1000) {
-    session.forget();
-    showEntrance(whyClosed(code, reason));
+  if (state === "connected") {
+    alarm("");
+    listing.refresh(); // while there was no connection, nobody told what changed
   }
+  if (state === "connecting" && code !== undefined) alarm("The connection was lost. Trying again …");
+  if (state === "closed" && code !== 1000) return stop(sentences.whyClosed(code, reason));
   showComposer();
   showPeople();
 }
 
 // Rooms
 
-function join(name) {
-  const room = rooms.get(name);
-  realtime.subscribe(name, {
+/** Take the rooms as they are now: enter those that are new, let go of those that are lost. */
+function accept(listed) {
+  if ($("alarm").textContent === trouble) alarm("");
+  const names = new Set(listed.map(({ name }) => name));
+  for (const room of listed) {
+    if (rooms.has(room.name)) update(rooms.get(room.name), room);
+    else add(room);
+  }
+  for (const room of rooms.values()) if (!names.has(room.name)) lose(room);
+  if (open === null && rooms.size) show(firstRoom());
+  else draw();
+}
+
+function add(listed) {
+  const room = {
+    ...listed, messages: [], people: new Map(), unread: 0,
+    isJoined: false, isOut: true, isLost: false, isSilenced: false, isNew: open !== null,
+  };
+  rooms.set(room.name, room);
+  if (!leftOnPurpose.has(room.name)) join(room);
+}
+
+function update(room, listed) {
+  const could = room.rights.publish;
+  const can = listed.rights.publish;
+  Object.assign(room, listed);
+  if (room.isLost) {
+    room.isLost = room.isSilenced = false;
+    if (!leftOnPurpose.has(room.name)) join(room);
+  } else if (could !== can) {
+    room.isSilenced = could;
+    if (room.isJoined) remember(room, { event: sentences.whatMayBeWritten(can) });
+  }
+}
+
+/** What is open stays in sight, and says what has happened. */
+function lose(room) {
+  realtime.unsubscribe(room.name).catch(() => {});
+  room.isLost = true;
+  if (room.isJoined) leave(room, sentences.MAY_NOT_ENTER);
+  if (room.name !== open) rooms.delete(room.name);
+}
+
+function join(room) {
+  room.isOut = false;
+  realtime.subscribe(room.name, {
     onJoined: (reply) => {
-      if (room.entered) reloadRights();
-      room.joined = room.entered = true;
-      remember(name, { event: whatWasMissed(reply) });
+      // Who is let in again may have other rights than before.
+      if (room.wasJoined) listing.refresh();
+      room.isJoined = room.wasJoined = true;
+      remember(room, { event: sentences.whatWasMissed(reply) });
       listPeople(room);
     },
     onEnter: (info) => {
       room.people.set(info.user, nameOf(info));
-      if (name === open) showPeople();
+      if (room.name === open) showPeople();
     },
     onExit: ({ user }) => {
       room.people.delete(user);
-      if (name === open) showPeople();
+      if (room.name === open) showPeople();
     },
-    onMessage: (publication) => remember(name, { publication, at: new Date() }),
-    onRefused: (error) => left(name, whyRefused(error)),
-    onLeft: ({ reason }) => left(name, `You are no longer in the room: ${reason}.`),
+    onMessage: (publication) => remember(room, { publication, at: new Date() }),
+    onRefused: (error) => out(room, sentences.whyNotEntered(error)),
+    onLeft: (why) => {
+      room.isLost = sentences.isRightLost(why);
+      out(room, sentences.whyLeft(why));
+    },
   });
+}
+
+/** Not by the user's own wish: perhaps the room is lost, perhaps it is open again already. */
+function out(room, why) {
+  leave(room, why);
+  listing.refresh();
+}
+
+function leave(room, why) {
+  room.isJoined = false;
+  room.isOut = true;
+  room.people = new Map();
+  remember(room, { event: why });
 }
 
 async function listPeople(room) {
@@ -124,91 +196,72 @@ async function listPeople(room) {
 
 function showPeople() {
   const room = rooms.get(open);
-  const there = room?.joined && realtime?.state === "connected" ? [...room.people] : [];
+  const there = room?.isJoined && realtime?.state === "connected" ? [...room.people] : [];
   const me = session.userId();
   const names = there.map(([user, name]) => (user === me ? `${name} (you)` : name));
   $("people").replaceChildren(...names.sort().map((name) => element("li", {}, name)));
   $("here").hidden = names.length === 0;
 }
 
-let reloading = null;
-
-/** Who is let in again may have other rights than before. */
-function reloadRights() {
-  reloading ??= session
-    .listRooms()
-    .then((listed) => listed.forEach((room) => Object.assign(rooms.get(room.name) ?? {}, room)))
-    .then(showComposer)
-    .catch((error) => notice(error.message))
-    .finally(() => (reloading = null));
-}
-
-function left(name, sentence) {
-  rooms.get(name).joined = false;
-  rooms.get(name).people = new Map();
-  remember(name, { event: sentence });
-}
-
-$("leave").addEventListener("click", async () => {
+$("leave").addEventListener("click", () => {
   const room = rooms.get(open);
-  if (room.joined) {
-    await realtime.unsubscribe(room.name).catch(() => {});
-    left(room.name, "You have left the room.");
+  if (room.isLost) {
+    show(firstRoom());
+    (rooms.get(open)?.item.firstElementChild ?? $("no-rooms")).focus();
+  } else if (room.isJoined) {
+    leftOnPurpose.add(room.name);
+    realtime.unsubscribe(room.name).catch(() => {});
+    leave(room, "You have left the room.");
   } else {
-    join(room.name);
+    leftOnPurpose.delete(room.name);
+    join(room);
   }
 });
 
+function sortedRooms() {
+  return [...rooms.values()].sort((one, other) => one.title.localeCompare(other.title));
+}
+
+/** Where one can do most. */
+function firstRoom() {
+  const there = sortedRooms().filter(({ isLost }) => !isLost);
+  return (there.find(({ rights }) => rights.publish) ?? there[0])?.name ?? null;
+}
+
 function show(name) {
   open = name;
-  const room = rooms.get(name);
-  room.unread = 0;
-  $("room-title").textContent = room.title;
-  $("room-name").textContent = room.name;
-  $("messages").replaceChildren(...room.messages.map(message));
+  for (const room of rooms.values()) {
+    if (room.isLost && room.name !== open) rooms.delete(room.name);
+  }
+  const room = rooms.get(open);
+  if (room) Object.assign(room, { unread: 0, isNew: false });
+  $("messages").replaceChildren(...(room?.messages ?? []).map(message));
   $("messages").scrollTop = $("messages").scrollHeight;
-  showRooms();
+  draw();
+}
+
+function draw() {
+  const room = rooms.get(open);
+  $("room-title").textContent = room?.title ?? "Choose a room";
+  $("room-name").textContent = room?.name ?? "";
+  drawRooms(sortedRooms(), open, show);
   showComposer();
   showPeople();
 }
 
-function showRooms() {
-  $("no-rooms").hidden = rooms.size > 0;
-  const focused = document.activeElement?.dataset?.room;
-  $("rooms").replaceChildren(...[...rooms.values()].map(roomButton));
-  if (focused) document.querySelector(`[data-room="${CSS.escape(focused)}"]`)?.focus();
-}
-
-function roomButton(room) {
-  const button = element("button", { type: "button" }, room.title);
-  button.dataset.room = room.name;
-  button.setAttribute("aria-current", room.name === open);
-  button.addEventListener("click", () => show(room.name));
-  if (room.unread) {
-    const unread = element("span", { className: "unread" }, room.unread);
-    unread.setAttribute("aria-label", `${room.unread} unread`);
-    button.append(unread);
-  }
-  const item = element("li");
-  item.append(button);
-  return item;
-}
-
 // Messages
 
-function remember(name, entry) {
-  const room = rooms.get(name);
-  if (!room) return;
+function remember(room, entry) {
   room.messages.push(entry);
   room.messages.splice(0, room.messages.length - KEPT_MESSAGES);
-  if (name === open) {
+  if (room.name === open) {
     $("messages").append(message(entry));
     $("messages").scrollTop = $("messages").scrollHeight;
     showComposer();
     if (entry.event) showPeople();
   } else if (entry.publication) {
     room.unread += 1;
-    showRooms();
+    drawRooms(sortedRooms(), open, show);
   }
 }
 
@@ -233,28 +286,34 @@ function nameOf({ user, conn_info: shown }) {
 $("composer").addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = $("text").value.trim();
-  if (!text) return;
+  if (!text || $("text").readOnly) return;
   $("text").value = "";
+  const connection = realtime;
   try {
-    await realtime.publish(open, { text });
-    notice("");
+    await connection.publish(open, { text });
+    alarm("");
   } catch (error) {
+    if (connection !== realtime) return; // signed out meanwhile
     // What could not be sent is not lost.
     $("text").value ||= text;
-    notice(whyRefused(error));
+    alarm(sentences.whyRefused(error));
   }
 });
 
 function showComposer() {
   const room = rooms.get(open);
-  const ready = Boolean(room?.joined) && realtime?.state === "connected";
-  const may = ready && room.rights.publish;
-  const button = $("composer").querySelector("button");
-  $("text").disabled = button.disabled = !may;
-  $("may-not").hidden = !ready || may;
-  $("may-not").textContent = ready && !may ? whyNotPublish(room) : "";
+  const isReady = Boolean(room?.isJoined) && realtime?.state === "connected";
+  const may = isReady && room.rights.publish;
+  // Not `disabled`, which would take the focus away from who is writing just now.
+  $("text").readOnly = !may;
+  $("text").placeholder = may ? "Write a message" : "";
+  for (const control of [$("text"), $("send")]) control.setAttribute("aria-disabled", !may);
+  const why = room ? sentences.whyNotPublish(room, isReady) : "";
+  $("may-not").hidden = !why;
+  $("may-not").textContent = why;
+  $("may-not").classList.toggle("withdrawn", Boolean(room?.isLost || room?.isSilenced));
   $("leave").hidden = !room;
-  $("leave").textContent = room?.joined ? "Leave" : "Enter";
+  $("leave").textContent = room?.isLost ? "Close" : room?.isJoined ? "Leave" : "Enter";
 }
 
 // The wire, and what the page says
@@ -267,17 +326,20 @@ function showFrame({ direction, text }) {
   if (atEnd) frames.scrollTop = frames.scrollHeight;
 }
 
-function notice(text) {
-  $("notice").textContent = text;
-  $("notice").hidden = !text;
+let trouble = "";
+
+/** The list of rooms could not be had. */
+function showTrouble(error) {
+  if (error.final) return stop(error.message);
+  trouble = error.message;
+  if (realtime.state === "connected") alarm(trouble);
 }
 
-/** Text goes in as text: nothing that a user wrote is ever read as HTML. */
-function element(tag, properties = {}, text = null) {
-  const made = Object.assign(document.createElement(tag), properties);
-  if (text !== null) made.textContent = text;
-  return made;
+/** Say what went wrong; "" takes it back. */
+function alarm(text) {
+  $("alarm").textContent = text;
+  $("alarm").hidden = !text;
 }
 
-if (session.current()) start().catch((error) => showEntrance(error.message));
+if (session.current()) start();
 else showEntrance();

@@ -34,8 +34,36 @@ export function whyRefused(error) {
   return REFUSED.get(error.code) ?? error.message;
 }
 
-export function whyNotPublish(room) {
-  return room.access === "anyone"
+export const MAY_NOT_ENTER = "You may not be in this room any more.";
+
+export const isRightLost = ({ reason }) => reason === "you may not be in this room any more";
+
+export function whyNotEntered(error) {
+  return error.code === 103 && error.message === "permission denied"
+    ? "You may not enter this room."
+    : whyRefused(error);
+}
+
+/** Why the server took the user out of a room. */
+export function whyLeft(why) {
+  if (isRightLost(why)) return MAY_NOT_ENTER;
+  return why.reason
+    ? `You have been taken out of the room: ${why.reason}.`
+    : "You have been taken out of the room.";
+}
+
+/** Said in a room when it changes, while the user is there. */
+export function whatMayBeWritten(can) {
+  return can ? "You can write here now." : "You can’t write here any more.";
+}
+
+/** Why the composer is off; "" where it is on, or only waits for the room. */
+export function whyNotPublish({ rights, access, isLost, isOut, isSilenced }, isReady) {
+  if (isLost) return "This room is closed to you now. An administrator can let you in again.";
+  if (isOut) return "You are not in the room. Enter it to take part.";
+  if (!isReady || rights.publish) return "";
+  if (isSilenced) return "You can read here. An administrator has switched writing off for you.";
+  return access === "anyone"
     ? "You can read here, not write."
     : "You can read here. Only moderators and people with the right can write.";
 }

@@ -11,6 +11,9 @@
  * Events (CustomEvents, the facts are in `event.detail`):
  *   state    {state, code, reason}   with "connecting": why the last connection ended, if one did
  *   message  {room, publication}     a publication is {data, offset, info}
+ *   rights   none                    what the user may do has perhaps changed, here or in rooms that
+ *                                    the page has not entered: a page that shows rights asks anew
+ *   notice   {text}                  what an administrator says to the user; text, never HTML
  *   frame    {direction, text}       each object on the wire, "in" or "out", tokens masked
  *   error    {error, room}           what no promise and no handler carries
  *
@@ -326,9 +329,10 @@ export class Realtime extends EventTarget {
     }
   }
 
-  #push({ channel, pub, join, leave, unsubscribe, disconnect }) {
+  #push({ channel, pub, join, leave, unsubscribe, message, disconnect }) {
     // The close that follows may come without its reason, so this push is the one that counts.
     if (disconnect) return this.#lost(disconnect);
+    if (message && !channel) return this.#told(message.data);
     const subscription = this.#rooms.get(channel);
     if (!subscription) return;
     if (pub) {
@@ -344,6 +348,12 @@ export class Realtime extends EventTarget {
     } else if (unsubscribe && this.#forget(channel)) {
       this.#tell(subscription.handlers.onLeft, unsubscribe, channel);
     }
+  }
+
+  /** A message that is of no room: some of them are the server's own. */
+  #told(data) {
+    if (data?.realtime === "rights") this.#emit("rights");
+    else if (data?.realtime === "notice") this.#emit("notice", { text: data.text });
   }
 
   // Those who listen

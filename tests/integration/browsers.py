@@ -1,0 +1,124 @@
+"""A real browser, and what people do on the playground and in the admin."""
+
+from __future__ import annotations
+
+from functools import partial
+from weakref import WeakKeyDictionary
+
+import pytest
+from playwright.async_api import async_playwright, expect
+
+from config.management.commands.demo import PASSWORD
+from tests import processes
+
+ARTIFACTS = processes.ROOT / "test-artifacts"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+_sockets = WeakKeyDictionary()
+
+
+@pytest.fixture
+async def browser():
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=ARGUMENTS
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def open_page(browser):
+    """A page of its own browser profile that must show no dialog and no error in its console."""
+    unwanted = []
+
+    async def _open(url, **options):
+        context = await browser.new_context(
+            viewport=options.pop("viewport", {"width": 1280, "height": 760}), **options
+        )
+        page = await context.new_page()
+        _sockets[page] = []
+        page.on("websocket", lambda socket: _sockets[page].append(socket))
+        page.on("dialog", lambda dialog: unwanted.append(f"dialog: {dialog.message}"))
+        page.on("pageerror", lambda error: unwanted.append(f"error: {error}"))
+        await page.goto(url)
+        return page
+
+    yield _open
+    assert not unwanted
+
+
+@pytest.fixture
+async def sign_in_at(open_page):
+    """`await sign_in_at(site, "alice")`: the playground of `site`, where alice is signed in."""
+
+    async def _sign_in(site, name, password=PASSWORD, **options):
+        page = await open_page(site.url, **options)
+        await fill_in(page, name, password)
+        return page
+
+    return _sign_in
+
+
+@pytest.fixture
+async def sign_in(sign_in_at, site):
+    """As `sign_in_at`, on the site of the test."""
+    return partial(sign_in_at, site)
+
+
+@pytest.fixture
+async def open_admin(open_page):
+    """`await open_admin(site, path)`: a page of the admin, where `admin` is signed in."""
+
+    async def _open(site, path=""):
+        page = await open_page(f"{site.url}/admin/{path}")
+        await fill_in(page, "admin", PASSWORD)
+        await expect(page.get_by_role("button", name="Log out")).to_be_visible()
+        return page
+
+    return _open
+
+
+async def fill_in(page, name, password=PASSWORD):
+    """Sign in: the page asks for it."""
+    await page.get_by_label("Username").fill(name)
+    await page.get_by_label("Password").fill(password)
+    await page.keyboard.press("Enter")
+
+
+def sockets(page):
+    """All WebSockets that a page has opened so far."""
+    return _sockets[page]
+
+
+async def enter(page, room):
+    await page.get_by_role("navigation").get_by_role("button", name=room).click()
+    await expect(page.locator("#room-title")).to_have_text(room)
+
+
+async def say(page, text):
+    await expect(page.get_by_label("Message", exact=True)).to_be_enabled()
+    await page.get_by_label("Message", exact=True).fill(text)
+    await page.keyboard.press("Enter")
+
+
+async def picture(page, name):
+    ARTIFACTS.mkdir(exist_ok=True)
+    await page.screenshot(path=ARTIFACTS / f"{name}.png")
+
+
+def messages(page):
+    return page.get_by_label("Messages")
+
+
+def people(page):
+    return page.get_by_role("list", name="Here now").get_by_role("listitem")
