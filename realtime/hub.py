@@ -40,6 +40,7 @@ PATROL_SECONDS = 1.0
 POSITIONS_AT_ONCE = 200
 CHECK_JITTER = 1.6
 LISTEN_RETRY_SECONDS = 1.0
+LISTEN_SECONDS = 2.0
 
 _decode_publication = msgspec.json.Decoder(Publication).decode
 _decode_info = msgspec.json.Decoder(ClientInfo).decode
@@ -85,7 +86,7 @@ class Hub:
         self._patrol_now = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
         self._catching_up: asyncio.Task[None] | None = None
-        self._hears_changes = False
+        self._hears_changes = asyncio.Event()
 
     async def last_change(self, user: str, room: str) -> float:
         """When rights of `user`, who may be in `room`, have changed last, in any process: Unix time
@@ -140,9 +141,10 @@ class Hub:
 
     async def close(self) -> None:
         """Stop receiving, and leave nothing behind. Used when the process ends."""
-        if self._hears_changes:
-            changes.stop_listening()
         await tasks.cancel(self._listening, self._catching_up)
+        if self._hears_changes.is_set():
+            self._hears_changes.clear()
+            changes.stop_listening()
         await self.reviewer.close()
         await self.commands.close()
         await self.roster.close()
@@ -152,10 +154,18 @@ class Hub:
         for room in self.rooms.values():
             await room.feed.close()
 
-    def enroll(self, session: Session) -> None:
-        """Keep a session's rights current. Raises `AuthenticationError` when it is signed out."""
+    async def hear_changes(self) -> None:
+        """Wait until this process hears what changes in Django. Raises `LayerUnavailable`."""
         if self._listening is None:
             self._listening = asyncio.create_task(self._listen(), name="realtime-listen")
+        try:
+            async with asyncio.timeout(LISTEN_SECONDS):
+                await self._hears_changes.wait()
+        except TimeoutError as error:
+            raise LayerUnavailable("what changes can't be heard") from error
+
+    def enroll(self, session: Session) -> None:
+        """Keep a session's rights current. Raises `AuthenticationError` when it is signed out."""
         if session.sign_in and session.sign_in in self._ended_sign_ins:
             raise AuthenticationError("signed out")
         self.reviewer.enroll(session)
@@ -170,8 +180,8 @@ class Hub:
                 break
             except LayerUnavailable:
                 await asyncio.sleep(LISTEN_RETRY_SECONDS)
-        self._hears_changes = True
         changes.listen()
+        self._hears_changes.set()
         self.reviewer.on_gap()
 
     async def _learn_ended(self) -> None:

@@ -67,7 +67,7 @@ class Reviewer:
     def on_change(self, user: str | None, room: str | None) -> None:
         """Something was saved: of a user, of a room, of a user in a room, or of anybody."""
         self._look_after_change(user, room)
-        self._tell_soon(self._everybody() if user is None else self.sessions_of(user))
+        self.tell_soon(self._everybody() if user is None else self.sessions_of(user))
 
     def on_gap(self) -> None:
         """Changes may have been missed: look at everything."""
@@ -81,8 +81,9 @@ class Reviewer:
         else:
             self.look_at([it for it in concerned if room in it.rooms], room)
 
-    def _tell_soon(self, sessions: list[Session]) -> None:
-        """Once for all changes that come close together, such as those of one form."""
+    def tell_soon(self, sessions: list[Session]) -> None:
+        """Tell them that rights have changed, once for all changes that come close together, such
+        as those of one form."""
         if not self._to_tell:
             self._call_later(TELL_SECONDS, self._tell)
         self._to_tell.update(sessions)

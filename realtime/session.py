@@ -283,6 +283,8 @@ class Session:
             held = self.rooms.get(name)
             if held is None or held.version > version:
                 continue
+            if grant.actions != held.actions:
+                self.hub.reviewer.tell_soon([self])
             if "join" in grant.actions:
                 self._hold(name, replace(grant, version=version))
             elif self.protocol.has_one_room:
@@ -327,10 +329,11 @@ class Session:
             process=process,
         )
 
-    async def _be_counted(self) -> None:
+    async def _be_let_in(self) -> None:
         """Raises `CloseSession` where the user has as many connections as are allowed."""
         registry = self.hub.registry
         try:
+            await self.hub.hear_changes()
             if await registry.admit(self.id, self.user_id):
                 return
             # One that ends just now may still be counted: a page that is loaded again has two.
@@ -393,7 +396,7 @@ class Session:
         given, self.identity = self.identity, await self._identify(body.token)
         self.app = " ".join((body.name[:APP_MAX], body.version[:APP_MAX])).strip()
         try:
-            await self._be_counted()
+            await self._be_let_in()
             self._enroll()
             subs = await self._enter_all(body.subs)
         except BaseException:

@@ -142,6 +142,12 @@ class Browser:
         self.send("/admin/login/", form)
         return self
 
+    def sign_in_over(self, username: str, password: str) -> None:
+        """Sign in while somebody else is signed in, who does not sign out."""
+        form = self.form("/admin/password_change/", id="logout-form")
+        form.fields |= {"username": [username], "password": [password]}
+        self.send("/admin/login/", form)
+
     def sign_out(self) -> None:
         form = self.form("/admin/password_change/", id="logout-form")
         status, _, _ = self._request("POST", "/admin/logout/", form)

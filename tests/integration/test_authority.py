@@ -230,6 +230,16 @@ async def test_a_session_that_changed_the_password_of_another_user_ends_with_its
     await scene.go_on()
 
 
+async def test_a_session_ends_when_somebody_else_signs_in_over_it(scene):
+    await scene.do_and_hear(user(is_staff=True))  # whom the admin lets in
+    browser = await scene.browser(scene.pair[0], f"person-{scene.number}")
+    own = await scene.join_with(browser)
+    await scene.go_on()
+    await asyncio.to_thread(browser.sign_in_over, "admin", PASSWORD)
+    await scene.closed_with(3500, own)
+    await scene.go_on()
+
+
 # Rights to be in a room
 
 
@@ -439,6 +449,13 @@ async def test_a_logout_ends_the_connections_of_its_sign_in(scene):
     await scene.go_on()
     await scene.join(scene.pair[1], tokens[1]["access"], scene.kept)
     await scene.go_on()
+
+
+async def test_a_sign_in_that_has_ended_stays_so_at_a_server_that_starts_later(scene, start_site):
+    tokens = await scene.sign_in(scene.pair[0])
+    await scene.sign_out(scene.pair[0], tokens)
+    scene.pair = (await asyncio.to_thread(start_site, "uvicorn", beside=scene.pair[0]),)
+    await scene.refused_at_the_door(tokens["access"])
 
 
 async def test_a_token_that_is_renewed_in_time_keeps_everything(new_scene, hasty_pair):
