@@ -4,31 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import logging
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import DatabaseError, DataError
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
-from jwt.exceptions import PyJWKClientConnectionError
+from jwt.exceptions import ExpiredSignatureError, InvalidTokenError, PyJWKClientConnectionError
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.authentication import JWTAuthentication
-from rest_framework_simplejwt.exceptions import AuthenticationFailed, ExpiredTokenError, TokenError
+from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import Token
 
-from . import users
+from . import signing_keys, users
 from .changes import changes
 from .conf import realtime_settings
 from .exceptions import AuthenticationError, AuthenticationUnavailable
 from .lookups import Lookups
-from .threads import run_in_thread, timeout
+from .threads import run_apart, run_in_thread, timeout
+
+logger = logging.getLogger("realtime.authentication")
 
 Result = TypeVar("Result")
 
@@ -82,7 +89,9 @@ class SimpleJWTAuthenticator:
     """Turns access tokens into identities, honouring the settings of SimpleJWT.
 
     A site that gets its tokens elsewhere names a class with a method `authenticate` in
-    `REALTIME["AUTHENTICATOR"]`. Called in a thread, so it may block.
+    `REALTIME["AUTHENTICATOR"]`: a plain one, which may block because it is called in a thread, or
+    an `async def`. It may also refuse by what Django, DRF, SimpleJWT and PyJWT raise for that; of
+    anything else it raises, the client is told to come back later.
     """
 
     def authenticate(self, raw_token: str) -> Identity:
@@ -96,7 +105,7 @@ class SimpleJWTAuthenticator:
     def authenticate_many(self, raw_tokens: list[str]) -> list[Identity | Exception]:
         """As `authenticate`, for tokens that wait at the same time: one query for all users."""
         tokens = [_outcome(_validated, raw_token) for raw_token in raw_tokens]
-        known = _find_users([token for token in tokens if isinstance(token, Token)])
+        known = _outcome(_find_users, [token for token in tokens if isinstance(token, Token)])
         return [
             _outcome(_identity, token, known) if isinstance(token, Token) else token
             for token in tokens
@@ -118,6 +127,25 @@ def _outcome(function: Callable[..., Result], *args: Any) -> Result | Exception:
         return AuthenticationUnavailable("the database does not answer")
     except _ODD_CLAIMS:
         return AuthenticationError("the token is not valid")
+    except Exception as error:
+        # A mistake of the site's code concerns one token, and not all that wait with it.
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> AuthenticationUnavailable:
+    """Nothing is known of the token then, so it is neither taken nor refused for good."""
+    global _reported_at
+    now = time.monotonic()
+    if now - _reported_at > REPORT_SECONDS:
+        _reported_at = now
+        # Without the text of the error, which may hold the token.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("the authenticator raised %s, at\n%s", type(error).__qualname__, where)
+    return AuthenticationUnavailable("the token could not be checked")
+
+
+REPORT_SECONDS = 1.0
+_reported_at = -REPORT_SECONDS
 
 
 def _validated(raw_token: str) -> Token:
@@ -143,20 +171,34 @@ def _is_caused_by(error: BaseException | None, kind: type[Exception]) -> bool:
 
 
 def _find_users(tokens: list[Token]) -> dict[str, users.KnownUser]:
-    """The users of tokens. None when an odd one among them spoils the query: each then has its
-    own."""
-    named = [token.payload.get(api_settings.USER_ID_CLAIM) for token in tokens]
-    plain = {it for it in named if isinstance(it, str | int) and not isinstance(it, bool)}
+    """The users of tokens, all with one query; an odd id among them costs some more."""
+    plain = list({it for it in map(_user_id, tokens) if it is not None})
+    return _find_by_ids(plain)
+
+
+def _find_by_ids(ids: list[str | int]) -> dict[str, users.KnownUser]:
     try:
-        return users.find(api_settings.USER_ID_FIELD, plain)
-    except (DatabaseError, *_ODD_CLAIMS):
-        return {}
+        return users.find(api_settings.USER_ID_FIELD, ids)
+    except (DataError, *_ODD_CLAIMS):
+        if len(ids) < 2:
+            return {}  # to be refused by SimpleJWT, as it would be alone
+    middle = len(ids) // 2
+    return _find_by_ids(ids[:middle]) | _find_by_ids(ids[middle:])
 
 
-def _identity(token: Token, known: dict[str, users.KnownUser]) -> Identity:
+def _user_id(token: Token) -> str | int | None:
+    """The user id of a token; None for one that is no id."""
+    named = token.payload.get(api_settings.USER_ID_CLAIM)
+    return named if isinstance(named, str | int) and not isinstance(named, bool) else None
+
+
+def _identity(token: Token, known: dict[str, users.KnownUser] | Exception) -> Identity:
+    if isinstance(known, Exception):
+        raise known
     version = changes.version
     authentication: Any = JWTAuthentication()
-    found = known.get(str(token.payload.get(api_settings.USER_ID_CLAIM)))
+    user_id = _user_id(token)
+    found = None if user_id is None else known.get(str(user_id))
     if found is not None:
         version = found.version
         authentication.user_model = _OneUser(found.user)
@@ -219,10 +261,43 @@ async def authenticate(raw_token: str) -> Identity:
         raise AuthenticationError("the token is not valid")
     if not raw_token.isascii():
         raise AuthenticationError("the token is not valid")
+    try:
+        return await _ask(raw_token)
+    except (AuthenticationError, AuthenticationUnavailable):
+        raise
+    except (TimeoutError, DatabaseError) as error:
+        raise AuthenticationUnavailable("the token could not be checked now") from error
+    except (ExpiredTokenError, ExpiredSignatureError) as error:
+        raise AuthenticationError("the token has expired", expired=True) from error
+    except (AuthenticationFailed, PermissionDenied, TokenError, InvalidTokenError) as error:
+        raise AuthenticationError("the token is not valid") from error
+    except Exception as error:
+        raise _unexpected(error) from error
+
+
+async def _ask(raw_token: str) -> Identity:
+    """Ask the authenticator, which may be the site's own: raises what that does."""
     authenticator = _authenticator(realtime_settings.AUTHENTICATOR)
-    if hasattr(authenticator, "authenticate_many"):
-        return await _tokens.ask(raw_token, raw_token)
-    return await in_time(authenticator.authenticate, raw_token)
+    if isinstance(authenticator, SimpleJWTAuthenticator):
+        await signing_keys.prepare(raw_token)
+        # A subclass that changes only the other method wants to be asked by it.
+        if type(authenticator).authenticate is SimpleJWTAuthenticator.authenticate:
+            return await _tokens.ask(raw_token, raw_token)
+    if not iscoroutinefunction(authenticator.authenticate):
+        return await in_time(_accept, authenticator.authenticate, raw_token, run=run_apart)
+    async with timeout():
+        identity = await authenticator.authenticate(raw_token)
+    return await in_time(_accept, lambda: identity)
+
+
+def _accept(answer: Callable[..., Any], *args: Any) -> Identity:
+    """Called in a thread, because `user` may still have to be read."""
+    identity = answer(*args)
+    if not isinstance(identity, Identity):
+        raise TypeError("the authenticator returns no Identity")
+    if not identity.user.is_anonymous:
+        _permitted(identity.user)
+    return identity
 
 
 async def redeem(kept: bytes) -> Identity:
@@ -230,11 +305,15 @@ async def redeem(kept: bytes) -> Identity:
     return await _tickets.ask(kept, kept)
 
 
-async def in_time(function: Callable[..., Result], *args: Any) -> Result:
+async def in_time(
+    function: Callable[..., Result],
+    *args: Any,
+    run: Callable[..., Awaitable[Result]] = run_in_thread,
+) -> Result:
     """Run in a thread what finds out who it is, within `RIGHTS_SECONDS`."""
     try:
         async with timeout():
-            return await run_in_thread(function, *args)
+            return await run(function, *args)
     except TimeoutError as error:
         raise AuthenticationUnavailable("the user could not be looked up in time") from error
     except DatabaseError as error:
@@ -243,7 +322,9 @@ async def in_time(function: Callable[..., Result], *args: Any) -> Result:
 
 async def _authenticate_many(raw_tokens: list[str]) -> list[Identity | Exception]:
     authenticator = _authenticator(realtime_settings.AUTHENTICATOR)
-    return await in_time(authenticator.authenticate_many, raw_tokens)
+    # The keys are at hand, unless they grow old this very moment and SimpleJWT fetches them again.
+    run = run_apart if signing_keys.are_elsewhere() else run_in_thread
+    return await in_time(authenticator.authenticate_many, raw_tokens, run=run)
 
 
 async def _redeem_many(tickets: list[bytes]) -> list[Identity | Exception]:

@@ -63,9 +63,12 @@ class Lookups(Generic[Question, Answer]):
 
     async def _answers(self, questions: list[Question]) -> list[Answer | Exception]:
         try:
-            return await self._look_up(questions)
+            answers = list(await self._look_up(questions))
+            if len(answers) != len(questions):
+                raise ValueError(f"{len(questions)} questions got {len(answers)} answers")
         except Exception as error:
             return [error] * len(questions)
+        return answers
 
 
 def _settle(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:

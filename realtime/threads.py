@@ -17,11 +17,13 @@ Result = TypeVar("Result")
 
 async def run_in_thread(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
     """Run blocking code in one of `DATABASE_THREADS` threads; with 0, in Django's one thread."""
-    threads = realtime_settings.DATABASE_THREADS
-    if not threads:
-        return await sync_to_async(function, thread_sensitive=True)(*args, **kwargs)
-    call = partial(_with_fresh_connections, function, *args, **kwargs)
-    return await sync_to_async(call, thread_sensitive=False, executor=_executor(threads))()
+    return await _run("realtime-db", partial(function, *args, **kwargs))
+
+
+async def run_apart(function: Callable[..., Result], *args: Any) -> Result:
+    """As `run_in_thread`, in as many other threads: for what may wait for more than the database,
+    so that nobody who needs only that waits behind it."""
+    return await _run("realtime-apart", partial(function, *args))
 
 
 async def call_hook(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -36,14 +38,22 @@ def timeout() -> asyncio.Timeout:
     return asyncio.timeout(realtime_settings.RIGHTS_SECONDS)
 
 
+async def _run(name: str, call: Callable[[], Result]) -> Result:
+    threads = realtime_settings.DATABASE_THREADS
+    if not threads:
+        return await sync_to_async(call, thread_sensitive=True)()
+    fresh = partial(_with_fresh_connections, call)
+    return await sync_to_async(fresh, thread_sensitive=False, executor=_executor(name, threads))()
+
+
 @cache
-def _executor(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="realtime-db")
+def _executor(name: str, threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix=name)
 
 
-def _with_fresh_connections(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+def _with_fresh_connections(call: Callable[[], Result]) -> Result:
     close_old_connections()
     try:
-        return function(*args, **kwargs)
+        return call()
     finally:
         close_old_connections()

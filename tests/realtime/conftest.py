@@ -1,9 +1,11 @@
 """Users, rooms and sessions that the tests of the app share."""
 
 import uuid
+from contextlib import contextmanager
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.backends.utils import CursorWrapper
 
 from realtime.authentication import Identity
 from realtime.hub import Hub
@@ -77,3 +79,23 @@ async def connected(open_session, alice):
     session = open_session(Identity(alice))
     await call(session, connect={})
     return session
+
+
+@pytest.fixture
+def count_queries(monkeypatch):
+    """`with count_queries() as queries:` lists what is asked of the database, in any thread."""
+
+    @contextmanager
+    def _count():
+        queries = []
+
+        def execute(cursor, sql, params=None):
+            queries.append(sql)
+            return original(cursor, sql, params)
+
+        original = CursorWrapper.execute
+        with monkeypatch.context() as patch:
+            patch.setattr(CursorWrapper, "execute", execute)
+            yield queries
+
+    return _count

@@ -1,0 +1,315 @@
+"""Tokens that are verified with the keys of an issuer elsewhere."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+import uuid
+
+import pytest
+from django.contrib.auth.models import User
+from rest_framework_simplejwt import state
+from rest_framework_simplejwt.backends import TokenBackend
+from rest_framework_simplejwt.utils import get_md5_hash_password
+
+from realtime import signing_keys, threads, users
+from realtime.authentication import authenticate
+from realtime.exceptions import AuthenticationError, AuthenticationUnavailable
+from tests.issuers import Issuer, Key
+
+ALICE = User(pk=1, username="alice", password="!")
+
+
+@pytest.fixture(autouse=True)
+def known_users(monkeypatch, request):
+    """Alice, for tests without a database."""
+    if not request.node.get_closest_marker("django_db"):
+        known = users.KnownUser(ALICE, -1, 0)
+        monkeypatch.setattr(users, "find", lambda field, ids: dict.fromkeys(ids, known))
+
+
+@pytest.fixture
+def issuer(monkeypatch):
+    issuer = Issuer()
+    backend = TokenBackend("ES256", jwk_url=issuer.url)
+    monkeypatch.setattr(state, "token_backend", backend)
+    monkeypatch.setattr(signing_keys, "PAUSE_SECONDS", 0.1)
+    yield issuer
+    issuer.stop()
+
+
+@pytest.fixture
+def sign(issuer):
+    """`sign(key=…, user=…, lifetime=…, kid=…)`: a token of the issuer, with headers as given."""
+
+    def _sign(key=None, user=ALICE, lifetime=300, **headers):
+        claims = {
+            "token_type": "access",
+            "jti": uuid.uuid4().hex,
+            "user_id": str(user.pk),
+            "hash_password": get_md5_hash_password(user.password),
+        }
+        return (key or issuer.key).sign(claims, lifetime=lifetime, **headers)
+
+    return _sign
+
+
+async def outcome(token):
+    """What becomes of a token: the name of the user, or in a word why not."""
+    try:
+        return (await authenticate(token)).user.username
+    except AuthenticationError as error:
+        return "expired" if error.error.code == 109 else "refused"
+    except AuthenticationUnavailable:
+        return "later"
+
+
+async def outcomes(tokens):
+    return await asyncio.gather(*map(outcome, tokens))
+
+
+def part(value):
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+async def test_many_who_come_at_once_cost_one_fetch(sign, issuer):
+    assert await outcomes([sign() for _ in range(50)]) == ["alice"] * 50
+    assert await outcomes([sign() for _ in range(50)]) == ["alice"] * 50
+    assert issuer.requests == 1
+
+
+async def test_those_who_come_during_the_fetch_wait_for_that_one(sign, issuer):
+    issuer.hang()
+    first = asyncio.create_task(outcome(sign()))
+    await issuer.until_asked()
+    second = asyncio.create_task(outcome(sign()))
+    await asyncio.sleep(0)
+    issuer.heal()
+    assert await asyncio.gather(first, second) == ["alice", "alice"]
+    assert issuer.requests == 1
+
+
+async def test_a_token_signed_right_after_a_rotation_is_taken(sign, issuer):
+    assert await outcome(sign()) == "alice"
+    old = issuer.rotate()
+    assert await outcomes([sign() for _ in range(20)]) == ["alice"] * 20
+    assert issuer.requests == 2
+    assert await outcome(sign(old)) == "refused"
+
+
+async def test_a_key_that_is_published_while_others_are_fetched_is_found(sign, issuer):
+    """What is fetched may be from before the key was made: one who asks later asks again."""
+    issuer.hang()
+    old = sign()
+    first = asyncio.create_task(outcome(old))
+    await issuer.until_asked()
+    kept = issuer.key
+    issuer.rotate()
+    new, issuer.keys = issuer.keys, [kept.jwk]
+    second = asyncio.create_task(outcome(sign()))
+    await asyncio.sleep(0)
+    issuer.heal()
+    assert await first == "alice"
+    issuer.keys = new
+    assert await second == "alice"
+
+
+async def test_forged_key_names_cost_one_fetch_a_pause(sign, issuer):
+    assert await outcome(sign()) == "alice"
+    started = time.monotonic()
+    for _ in range(3):
+        forged = [sign(kid=uuid.uuid4().hex) for _ in range(100)]
+        assert set(await outcomes(forged)) == {"refused"}
+        assert await outcome(sign()) == "alice"
+    assert issuer.requests <= 2 + (time.monotonic() - started) / signing_keys.PAUSE_SECONDS
+
+
+async def test_an_issuer_that_hangs_delays_only_who_needs_a_new_key(sign, issuer, settings):
+    settings.REALTIME = {"RIGHTS_SECONDS": 0.4}
+    assert await outcome(sign()) == "alice"
+    old = issuer.rotate()
+    issuer.hang()
+    waiting = [asyncio.create_task(outcome(sign())) for _ in range(20)]
+    await issuer.until_asked()
+    busy = [
+        threads.run_in_thread(time.sleep, 0)
+        for _ in range(threads.realtime_settings.DATABASE_THREADS)
+    ]
+    async with asyncio.timeout(0.3):
+        assert await outcomes([sign(old) for _ in range(20)]) == ["alice"] * 20
+        await asyncio.gather(*busy)
+    assert not any(task.done() for task in waiting)
+    assert set(await asyncio.gather(*waiting)) == {"later"}
+    issuer.heal()
+    assert await outcome(sign()) == "alice"
+
+
+async def test_keys_that_grow_old_at_the_last_moment_hold_up_no_database_thread(
+    sign, issuer, settings, monkeypatch
+):
+    settings.REALTIME = {"RIGHTS_SECONDS": 0.3}
+
+    async def had_them_a_moment_ago(raw_token):
+        pass
+
+    monkeypatch.setattr(signing_keys, "prepare", had_them_a_moment_ago)
+    issuer.hang()
+    waiting = [asyncio.create_task(outcome(sign())) for _ in range(5)]
+    await issuer.until_asked()
+    async with asyncio.timeout(0.2):
+        await asyncio.gather(*(threads.run_in_thread(time.sleep, 0) for _ in range(8)))
+    assert set(await asyncio.gather(*waiting)) == {"later"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (500, b"out of order"),
+        (404, b"{}"),
+        (302, b""),
+        (200, b"<html>"),
+        (200, b"[]"),
+        (200, b"\xff"),
+        (200, b'{"keys": []}'),
+        (200, b'{"keys": 5}'),
+        (200, b'{"keys": [{"kty": "oct"}]}'),
+        (200, None),
+    ],
+)
+async def test_an_issuer_that_is_out_of_order_is_no_fault_of_the_token(
+    sign, issuer, answer, caplog
+):
+    issuer.fail(*answer)
+    assert await outcomes([sign() for _ in range(5)]) == ["later"] * 5
+    assert issuer.requests == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    issuer.heal()
+    assert await outcome(sign()) == "alice"
+
+
+async def test_keys_that_are_known_outlast_an_issuer_that_is_away(sign, issuer):
+    known = sign()
+    assert await outcome(known) == "alice"
+    issuer.fail()
+    assert await outcome(sign(kid="another")) == "later"
+    assert await outcome(known) == "alice"
+
+
+async def test_keys_that_grew_old_are_fetched_again(sign, issuer):
+    assert await outcome(sign()) == "alice"
+    cache = state.token_backend.jwks_client.jwk_set_cache
+    cache.jwk_set_with_timestamp.timestamp -= cache.lifespan
+    assert await outcomes([sign() for _ in range(20)]) == ["alice"] * 20
+    assert issuer.requests == 2
+
+
+async def test_an_expired_token_costs_no_fetch(sign, issuer):
+    expired = [sign(lifetime=-10) for _ in range(100)]
+    assert set(await outcomes(expired)) == {"expired"}
+    assert issuer.requests == 0
+    assert await outcome(sign()) == "alice"
+    assert set(await outcomes(expired)) == {"expired"}
+    old = issuer.rotate()
+    assert await outcome(sign()) == "alice"
+    assert await outcome(sign(old, lifetime=-10)) == "expired"
+    assert issuer.requests == 2
+
+
+def confused(issuer, body, algorithm, secret, **headers):
+    """An HMAC made with what everybody can read, as PyJWT refuses to."""
+    signed = f"{part({'alg': algorithm, 'typ': 'JWT', 'kid': issuer.key.id, **headers})}.{body}"
+    digest = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest()
+    return f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
+def forgeries(issuer, good):
+    head, body, signature = good.split(".")
+    header = json.loads(base64.urlsafe_b64decode(head + "=="))
+    pem, jwk = issuer.key.public_pem, json.dumps(issuer.key.jwk)
+
+    def with_header(**changes):
+        changed = {**header, **changes}
+        return f"{part({k: v for k, v in changed.items() if v is not ...})}.{body}.{signature}"
+
+    return {
+        "HS256 with the PEM": confused(issuer, body, "HS256", pem),
+        "HS256 with the JWK": confused(issuer, body, "HS256", jwk),
+        "ES256 that is an HMAC": confused(issuer, body, "ES256", pem),
+        "HS256, no kid": confused(issuer, body, "HS256", pem, kid=""),
+        "alg none": with_header(alg="none"),
+        "alg RS256": with_header(alg="RS256"),
+        "alg a list": with_header(alg=["ES256"]),
+        "no alg": with_header(alg=...),
+        "no kid": with_header(kid=...),
+        "kid empty": with_header(kid=""),
+        "kid null": with_header(kid=None),
+        "kid a list": with_header(kid=[issuer.key.id]),
+        "kid an object": with_header(kid={"$ne": ""}),
+        "kid a number": with_header(kid=1),
+        "kid of 1 MB": with_header(kid="k" * 1_000_000),
+        "jku elsewhere": with_header(kid="", jku="http://127.0.0.1:1/"),
+        "key of its own": with_header(kid="", jwk=Key().jwk),
+        "crit": with_header(crit=["exp"]),
+        "header a list": f"{part([header])}.{body}.{signature}",
+        "header nested": f"{'W1tb' * 1_500}.{body}.{signature}",
+        "body nested": f"{part(header)}.{'W1tb' * 1_500}.{signature}",
+        "body no JSON": f"{head}.AAAA.{signature}",
+        "two parts": f"{head}.{body}",
+        "nothing": "..",
+    }
+
+
+NAMES = list(forgeries(type("Nobody", (), {"key": Key()}), Key().sign({})))
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_forgeries_are_refused_quickly_and_without_a_fetch(sign, issuer, name, caplog):
+    good = sign()
+    assert await outcome(good) == "alice"
+    started = time.monotonic()
+    assert await outcome(forgeries(issuer, good)[name]) == "refused"
+    assert time.monotonic() - started < 0.5
+    assert issuer.requests == 1
+    assert not caplog.records
+
+
+async def test_forgeries_are_refused_before_any_key_was_fetched(sign, issuer):
+    made = forgeries(issuer, sign())
+    # Only this one names a real key with the right algorithm.
+    real = {name: made.pop(name) for name in ("ES256 that is an HMAC",)}
+    assert dict(zip(made, await outcomes(made.values()), strict=True)) == dict.fromkeys(
+        made, "refused"
+    )
+    assert issuer.requests == 0
+    assert await outcomes(real.values()) == ["refused"]
+
+
+async def test_a_key_signs_only_what_names_it(sign, issuer):
+    stranger = Key()
+    assert await outcome(sign(stranger, kid=issuer.key.id)) == "refused"
+
+
+@pytest.mark.parametrize("kind", ["oct", "RSA", "enc"])
+async def test_a_key_of_another_kind_verifies_nothing_and_spoils_nothing(
+    sign, issuer, kind, caplog
+):
+    odd = {
+        "oct": {"kty": "oct", "kid": "odd", "k": "c2VjcmV0LW9mLXRoZS10ZXN0cw"},
+        "RSA": {**Key("RS256").jwk, "kid": "odd"},
+        "enc": {**issuer.key.jwk, "kid": "odd", "use": "enc"},
+    }[kind]
+    issuer.keys = [odd, *issuer.keys]
+    tokens = [sign(), sign(kid="odd"), sign()]
+    assert await outcomes(tokens) == ["alice", "refused", "alice"]
+    assert not caplog.records
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_users_of_tokens_from_elsewhere_are_read_together(sign, count_queries):
+    people = [await User.objects.acreate(username=f"u{n}") for n in range(100)]
+    tokens = [sign(user=person) for person in people]
+    with count_queries() as queries:
+        assert await outcomes(tokens) == [person.username for person in people]
+    assert len(queries) <= 2
