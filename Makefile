@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 CLIENTS := tests/integration/clients
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: run test delivery setup system lint format clean
+.PHONY: run test delivery revocation setup system lint format clean
 
 run: setup
 	@DJANGO_DEBUG=1 ./config/serve.sh $(PYTHON) $(PORT)
@@ -16,6 +16,9 @@ test: system setup $(CLIENTS)/node_modules/.installed lint
 
 delivery: system setup
 	@$(PYTHON) -m tests.delivery
+
+revocation: system setup
+	@$(PYTHON) -m benchmarks.revocation
 
 lint: setup
 	$(PYTHON) -m ruff check .

@@ -16,6 +16,7 @@ from .layers import get_layer
 from .layers.memory import MemoryRoomLayer
 
 _BACKEND = "realtime.rights.RoomBackend"
+_MIDDLEWARE = "realtime.sign_ins.SignInMiddleware"
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
@@ -70,6 +71,19 @@ def check_backend(**kwargs: Any) -> list[CheckMessage]:
             "No authentication backend answers for rooms, so only superusers may enter one.",
             hint=hint,
             id="realtime.W001",
+        )
+    ]
+
+
+def check_middleware(**kwargs: Any) -> list[CheckMessage]:
+    if "session" not in realtime_settings.CREDENTIALS or _MIDDLEWARE in settings.MIDDLEWARE:
+        return []
+    return [
+        Warning(
+            "Who changes the own password loses the connections of the session they do it in, and "
+            "a session that somebody else signs in over keeps its connections.",
+            hint=f'Add "{_MIDDLEWARE}" to MIDDLEWARE, after SessionMiddleware.',
+            id="realtime.W005",
         )
     ]
 

@@ -47,6 +47,14 @@ def test_a_site_without_the_backend_is_warned(settings):
     assert ids(checks.check_backend()) == ["realtime.W001"]
 
 
+def test_sessions_as_credentials_want_the_middleware(settings):
+    assert checks.check_middleware() == []
+    settings.MIDDLEWARE = []
+    assert checks.check_middleware() == []
+    settings.REALTIME = {"CREDENTIALS": ["session"]}
+    assert ids(checks.check_middleware()) == ["realtime.W005"]
+
+
 @pytest.mark.parametrize(
     "layers", [{}, {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}]
 )

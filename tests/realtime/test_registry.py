@@ -1,0 +1,91 @@
+"""What is written down of the connections of a process, and read from anywhere."""
+
+import asyncio
+
+import pytest
+
+from realtime import registry
+from realtime.authentication import Identity
+from realtime.layers import get_layer
+from tests.realtime.sessions import call
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def hub_layer(settings):
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "realtime.layers.memory.MemoryRoomLayer"}}
+    return get_layer()
+
+
+async def listed(matches, **wanted):
+    """The connections as they are listed, as soon as they are as they should be."""
+    async with asyncio.timeout(5):
+        while not matches(found := registry.connections(**wanted)):
+            await asyncio.sleep(0.01)
+    return found
+
+
+@pytest.fixture
+async def session(open_session, alice):
+    identity = Identity(alice, session_id="s1", expires_at=4_000_000_000.0)
+    session = open_session(identity, address="192.0.2.7")
+    await call(session, connect={"name": "js", "version": "5.2"})
+    return session
+
+
+async def test_a_connection_is_listed_with_what_is_known_of_it(session, alice, lobby):
+    await call(session, subscribe={"channel": "lobby"})
+    (found,) = await listed(lambda them: them and them[0].rooms)
+    assert found == registry.Connection(
+        client=session.id,
+        user=str(alice.pk),
+        username="alice",
+        since=session.opened_at,
+        address="192.0.2.7",
+        app="js 5.2",
+        protocol="centrifuge",
+        sign_in="s1",
+        expires_at=4_000_000_000.0,
+        rooms=["lobby"],
+        unsent_bytes=0,
+        process=session.hub.registry.process.id,
+    )
+
+
+async def test_they_are_found_by_user_and_room(session, alice, lobby):
+    await call(session, subscribe={"channel": "lobby"})
+    await listed(lambda them: len(them) == 1, user=alice, room="lobby")
+    assert registry.connections(user=alice.pk + 1) == []
+    assert registry.connections(room="other") == []
+
+
+async def test_who_leaves_is_off_the_list(session, lobby):
+    await call(session, subscribe={"channel": "lobby"})
+    await listed(lambda them: them and them[0].rooms == ["lobby"])
+    await call(session, unsubscribe={"channel": "lobby"})
+    await listed(lambda them: them[0].rooms == [])
+    session.end()
+    await listed(lambda them: not them)
+
+
+async def test_the_process_is_listed_until_it_ends(session, hub):
+    await listed(len)
+    (alive,) = registry.live_processes()
+    assert (alive.process.id, alive.process.pid > 0) == (hub.registry.process.id, True)
+    await hub.close()
+    assert registry.live_processes() == []
+
+
+async def test_what_was_lost_is_written_down_again(session, hub, settings):
+    settings.REALTIME = {"PROCESS_TTL_SECONDS": 0.1, "CONNECTIONS_PER_USER": 1}
+    await listed(len)
+    await hub.layer.beat(hub.registry.process.id, b"", 0)  # as a Redis that was flushed
+    await listed(len)
+
+
+async def test_a_client_may_call_itself_what_it_likes(open_session, alice):
+    session = open_session(Identity(alice))
+    await call(session, connect={"name": "x" * 10_000, "version": "<script>"})
+    (found,) = await listed(len)
+    assert found.app == "x" * 64 + " <script>"
