@@ -107,14 +107,14 @@ class Test_many_at_once:
         assert await outcome(sign()) == "refused"
 
     async def test_odd_ones_spoil_nobody_elses(self, sign, hearing, count_queries, caplog):
-        somebody = await people(30)
-        odd = [10**30, -(10**30), ["1"], {"pk": 1}, "1\x00", None, True, 1.5, "x" * 5000, "٣", " "]
+        somebody = await people(150)
+        odd = [10**30, -(10**30), ["1"], {"pk": 1}, "1\x00", None, "x" * 5000, "٣", " "]
         tokens = [sign(person) for person in somebody] + [sign(user_id=it) for it in odd]
         with count_queries() as queries:
             answers = await outcomes(tokens)
-        assert answers[:30] == [person.username for person in somebody]
-        assert set(answers[30:]) <= {"refused"}
-        assert len(queries) <= 10 * len(odd)
+        assert answers[:150] == [person.username for person in somebody]
+        assert set(answers[150:]) <= {"refused"}
+        assert len(queries) <= 60, "far fewer than one each"
         assert not caplog.records
 
     async def test_an_id_that_is_only_written_like_a_name_is_not_that_user(self, sign, monkeypatch):
