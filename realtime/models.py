@@ -149,3 +149,33 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.room} as {self.role}"
+
+
+class NoRows(models.Manager["Connection"]):
+    def get_queryset(self) -> models.QuerySet[Connection]:
+        # There is no table. What goes through all models, as `dumpdata` does, finds nothing.
+        return super().get_queryset().none()
+
+
+class Connection(models.Model):
+    """A live connection, for the admin and its permissions. It is in no table: `registry` knows."""
+
+    client = models.CharField(_("client"), max_length=64, primary_key=True)
+    description = ""
+    """Whose it is, for people."""
+
+    objects = NoRows()
+
+    class Meta:
+        managed = False
+        base_manager_name = "objects"
+        default_permissions = ("view",)
+        verbose_name = _("live connection")
+        verbose_name_plural = _("live connections")
+        permissions = [
+            ("disconnect_connection", _("Can disconnect people")),
+            ("notify_connection", _("Can send notices")),
+        ]
+
+    def __str__(self) -> str:
+        return self.description or self.client

@@ -1,4 +1,4 @@
-"""Rooms and roles in the Django admin."""
+"""Rooms and roles, with who is there now and why they may."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
-from .models import Membership, Room
+from ..models import Membership, Room
+from .cells import Links
+from .explaining import explain_page
+from .panels import RoomPanel
 
 
 class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -21,7 +26,7 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Room)
-class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class RoomAdmin(RoomPanel, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "title", "access", "publishing", "member_count", "archived")
     list_filter = ("access", "publishing", "archived", "groups")
     search_fields = ("name", "title")
@@ -45,6 +50,25 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         (_("Messages"), {"fields": ("history_size", "history_ttl_seconds", "presence")}),
         (None, {"fields": ("created_at",)}),
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.explain_view)
+        return [path("explain/", view, name="realtime_room_explain"), *super().get_urls()]
+
+    def explain_view(self, request: HttpRequest) -> HttpResponse:
+        """Why somebody may or may not do something in a room, also in one that is in code."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return explain_page(self, request)
+
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        room = context.get("original")
+        if room is not None:
+            links = Links(request, self.admin_site)
+            context["explain_url"] = links.explanation(room=room._realtime_question.name)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Room]:
         rooms: QuerySet[Room] = super().get_queryset(request)
