@@ -19,6 +19,7 @@ class RealtimeSettings:
     ALLOW_ANONYMOUS: bool = False
     CHANNEL_LAYER: str = "default"
 
+    COALESCE_SECONDS: float = 0.005
     CONNECT_SECONDS: float = 10
     PING_SECONDS: float = 25
     PONG_SECONDS: float = 8

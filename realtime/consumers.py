@@ -9,7 +9,7 @@ from typing import Any
 
 from channels.consumer import AsyncConsumer
 
-from . import credentials, drain, tasks
+from . import credentials, drain
 from .conf import realtime_settings
 from .exceptions import AuthenticationError
 from .hub import get_hub
@@ -52,7 +52,6 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         )
         outbox.on_overflow = lambda: session.close(CloseCode.SLOW)
         hub.sessions.add(session)
-        writing = asyncio.create_task(self._write(outbox))
         try:
             async with asyncio.timeout(None) as deadline:
                 outbox.on_close = lambda: deadline.reschedule(_close_deadline())
@@ -62,7 +61,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         finally:
             session.end()
             hub.sessions.discard(session)
-            await tasks.cancel(writing)
+            await outbox.end()
 
     async def _serve(self, scope: dict[str, Any], receive: Receive, session: Session) -> None:
         if drain.is_draining():
@@ -97,13 +96,6 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
                 session.close(CloseCode.BAD_REQUEST, "the frame is too large")
             else:
                 await session.receive(text)
-
-    async def _write(self, outbox: Outbox) -> None:
-        try:
-            await outbox.drain()
-        except Exception as error:
-            # The other side has gone; the receive loop hears of it by itself.
-            logger.debug("a connection could not be written to: %s", type(error).__name__)
 
 
 class PlainConsumer(RealtimeConsumer):

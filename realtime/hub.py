@@ -41,6 +41,9 @@ POSITIONS_AT_ONCE = 200
 CHECK_JITTER = 1.6
 LISTEN_RETRY_SECONDS = 1.0
 LISTEN_SECONDS = 2.0
+BATCH_MAX = 500
+FRAME_CHARACTERS = 65_536
+"""Publications that leave together are joined to frames of about this size."""
 
 _decode_publication = msgspec.json.Decoder(Publication).decode
 _decode_info = msgspec.json.Decoder(ClientInfo).decode
@@ -59,6 +62,10 @@ class LocalRoom:
     starting: int = 0
     check_at: float = 0.0
     """On the clock of the loop: when to compare the feed with where the room really stands."""
+    batch: list[Publication] = field(default_factory=list)
+    """What came while the last frames were fresh, and leaves together."""
+    fresh_until: float = 0.0
+    flush: asyncio.TimerHandle | None = None
 
 
 class Hub:
@@ -118,6 +125,8 @@ class Hub:
 
     def add(self, name: str, session: Session, *, watches: bool = False) -> None:
         room = self.rooms[name]
+        # What has been counted already is not for who comes now.
+        self._flush(name, room)
         room.sessions.add(session)
         if watches:
             room.watchers.add(session)
@@ -213,29 +222,61 @@ class Hub:
         feed = Feed(
             name,
             self.layer,
-            on_publication=lambda publication: self._deliver(name, publication),
+            on_publication=lambda publication: self._deliver(name, room, publication),
             on_lost=lambda: self._on_lost(name),
         )
-        return LocalRoom(feed, check_at=self._next_check())
+        room = LocalRoom(feed, check_at=self._next_check())
+        return room
 
-    def _deliver(self, name: str, publication: Publication) -> None:
-        self._fan_out(
-            self.rooms[name].sessions,
-            lambda protocol: protocol.encode_publication(name, publication),
-        )
+    def _deliver(self, name: str, room: LocalRoom, publication: Publication) -> None:
+        """Hand out at once what comes to a quiet room, and together what comes close after it."""
+        if room.flush is not None:
+            room.batch.append(publication)
+            if len(room.batch) >= BATCH_MAX:
+                self._flush(name, room)
+            return
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        room.batch.append(publication)
+        if now >= room.fresh_until:
+            self._flush(name, room)
+        else:
+            room.flush = loop.call_at(room.fresh_until, self._flush, name, room)
 
-    def _fan_out(self, sessions: Iterable[Session], encode: Callable[[WireProtocol], str]) -> None:
-        """Hand what `encode` makes to sessions, made once a protocol."""
-        frames: dict[str, str] = {}
+    def _flush(self, name: str, room: LocalRoom) -> None:
+        if room.flush is not None:
+            room.flush.cancel()
+            room.flush = None
+        batch, room.batch = room.batch, []
+        if not batch:
+            return
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        self._fan_out(room.sessions, lambda protocol: _encode_batch(protocol, name, batch))
+        ended = loop.time()
+        # A fan-out that takes long, to many or on a slow server, makes the next one wait as long:
+        # what comes meanwhile costs hardly more than one message.
+        room.fresh_until = ended + max(realtime_settings.COALESCE_SECONDS, ended - begun)
+
+    def _fan_out(
+        self, sessions: Iterable[Session], encode: Callable[[WireProtocol], list[str]]
+    ) -> None:
+        """Hand the frames that `encode` makes to sessions, made once a protocol."""
+        encoded: dict[str, list[str]] = {}
         # A copy: a session that is cut for its full outbox leaves the room at once.
         for session in list(sessions):
             protocol = session.protocol
-            frame = frames.get(protocol.name)
-            if frame is None:
-                frame = frames[protocol.name] = encode(protocol)
-            session.deliver(frame)
+            frames = encoded.get(protocol.name)
+            if frames is None:
+                frames = encoded[protocol.name] = encode(protocol)
+            try:
+                for frame in frames:
+                    session.deliver(frame)
+            except Exception:
+                logger.exception("a session could not be delivered to; the others go on")
 
     def _on_lost(self, name: str) -> None:
+        self._flush(name, self.rooms[name])
         for session in list(self.rooms[name].sessions):
             session.unsubscribe(name, UnsubscribeCode.INSUFFICIENT_STATE, "insufficient state")
 
@@ -343,7 +384,7 @@ class Hub:
             self._tell(name, room, "leave", _decode_info(encoded))
 
     def _tell(self, name: str, room: LocalRoom, event: str, info: ClientInfo) -> None:
-        self._fan_out(room.watchers, lambda protocol: protocol.encode_presence(name, event, info))
+        self._fan_out(room.watchers, lambda protocol: [protocol.encode_presence(name, event, info)])
 
     # What goes wrong unseen
 
@@ -393,6 +434,22 @@ class Hub:
             if not room.sessions and not room.starting:
                 del self.rooms[name]
                 await room.feed.close()
+
+
+def _encode_batch(protocol: WireProtocol, name: str, batch: list[Publication]) -> list[str]:
+    """The frames of some publications: one, as long as it does not get too large."""
+    encoded = [protocol.encode_publication(name, publication) for publication in batch]
+    if protocol.separator is None or len(encoded) == 1:
+        return encoded
+    frames, frame, size = [], [encoded[0]], len(encoded[0])
+    for text in encoded[1:]:
+        if size + len(text) > FRAME_CHARACTERS:
+            frames.append(protocol.separator.join(frame))
+            frame, size = [], 0
+        frame.append(text)
+        size += len(text)
+    frames.append(protocol.separator.join(frame))
+    return frames
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
+from inspect import iscoroutine
 from typing import Any
 
+from . import tasks
 from .conf import realtime_settings
 from .protocols.centrifuge import PING
 from .protocols.codes import CloseCode
 from .protocols.messages import WireProtocol
+
+logger = logging.getLogger("realtime.outbox")
 
 POLL_SECONDS = 0.05
 FRAME_BYTES = 65_536
@@ -20,7 +26,7 @@ REASON_MAX_BYTES = 123
 
 
 class Outbox:
-    """Writing never waits; one task empties it.
+    """Writing never waits, and makes no task as long as the server takes what it is given.
 
     Not every server tells whether the client reads: Daphne takes everything at once and keeps it in
     memory. So what is under way is counted. Pings among the messages mark how far the client has
@@ -29,10 +35,13 @@ class Outbox:
     `OUTBOX_MAX_BYTES`.
     """
 
-    def __init__(self, send: Callable[[dict[str, Any]], Awaitable[None]], protocol: WireProtocol):
+    def __init__(
+        self, send: Callable[[dict[str, Any]], Awaitable[None]], protocol: WireProtocol
+    ) -> None:
         self.on_overflow: Callable[[], None] = lambda: None
         self.on_close: Callable[[], None] = lambda: None
         self._send = send
+        self._limit: int = realtime_settings.OUTBOX_MAX_BYTES
         self._separator = protocol.separator
         self._has_pings = protocol.has_pings
         self._frames: deque[str] = deque()
@@ -42,12 +51,13 @@ class Outbox:
         self._read_bytes = 0
         self._marks: deque[int] = deque()
         self._close: tuple[CloseCode, str] | None = None
-        self._wake = asyncio.Event()
+        self._is_over = False
+        self._sending: asyncio.Task[None] | None = None
+        self._poll: asyncio.TimerHandle | None = None
 
     @property
     def is_congested(self) -> bool:
-        limit: int = realtime_settings.OUTBOX_MAX_BYTES
-        return self._waiting_bytes > limit // 2
+        return self._waiting_bytes > self._limit // 2
 
     @property
     def unsent_bytes(self) -> int:
@@ -55,45 +65,97 @@ class Outbox:
         return self._waiting_bytes + _kept_by_daphne(self._send)
 
     def write(self, frame: str) -> None:
+        if self._is_over:
+            return
         self._frames.append(frame)
         self._waiting_bytes += _size(frame)
-        self._wake.set()
-        if self._waiting_bytes > realtime_settings.OUTBOX_MAX_BYTES and not self._has_overflown:
+        if self._sending is None:
+            self._go_on()
+        if self._waiting_bytes > self._limit and not self._has_overflown:
             self._has_overflown = True  # what is written about it must not be told as another one
             self.on_overflow()
 
     def acknowledge(self) -> None:
         if self._marks:
             self._read_bytes = self._marks.popleft()
-            self._wake.set()
+            if self._frames and self._sending is None:
+                self._go_on()
 
     def close(self, code: CloseCode, reason: str) -> None:
         if code is CloseCode.SLOW:
             # All but the last, which says why.
             self._frames = deque(list(self._frames)[-1:])
         self._close = (code, reason)
-        self._wake.set()
         self.on_close()
+        if self._sending is None:
+            self._go_on()
 
-    async def drain(self) -> None:
-        """Send until the connection is closed, by us or by the other side."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._frames and (self._close is not None or self._window_is_open()):
-                await self._send({"type": "websocket.send", "text": self._next()})
-            if self._frames and self._close is None and not self._has_pings:
-                # No pong will tell when the client has read on.
-                asyncio.get_running_loop().call_later(POLL_SECONDS, self._wake.set)
-            if self._close is not None and not self._frames:
-                code, reason = self._close
-                # A plain int: Daphne's WebSocket library takes no subclass.
-                close = {"type": "websocket.close", "code": int(code), "reason": _fitting(reason)}
-                await self._send(close)
+    async def end(self) -> None:
+        """The connection has gone: nothing is sent any more."""
+        self._is_over = True
+        self._frames.clear()
+        if self._poll is not None:
+            self._poll.cancel()
+        await tasks.cancel(self._sending)
+
+    def _go_on(self) -> None:
+        """Send what may be sent, until the server has to wait for the client."""
+        while self._frames and not self._is_over:
+            if self._close is None and not self._window_is_open():
+                if not self._has_pings and self._poll is None:
+                    # No pong will tell when the client has read on.
+                    loop = asyncio.get_running_loop()
+                    self._poll = loop.call_later(POLL_SECONDS, self._look_again)
                 return
+            if not self._has_sent({"type": "websocket.send", "text": self._next()}):
+                return
+        if self._close is not None and not self._is_over:
+            self._is_over = True
+            code, reason = self._close
+            # A plain int: Daphne's WebSocket library takes no subclass.
+            self._has_sent(
+                {"type": "websocket.close", "code": int(code), "reason": _fitting(reason)}
+            )
+
+    def _look_again(self) -> None:
+        self._poll = None
+        if self._sending is None:
+            self._go_on()
+
+    def _has_sent(self, event: dict[str, Any]) -> bool:
+        """Drive `send` as far as it goes without waiting, which is almost always its end: a task
+        for each message would cost more than the message. The rest of it becomes a task."""
+        sending = self._send(event)
+        if not iscoroutine(sending):
+            sending = _wait_for(sending)
+        try:
+            waits_for = sending.send(None)
+        except StopIteration:
+            return True
+        except Exception as error:
+            self._give_up(error)
+            return False
+        self._sending = asyncio.create_task(self._finish(sending, waits_for))
+        return False
+
+    async def _finish(self, sending: Coroutine[Any, Any, None], waits_for: Any) -> None:
+        try:
+            await _Rest(sending, waits_for)
+        except Exception as error:
+            self._give_up(error)
+        finally:
+            self._sending = None
+        self._go_on()
+
+    def _give_up(self, error: Exception) -> None:
+        # The other side has gone; the receive loop hears of it by itself.
+        logger.debug("a connection could not be written to: %s", type(error).__name__)
+        self._is_over = True
+        self._frames.clear()
+        self._waiting_bytes = 0
 
     def _window_is_open(self) -> bool:
-        return self._under_way() < _window()
+        return self._under_way() < self._limit // 4
 
     def _under_way(self) -> int:
         if self._has_pings:
@@ -102,23 +164,55 @@ class Outbox:
 
     def _next(self) -> str:
         """The next frame: one message, or several where the protocol can join them."""
-        frames = [self._frames.popleft()]
-        size = _size(frames[0])
-        while self._separator and self._frames and size < FRAME_BYTES:
+        frame = self._frames.popleft()
+        size = _size(frame)
+        if not self._frames or not self._separator:
+            return self._counted(frame, size, int(frame == PING))
+        frames = [frame]
+        while self._frames and size < FRAME_BYTES:
             frames.append(self._frames.popleft())
             size += _size(frames[-1])
+        return self._counted(self._separator.join(frames), size, frames.count(PING))
+
+    def _counted(self, frame: str, size: int, pings: int) -> str:
+        """The frame, with a ping at its end where the client should say how far it has come."""
         self._waiting_bytes -= size
         self._sent_bytes += size
-        if self._has_pings:
-            self._mark(frames)
-        return (self._separator or "").join(frames)
-
-    def _mark(self, frames: list[str]) -> None:
-        self._marks.extend([self._sent_bytes] * frames.count(PING))
+        if not self._has_pings:
+            return frame
+        if pings:
+            self._marks.extend([self._sent_bytes] * pings)
         marked = self._marks[-1] if self._marks else self._read_bytes
-        if self._sent_bytes - marked >= _window() // 2:
-            frames.append(PING)
+        if self._sent_bytes - marked >= self._limit // 8:
             self._marks.append(self._sent_bytes)
+            return f"{frame}\n{PING}"
+        return frame
+
+
+async def _wait_for(awaitable: Awaitable[None]) -> None:
+    await awaitable
+
+
+class _Rest(Awaitable[None]):
+    """What is left of a coroutine that was driven up to where it waits for something."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        waits_for = self._waits_for
+        while True:
+            try:
+                value = yield waits_for
+            except BaseException as error:
+                step = partial(self._coroutine.throw, error)
+            else:
+                step = partial(self._coroutine.send, value)
+            try:
+                waits_for = step()
+            except StopIteration:
+                return
 
 
 def _kept_by_daphne(send: Callable[..., Any]) -> int:

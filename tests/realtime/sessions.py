@@ -13,7 +13,7 @@ class RecordingTransport:
         self.changed = asyncio.Event()
 
     def write(self, frame):
-        self.frames.append(json.loads(frame))
+        self.frames += [json.loads(line) for line in frame.split("\n")]
         self.changed.set()
 
     is_congested = False

@@ -40,18 +40,17 @@ class Wire:
 
 @pytest.fixture
 async def start():
-    draining = []
+    started = []
 
-    def _start(protocol=None):
-        wire = Wire()
+    def _start(protocol=None, wire=None):
+        wire = wire or Wire()
         outbox = Outbox(wire.send, protocol or CentrifugeProtocol())
-        draining.append(asyncio.create_task(outbox.drain()))
+        started.append(outbox)
         return outbox, wire
 
     yield _start
-    for task in draining:
-        task.cancel()
-    await asyncio.gather(*draining, return_exceptions=True)
+    for outbox in started:
+        await outbox.end()
 
 
 async def settle():
@@ -59,20 +58,104 @@ async def settle():
         await asyncio.sleep(0)
 
 
-async def test_what_gathers_leaves_together(start):
+class SlowWire(Wire):
+    """Waits for the client, as uvicorn does."""
+
+    def __init__(self):
+        super().__init__()
+        self.reads = asyncio.Event()
+
+    async def send(self, event):
+        await super().send(event)
+        await self.reads.wait()
+
+
+async def test_a_server_that_takes_everything_needs_no_task(start):
     outbox, wire = start()
-    for text in ("a", "b", "c"):
+    tasks = asyncio.all_tasks()
+    outbox.write("a")
+    outbox.write("b")
+    assert wire.texts == ["a", "b"]
+    outbox.close(CloseCode.FORCED, "because")
+    assert wire.events[-1] == {"type": "websocket.close", "code": 3503, "reason": "because"}
+    assert asyncio.all_tasks() == tasks
+
+
+async def test_what_gathers_while_the_server_waits_leaves_together_and_in_order(start):
+    outbox, wire = start(wire=SlowWire())
+    for text in ("a", "b", "c", "d"):
         outbox.write(text)
+        await settle()
+    assert wire.texts == ["a"]
+    wire.reads.set()
     await settle()
-    assert wire.texts == ["a\nb\nc"]
+    assert wire.texts == ["a", "b\nc\nd"]
+    outbox.write("e")
+    assert wire.texts == ["a", "b\nc\nd", "e"]
 
 
 async def test_the_plain_protocol_has_one_message_a_frame(start):
-    outbox, wire = start(PlainProtocol("lobby"))
+    outbox, wire = start(PlainProtocol("lobby"), SlowWire())
+    for text in ("a", "b", "c"):
+        outbox.write(text)
+    wire.reads.set()
+    await settle()
+    assert wire.texts == ["a", "b", "c"]
+
+
+async def test_a_close_comes_after_what_was_written_before(start):
+    outbox, wire = start(wire=SlowWire())
+    outbox.write("a")
+    outbox.write("b")
+    outbox.close(CloseCode.SHUTDOWN, "")
+    outbox.write("never")
+    wire.reads.set()
+    await settle()
+    assert [event["type"] for event in wire.events][-1] == "websocket.close"
+    assert "b" in wire.lines
+
+
+class BrokenWire(Wire):
+    """Fails as uvicorn does when the client has gone: at once, or after it has waited."""
+
+    def __init__(self, waits):
+        super().__init__()
+        self.waits = waits
+
+    async def send(self, event):
+        await super().send(event)
+        if self.waits:
+            await asyncio.sleep(0)
+        raise RuntimeError("the client has gone")
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_nothing_is_written_to_a_client_that_has_gone(start, waits):
+    outbox, wire = start(wire=BrokenWire(waits))
+    for _ in range(3):
+        outbox.write("a")
+        await settle()
+    outbox.close(CloseCode.FORCED, "")
+    assert wire.texts == ["a"]
+    assert outbox.unsent_bytes == 0
+
+
+class FutureWire(Wire):
+    """A `send` that returns something to be awaited which is no coroutine."""
+
+    def send(self, event):
+        self.events.append(event)
+        future = asyncio.get_running_loop().create_future()
+        future.set_result(None)
+        return future
+
+
+async def test_any_awaitable_will_do(start):
+    outbox, wire = start(wire=FutureWire())
     outbox.write("a")
     outbox.write("b")
     await settle()
-    assert wire.texts == ["a", "b"]
+    assert wire.lines == ["a", "b"]
 
 
 async def test_nothing_is_sent_beyond_the_window_until_the_client_has_read(start):
@@ -148,12 +231,11 @@ async def test_a_session_that_does_not_read_is_closed_once_with_3008(protocol):
     session = Session(transport=outbox, protocol=protocol, hub=hub)
     outbox.on_overflow = lambda: session.close(CloseCode.SLOW)
     session.open()
-    draining = asyncio.create_task(outbox.drain())
     for _ in range(20):
         session.deliver("x" * 900)
         await settle()
     reads.set()
-    await asyncio.wait_for(draining, 5)
+    await settle()
     assert written[-1] == {"type": "websocket.close", "code": 3008, "reason": CloseCode.SLOW.reason}
     assert sum(event["type"] == "websocket.close" for event in written) == 1
     assert len(written) <= 3  # what was under way, why, and the close
