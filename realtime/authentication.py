@@ -41,7 +41,7 @@ Result = TypeVar("Result")
 
 # What SimpleJWT and the database raise for tokens that are signed but odd: a user id of a list or
 # with a NUL, an expiry beyond the calendar.
-_ODD_CLAIMS = (
+ODD_CLAIMS = (
     ValueError,
     TypeError,
     OverflowError,
@@ -125,7 +125,7 @@ def _outcome(function: Callable[..., Result], *args: Any) -> Result | Exception:
         if isinstance(error, DataError):
             return AuthenticationError("the token is not valid")
         return AuthenticationUnavailable("the database does not answer")
-    except _ODD_CLAIMS:
+    except ODD_CLAIMS:
         return AuthenticationError("the token is not valid")
     except Exception as error:
         # A mistake of the site's code concerns one token, and not all that wait with it.
@@ -179,7 +179,7 @@ def _find_users(tokens: list[Token]) -> dict[str, users.KnownUser]:
 def _find_by_ids(ids: list[str | int]) -> dict[str, users.KnownUser]:
     try:
         return users.find(api_settings.USER_ID_FIELD, ids)
-    except (DataError, *_ODD_CLAIMS):
+    except (DataError, *ODD_CLAIMS):
         if len(ids) < 2:
             return {}  # to be refused by SimpleJWT, as it would be alone
     middle = len(ids) // 2

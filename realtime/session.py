@@ -428,9 +428,11 @@ class Session:
             raise CommandError(Error(Error.TOKEN_EXPIRED.code, "token expired", True)) from error
         if identity.user_id != self._identity.user_id:
             raise CloseSession(CloseCode.INVALID_TOKEN, "a refresh can't change the user")
+        if identity.scopes != self._identity.scopes:
+            # What it holds was granted to the old token.
+            self.rooms |= {name: replace(it, version=-1) for name, it in self.rooms.items()}
         self.identity = identity
         self._enroll()
-        # The new token may have other scopes.
         self.hub.reviewer.look_at([self])
         self.hub.registry.update(self)
         self._watch_expiry()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from django.db import DataError
 from rest_framework import status
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import IsAuthenticated
@@ -13,16 +14,18 @@ from rest_framework.response import Response
 from rest_framework.throttling import UserRateThrottle
 from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import InvalidToken
 
 from .. import rights
 from ..authentication import (
+    ODD_CLAIMS,
     Identity,
     django_sign_in,
     identity_from_claims,
     identity_to_ticket,
 )
 from ..conf import realtime_settings
-from ..exceptions import LayerUnavailable
+from ..exceptions import AuthenticationError, LayerUnavailable
 from ..layers import get_layer
 from ..models import Room
 
@@ -36,15 +39,28 @@ class TicketThrottle(UserRateThrottle):
         return self.THROTTLE_RATES.get(self.scope) or "60/min"
 
 
+class _TokenAuthentication(JWTAuthentication):
+    """As SimpleJWT's, which fails for tokens that are signed but odd: they are refused."""
+
+    def authenticate(self, request: Request) -> Any:
+        try:
+            return super().authenticate(request)
+        except (DataError, *ODD_CLAIMS) as error:
+            raise InvalidToken from error
+
+
 class _RealtimeView(APIView):
-    authentication_classes = (JWTAuthentication, SessionAuthentication)
+    authentication_classes = (_TokenAuthentication, SessionAuthentication)
     permission_classes = (IsAuthenticated,)
 
     def identity(self, request: Request) -> Identity:
         """Who asks; a token narrows here as it does on a socket."""
         token: Any = request.auth
         if token is not None:
-            return identity_from_claims(request.user, token.payload)
+            try:
+                return identity_from_claims(request.user, token.payload)
+            except AuthenticationError as error:
+                raise InvalidToken from error
         session = getattr(request, "session", None)
         sign_in = django_sign_in(getattr(session, "session_key", None))
         return Identity(request.user, session_id=sign_in)

@@ -115,3 +115,10 @@ def test_without_redis_a_ticket_is_an_error_that_passes(client, alice, monkeypat
     response = client.post("/realtime/ticket/", **bearer(alice))
     assert response.status_code == 503
     assert json.loads(response.content)["code"] == "unavailable"
+
+
+@pytest.mark.parametrize("odd", [["1"], {"pk": 1}, 10**30, "1\x00", None, "x"])
+@pytest.mark.parametrize("claim", ["user_id", "exp"])
+def test_odd_tokens_are_refused(client, alice, claim, odd):
+    for path, ask in (("/realtime/rooms/", client.get), ("/realtime/ticket/", client.post)):
+        assert ask(path, **bearer(alice, **{claim: odd})).status_code == 401
