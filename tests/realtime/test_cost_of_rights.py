@@ -1,0 +1,119 @@
+"""What rights cost: one query for a cold join, none for a warm one, few for a storm."""
+
+import asyncio
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+
+from realtime.authentication import Identity
+from realtime.changes import changes
+from realtime.models import Membership, Room
+from tests.realtime.sessions import call
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+async def hearing(hub):
+    """Changes are heard of, so that what was read may be used again."""
+    await hub.hear_changes()
+
+
+@pytest.fixture
+def rooms():
+    """One room for every rule that a right may come from."""
+    made = {
+        access: Room.objects.create(name=access, access=access) for access in Room.Access.values
+    }
+    group = Group.objects.create(name="staff")
+    made["group"] = Room.objects.create(name="group")
+    made["group"].groups.add(group)
+    made["role"] = Room.objects.create(name="role")
+    group.permissions.add(Permission.objects.get(codename="moderate_room"))
+    return made
+
+
+@pytest.fixture
+def connect(open_session):
+    async def _connect(user):
+        session = open_session(Identity(user, version=changes.version))
+        await call(session, connect={})
+        return session
+
+    return _connect
+
+
+async def join(session, room):
+    return "subscribe" in await call(session, subscribe={"channel": room})
+
+
+async def people(count):
+    made = [User(username=f"person{number}", password="!") for number in range(count)]
+    await User.objects.abulk_create(made)
+    return made
+
+
+@pytest.mark.parametrize("room", ["authenticated", "anyone", "group", "role"])
+async def test_a_cold_join_takes_one_query_and_a_warm_one_none(
+    rooms, alice, connect, count_queries, room
+):
+    await Membership.objects.acreate(room=rooms["role"], user=alice)
+    await alice.groups.aset([await Group.objects.aget()])
+    for expected in (1, 0):
+        session = await connect(alice)
+        with count_queries() as queries:
+            assert await join(session, room)
+            assert "publish" in await call(session, publish={"channel": room, "data": 1})
+        assert len(queries) == expected
+
+
+@pytest.mark.parametrize("room", ["members", "absent"])
+async def test_a_no_takes_one_query_each_time(rooms, alice, connect, count_queries, room):
+    """It is not remembered: what does not exist has no end to its names."""
+    session = await connect(alice)
+    for _ in range(2):
+        with count_queries() as queries:
+            assert not await join(session, room)
+        assert len(queries) == 1
+
+
+async def test_500_users_who_join_at_once_take_some_dozen_queries(rooms, connect, count_queries):
+    sessions = [await connect(person) for person in await people(500)]
+    with count_queries() as queries:
+        assert all(await asyncio.gather(*(join(it, "authenticated") for it in sessions)))
+    assert 1 <= len(queries) <= 36
+    again = [await connect(it.identity.user) for it in sessions]
+    with count_queries() as queries:
+        assert all(await asyncio.gather(*(join(it, "authenticated") for it in again)))
+    assert queries == []
+
+
+async def test_500_connections_of_one_user_who_join_at_once_take_two(
+    rooms, alice, connect, count_queries
+):
+    sessions = [await connect(alice) for _ in range(500)]
+    with count_queries() as queries:
+        assert all(await asyncio.gather(*(join(it, "authenticated") for it in sessions)))
+    assert 1 <= len(queries) <= 2
+
+
+async def test_the_rooms_of_one_connect_are_looked_up_together(alice, open_session, count_queries):
+    names = [f"room{number}" for number in range(100)]
+    await Room.objects.abulk_create([Room(name=it, access="authenticated") for it in names])
+    session = open_session(Identity(alice, version=changes.version))
+    with count_queries() as queries:
+        reply = await call(session, connect={"subs": {it: {} for it in names}})
+    assert len(reply["connect"]["subs"]) == 100
+    assert 1 <= len(queries) <= 12
+
+
+async def test_a_change_costs_those_whom_it_concerns(rooms, alice, connect, count_queries):
+    (bob,) = await people(1)
+    for user in (alice, bob):
+        assert await join(await connect(user), "authenticated")
+    changes.record(user=str(alice.pk), room="authenticated")
+    for user, expected in ((alice, 1), (bob, 0)):
+        session = await connect(user)
+        with count_queries() as queries:
+            assert await join(session, "authenticated")
+        assert len(queries) == expected
