@@ -49,6 +49,10 @@ class Action(Generic[AnyForm]):
         done to these people."""
         return self.form_class(data)
 
+    def remarks(self, persons: list[Person]) -> list[str]:
+        """Of whom the confirmation says that nothing is done to them."""
+        return []
+
     def perform(self, request: HttpRequest, persons: list[Person], data: dict[str, Any]) -> None:
         """Raises `LayerUnavailable`."""
         raise NotImplementedError

@@ -23,7 +23,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from ..models import Room
-from ..registry import Process
+from ..registry import Connection, Process
 
 SHOWN_ROOMS = 5
 LIST = "admin:realtime_connection_changelist"
@@ -129,7 +129,17 @@ def size(count: int) -> SafeString:
     return format_html("{}", filesizeformat(count)) if count else quiet(filesizeformat(0))
 
 
-def process_name(process: Process | None) -> str:
-    if process is None:
-        return "–"
+def client_name(connection: Connection) -> SafeString:
+    return two_lines(connection.app or "–", connection.protocol)
+
+
+def process_name(process: Process) -> str:
     return f"{process.host} · {process.pid} · {process.server}"
+
+
+def process_lines(process: Process | None, links: Links) -> SafeString:
+    """The process, with a link to all connections that it has."""
+    if process is None:
+        return quiet("–")
+    host = link(links.connections(process=process.id), process.host)
+    return two_lines(host, f"{process.pid} · {process.server}")

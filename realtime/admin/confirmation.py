@@ -113,6 +113,7 @@ def _ask(
         "media": model_admin.media,
         "action": action,
         "form": form,
+        "remarks": action.remarks(persons),
         "persons": [_described(it, links) for it in persons],
         "gone": _gone(choice.gone) if choice.gone else "",
         "clients": " ".join(it.client for it in choice.connections),

@@ -38,7 +38,9 @@ class ReasonForm(forms.Form):
 class RoomForm(forms.Form):
     room = forms.ChoiceField(
         label=_("Room"),
-        error_messages={"invalid_choice": _("Nobody of them is in this room any more.")},
+        error_messages={
+            "invalid_choice": _("There is nobody in this room to whom this can be done.")
+        },
     )
 
 

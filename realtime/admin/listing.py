@@ -109,6 +109,11 @@ class Person:
         return self.username or _("somebody at %s") % self.connections[0].address
 
     @property
+    def is_superuser(self) -> bool:
+        """Known once the user has been read."""
+        return bool(getattr(self.user, "is_superuser", False))
+
+    @property
     def since(self) -> float:
         return min(it.since for it in self.connections)
 

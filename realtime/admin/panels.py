@@ -12,7 +12,8 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from ..registry import Connection as LiveConnection
+from .. import registry
+from ..models import Connection
 from . import cells
 from .confirmation import ACTIONS
 from .listing import Listing, people
@@ -51,7 +52,8 @@ class LivePanel(_Base):
         # What shows the field gets the object alone.
         if not hasattr(obj, "_realtime_question"):
             obj._realtime_question = Question(request, self.panel_name(obj))
-        if not request.user.has_perm("realtime.view_connection"):
+        is_offered = self.admin_site.is_registered(Connection)
+        if not is_offered or not request.user.has_perm("realtime.view_connection"):
             return fieldsets
         panel = (self.panel_title, {"fields": (_FIELD,), "classes": ("realtime-panel",)})
         return [*fieldsets[:1], panel, *fieldsets[1:]]
@@ -142,13 +144,13 @@ class RoomPanel(LivePanel):
         }
 
 
-def _row(it: LiveConnection, listing: Listing, links: cells.Links) -> dict[str, Any]:
+def _row(it: registry.Connection, listing: Listing, links: cells.Links) -> dict[str, Any]:
     return {
         "since": cells.moment(it.since),
-        "app": it.app,
+        "app": cells.client_name(it),
         "address": it.address,
         "rooms": cells.room_links(it.rooms, links),
-        "process": cells.process_name(listing.process_of(it)),
+        "process": cells.process_lines(listing.process_of(it), links),
     }
 
 

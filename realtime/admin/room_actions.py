@@ -65,6 +65,15 @@ class Mute(RoomAction):
     )
     form_class = MuteForm
 
+    def form(
+        self, request: HttpRequest, persons: list[Person], data: Any = None, room: str = ""
+    ) -> RoomForm | None:
+        return super().form(request, with_users(persons), data, room)
+
+    def remarks(self, persons: list[Person]) -> list[str]:
+        sentence = _("%s can't be muted: superusers may publish everywhere, whatever their role.")
+        return [sentence % it for it in persons if it.is_superuser]
+
     def perform(self, request: HttpRequest, persons: list[Person], data: dict[str, Any]) -> None:
         name, reason = data["room"], data["reason"]
         targets = with_users([it for it in persons if it.user_id and name in it.rooms])
@@ -91,7 +100,8 @@ class Mute(RoomAction):
         # A room in code has no roles, and who is not signed in publishes nowhere.
         if not isinstance(room, Room):
             return []
-        return [it for it in super()._concerned(persons, room) if it.user_id]
+        concerned = super()._concerned(persons, room)
+        return [it for it in concerned if it.user_id and not it.is_superuser]
 
 
 class Remove(RoomAction):
@@ -146,7 +156,7 @@ def _obstacle(person: Person, room: Room) -> str:
     user = person.user
     if user is None:
         return _("the user has been deleted")
-    if user.is_superuser:
+    if person.is_superuser:
         return _("superusers may publish everywhere, whatever their role")
     if user.has_perm("realtime.publish_room"):
         return _("who may publish in every room may do so whatever the role")

@@ -155,9 +155,13 @@ class Browser:
 
     def form(self, path: str, id: str | None = None) -> Form:
         """The form with `id` on the page `path`; else the page's own one."""
+        return _find(self.read(path), id)
+
+    def read(self, path: str) -> str:
+        """The HTML of the page `path`."""
         status, _, html = self._request("GET", path)
         assert status == 200, f"{path} was answered with {status}"
-        return _find(html, id)
+        return html
 
     def send(self, path: str, form: Form) -> str:
         """Send a form and return where it leads to. Fails where the form comes back."""

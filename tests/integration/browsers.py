@@ -79,8 +79,8 @@ async def sign_in(sign_in_at, site):
 async def open_admin(open_page):
     """`await open_admin(site, path)`: a page of the admin, where `admin` is signed in."""
 
-    async def _open(site, path=""):
-        page = await open_page(f"{site.url}/admin/{path}")
+    async def _open(site, path="", **options):
+        page = await open_page(f"{site.url}/admin/{path}", **options)
         await fill_in(page, "admin", PASSWORD)
         await expect(page.get_by_role("button", name="Log out")).to_be_visible()
         return page

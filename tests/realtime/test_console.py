@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 from html import unescape
 
@@ -76,12 +77,19 @@ class Layer(MemoryRoomLayer):
         return [it for it in self.told if it["type"] == type]
 
 
+@contextmanager
+def layer_of_the_site(layer):
+    before = channel_layers.backends
+    channel_layers.backends = {"default": layer}
+    yield
+    channel_layers.backends = before
+
+
 @pytest.fixture
 def layer():
     layer = Layer()
-    before = channel_layers.set("default", layer)
-    yield layer
-    channel_layers.set("default", before)
+    with layer_of_the_site(layer):
+        yield layer
 
 
 @pytest.fixture
@@ -329,11 +337,8 @@ def test_pages_work_without_redis_and_say_so(admin_client, layer, alice, lobby, 
 
 
 def test_pages_work_on_a_layer_that_keeps_no_rooms(admin_client, alice):
-    before = channel_layers.set("default", object())
-    try:
+    with layer_of_the_site(object()):
         page = admin_client.get(f"/admin/auth/user/{alice.pk}/change/")
-    finally:
-        channel_layers.set("default", before)
     assert "object can't keep rooms" in text_of(page)
 
 
@@ -643,6 +648,18 @@ def test_muting_that_would_change_nothing_is_not_done(
     assert not logged()
 
 
+def test_superusers_are_not_offered_to_be_muted(admin_client, admin_user, connect, alice, lobby):
+    connect(admin_user, "lobby")
+    page = admin_client.get(f"{LIST}mute/?room=lobby")
+    assert "None of these connections is in a room" in text_of(page)
+    remark = "admin can't be muted: superusers may publish everywhere, whatever their role."
+    assert remark in text_of(page)
+    connect(alice, "lobby")
+    page = admin_client.get(f"{LIST}mute/?room=lobby")
+    assert remark in text_of(page)
+    assert page.context["form"].fields["room"].choices == [("lobby", "lobby: alice")]
+
+
 def test_muting_lets_nobody_in(as_staff, connect, alice, bob):
     """Whose right ended while the page was open: a role would give it back."""
     secret = Room.objects.create(name="secret")
@@ -793,6 +810,19 @@ def test_it_is_said_who_is_not_there(admin_client, layer, alice, lobby):
     page = admin_client.get(f"/admin/realtime/room/{lobby.pk}/change/")
     assert "Nobody is in the room now." in text_of(page)
     assert f"{LIST}disconnect/" not in page.content.decode()
+
+
+def test_an_admin_site_without_the_console_has_no_panel(admin_user, layer):
+    class UserAdmin(LiveConnectionsMixin, admin.ModelAdmin):
+        pass
+
+    request = RequestFactory().get("/")
+    request.user = admin_user
+    model_admin = UserAdmin(User, admin.AdminSite("another"))
+    shown = [
+        name for _, it in model_admin.get_fieldsets(request, admin_user) for name in it["fields"]
+    ]
+    assert "live_connections" not in shown
 
 
 def test_many_people_are_shortened(admin_client, connect, lobby):
