@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import hmac
 import json
 import threading
 import time
@@ -71,11 +74,10 @@ class Issuer:
         self.requests = 0
         self.key = Key(algorithm)
         self.keys = [self.key.jwk]
-        self._asked = threading.Event()
         self._answer = None
         self._may_answer = threading.Event()
         self._may_answer.set()
-        self._counting = threading.Lock()
+        self._counting = threading.Condition()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -95,12 +97,21 @@ class Issuer:
         return old
 
     def hang(self):
-        self._asked.clear()
+        self._hung_after = self.requests
         self._may_answer.clear()
 
     async def until_asked(self):
         """Wait for a fetch that has begun since `hang`."""
-        assert await asyncio.to_thread(self._asked.wait, 5), "nobody asked for the keys"
+        await self.until_requests(self._hung_after + 1)
+
+    async def until_requests(self, number):
+        """Wait for the fetch with this number."""
+
+        def wait():
+            with self._counting:
+                return self._counting.wait_for(lambda: self.requests >= number, timeout=10)
+
+        assert await asyncio.to_thread(wait), "nobody asked for the keys"
 
     def fail(self, status=500, body=b"out of order"):
         self._answer = (status, body)
@@ -122,7 +133,7 @@ class Issuer:
             def do_GET(self):
                 with issuer._counting:
                     issuer.requests += 1
-                issuer._asked.set()
+                    issuer._counting.notify_all()
                 issuer._may_answer.wait()
                 keys = json.dumps({"keys": issuer.keys}).encode()
                 status, body = issuer._answer or (200, keys)
@@ -140,3 +151,50 @@ class Issuer:
                 pass
 
         return Handler
+
+
+def forgeries(key, good):
+    """Tokens that nobody should take, by what is wrong with them. `good` is one of `key`."""
+    head, body, signature = good.split(".")
+    header = json.loads(base64.urlsafe_b64decode(head + "=="))
+
+    def with_header(**changes):
+        changed = {**header, **changes}
+        return f"{_part({k: v for k, v in changed.items() if v is not ...})}.{body}.{signature}"
+
+    def as_hmac(secret, algorithm="HS256", kid=key.id):
+        """Signed with what everybody can read, as PyJWT and jsonwebtoken refuse to."""
+        signed = f"{_part({'alg': algorithm, 'typ': 'JWT', 'kid': kid})}.{body}"
+        digest = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest()
+        return f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+    return {
+        "HS256 with the PEM": as_hmac(key.public_pem),
+        "HS256 with the JWK": as_hmac(json.dumps(key.jwk)),
+        "HS256 without a kid": as_hmac(key.public_pem, kid=""),
+        "HMAC under the right name": as_hmac(key.public_pem, key.algorithm),
+        "alg none": with_header(alg="none"),
+        "alg of another kind": with_header(alg="PS256"),
+        "alg a list": with_header(alg=[key.algorithm]),
+        "no alg": with_header(alg=...),
+        "no kid": with_header(kid=...),
+        "kid empty": with_header(kid=""),
+        "kid null": with_header(kid=None),
+        "kid a list": with_header(kid=[key.id]),
+        "kid an object": with_header(kid={"$ne": ""}),
+        "kid a number": with_header(kid=1),
+        "kid of 700 KB": with_header(kid="k" * 700_000),
+        "jku elsewhere": with_header(kid="", jku="http://127.0.0.1:1/"),
+        "a key of its own": with_header(kid="", jwk=key.jwk),
+        "crit": with_header(crit=["exp"]),
+        "header a list": f"{_part([header])}.{body}.{signature}",
+        "header nested": f"{'W1tb' * 1_500}.{body}.{signature}",
+        "body nested": f"{head}.{'W1tb' * 1_500}.{signature}",
+        "body no JSON": f"{head}.AAAA.{signature}",
+        "two parts": f"{head}.{body}",
+        "nothing": "..",
+    }
+
+
+def _part(value):
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()

@@ -1,10 +1,6 @@
 """Tokens that are verified with the keys of an issuer elsewhere."""
 
 import asyncio
-import base64
-import hashlib
-import hmac
-import json
 import time
 import uuid
 
@@ -17,7 +13,7 @@ from rest_framework_simplejwt.utils import get_md5_hash_password
 from realtime import signing_keys, threads, users
 from realtime.authentication import authenticate
 from realtime.exceptions import AuthenticationError, AuthenticationUnavailable
-from tests.issuers import Issuer, Key
+from tests.issuers import Issuer, Key, forgeries
 
 ALICE = User(pk=1, username="alice", password="!")
 
@@ -68,10 +64,6 @@ async def outcome(token):
 
 async def outcomes(tokens):
     return await asyncio.gather(*map(outcome, tokens))
-
-
-def part(value):
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
 async def test_many_who_come_at_once_cost_one_fetch(sign, issuer):
@@ -217,51 +209,7 @@ async def test_an_expired_token_costs_no_fetch(sign, issuer):
     assert issuer.requests == 2
 
 
-def confused(issuer, body, algorithm, secret, **headers):
-    """An HMAC made with what everybody can read, as PyJWT refuses to."""
-    signed = f"{part({'alg': algorithm, 'typ': 'JWT', 'kid': issuer.key.id, **headers})}.{body}"
-    digest = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest()
-    return f"{signed}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
-
-
-def forgeries(issuer, good):
-    head, body, signature = good.split(".")
-    header = json.loads(base64.urlsafe_b64decode(head + "=="))
-    pem, jwk = issuer.key.public_pem, json.dumps(issuer.key.jwk)
-
-    def with_header(**changes):
-        changed = {**header, **changes}
-        return f"{part({k: v for k, v in changed.items() if v is not ...})}.{body}.{signature}"
-
-    return {
-        "HS256 with the PEM": confused(issuer, body, "HS256", pem),
-        "HS256 with the JWK": confused(issuer, body, "HS256", jwk),
-        "ES256 that is an HMAC": confused(issuer, body, "ES256", pem),
-        "HS256, no kid": confused(issuer, body, "HS256", pem, kid=""),
-        "alg none": with_header(alg="none"),
-        "alg RS256": with_header(alg="RS256"),
-        "alg a list": with_header(alg=["ES256"]),
-        "no alg": with_header(alg=...),
-        "no kid": with_header(kid=...),
-        "kid empty": with_header(kid=""),
-        "kid null": with_header(kid=None),
-        "kid a list": with_header(kid=[issuer.key.id]),
-        "kid an object": with_header(kid={"$ne": ""}),
-        "kid a number": with_header(kid=1),
-        "kid of 1 MB": with_header(kid="k" * 1_000_000),
-        "jku elsewhere": with_header(kid="", jku="http://127.0.0.1:1/"),
-        "key of its own": with_header(kid="", jwk=Key().jwk),
-        "crit": with_header(crit=["exp"]),
-        "header a list": f"{part([header])}.{body}.{signature}",
-        "header nested": f"{'W1tb' * 1_500}.{body}.{signature}",
-        "body nested": f"{part(header)}.{'W1tb' * 1_500}.{signature}",
-        "body no JSON": f"{head}.AAAA.{signature}",
-        "two parts": f"{head}.{body}",
-        "nothing": "..",
-    }
-
-
-NAMES = list(forgeries(type("Nobody", (), {"key": Key()}), Key().sign({})))
+NAMES = list(forgeries(Key(), Key().sign({})))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -269,21 +217,19 @@ async def test_forgeries_are_refused_quickly_and_without_a_fetch(sign, issuer, n
     good = sign()
     assert await outcome(good) == "alice"
     started = time.monotonic()
-    assert await outcome(forgeries(issuer, good)[name]) == "refused"
+    assert await outcome(forgeries(issuer.key, good)[name]) == "refused"
     assert time.monotonic() - started < 0.5
     assert issuer.requests == 1
     assert not caplog.records
 
 
-async def test_forgeries_are_refused_before_any_key_was_fetched(sign, issuer):
-    made = forgeries(issuer, sign())
-    # Only this one names a real key with the right algorithm.
-    real = {name: made.pop(name) for name in ("ES256 that is an HMAC",)}
-    assert dict(zip(made, await outcomes(made.values()), strict=True)) == dict.fromkeys(
-        made, "refused"
-    )
+async def test_forgeries_cost_no_fetch_before_there_was_one(sign, issuer):
+    made = forgeries(issuer.key, sign())
+    # Only this one names a key of the issuer, and the right algorithm.
+    plausible = made.pop("HMAC under the right name")
+    assert set(await outcomes(made.values())) == {"refused"}
     assert issuer.requests == 0
-    assert await outcomes(real.values()) == ["refused"]
+    assert await outcome(plausible) == "refused"
 
 
 async def test_a_key_signs_only_what_names_it(sign, issuer):
