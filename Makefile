@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 CLIENTS := tests/integration/clients
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: run test delivery revocation setup system lint format clean
+.PHONY: run test delivery revocation bench setup system lint format clean
 
 run: setup
 	@DJANGO_DEBUG=1 ./config/serve.sh $(PYTHON) $(PORT)
@@ -19,6 +19,9 @@ delivery: system setup
 
 revocation: system setup
 	@$(PYTHON) -m benchmarks.revocation
+
+bench: system setup
+	@$(PYTHON) -m benchmarks
 
 lint: setup
 	$(PYTHON) -m ruff check .
@@ -46,4 +49,4 @@ $(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(CLIENTS)/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS)/node_modules benchmarks/peers/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

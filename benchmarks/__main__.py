@@ -1,0 +1,121 @@
+"""`python -m benchmarks`: measure this project and its peers, side by side.
+
+Without options: all peers in the short form, in less than five minutes. The server has one core for
+itself; the generator and Redis share another one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from . import machine, report
+from .machine import Cores
+from .peers import PEERS
+from .regimes import LONG, SHORT, Regime
+from .rig import Rig, batches, install_node_peers
+from .rows import Row, compare
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(
+            ["regimes (* only in the long form):"]
+            + [f"  {name:<12} {title}" for name, title in _titles()]
+            + ["peers:"]
+            + [f"  {peer.name:<17} {peer.title}" for peer in PEERS.values()]
+        ),
+    )
+    parser.add_argument("--long", action="store_true", help="more regimes, and longer")
+    parser.add_argument("--regime", action="append", metavar="NAME", help="only this one; repeat")
+    parser.add_argument("--peer", action="append", metavar="NAME", help="only this one; repeat")
+    parser.add_argument("--rounds", type=int, default=3, help="the table has their medians")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of the results")
+    options = parser.parse_args()
+    known = {it.name for it in LONG}
+    for name in options.regime or ():
+        if name not in known:
+            parser.error(f"there is no regime {name!r}; `--help` lists them")
+    for name in options.peer or ():
+        if name not in PEERS:
+            parser.error(f"there is no peer {name!r}; `--help` lists them")
+    return options
+
+
+def _titles() -> list[tuple[str, str]]:
+    short = {it.name: it for it in SHORT}
+    return [
+        (it.name if it.name in short else f"{it.name} *", short.get(it.name, it).title)
+        for it in LONG
+    ]
+
+
+def choose(names: list[str] | None, is_long: bool) -> list[Regime]:
+    """A regime that only the long form has may be asked for by its name."""
+    form = LONG if is_long else SHORT
+    if not names:
+        return list(form)
+    by_name = {it.name: it for it in (*LONG, *form)}
+    return [by_name[name] for name in dict.fromkeys(names)]
+
+
+def main() -> int:
+    options = parse()
+    regimes = choose(options.regime, options.long)
+    peers = [PEERS[name] for name in dict.fromkeys(options.peer or PEERS)]
+    # So that everything that was started ends with this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    machine.raise_file_limit()
+    cores = Cores.choose()
+    begun = datetime.now(UTC)
+    conditions = {
+        "date": begun.isoformat(timespec="seconds"),
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+        "cores": {"server": cores.server, "generator and Redis": cores.generator},
+    }
+    os.sched_setaffinity(0, [cores.generator])
+    if any(peer.needs_node for peer in peers):
+        install_node_peers()
+    rows = {(regime.name, peer.name): Row(regime, peer) for regime in regimes for peer in peers}
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+        rig = Rig(Path(folder), cores)
+        if any(peer.is_ours for peer in peers):
+            say("populating the database of the measured site")
+            rig.populate(regimes)
+        for number in range(options.rounds):
+            for peer in peers:
+                for batch in batches(regimes):
+                    batch = [it for it in batch if number < it.rounds]
+                    if not batch:
+                        continue
+                    names = ", ".join(it.name for it in batch)
+                    say(f"round {number + 1} of {options.rounds}: {peer.name}: {names}")
+                    for name, outcome in rig.measure(peer, batch).items():
+                        rows[name, peer.name].outcomes.append(outcome)
+    compare(rows.values())
+    table = report.Report(conditions, list(rows.values()))
+    print(table.as_text())
+    options.output.mkdir(parents=True, exist_ok=True)
+    path = options.output / f"{begun:%Y-%m-%dT%H-%M-%S}.json"
+    path.write_text(table.as_json())
+    say(f"took {(datetime.now(UTC) - begun).total_seconds():.0f} s; written to {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""What processes cost, as the operating system has it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_PROC = Path("/proc")
+
+
+def family(pid: int) -> Iterator[int]:
+    """The process and all that came from it."""
+    yield pid
+    for children in _PROC.glob(f"{pid}/task/*/children"):
+        for child in children.read_text().split():
+            yield from family(int(child))
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """User and system time of the processes, of their children too, also of those that ended."""
+    ticks = 0
+    for parent in pids:
+        for pid in family(parent):
+            stat = (_PROC / str(pid) / "stat").read_text()
+            # Behind the name, which may hold anything: utime, stime, cutime and cstime.
+            ticks += sum(map(int, stat.rpartition(")")[2].split()[11:15]))
+    return ticks / _TICKS
+
+
+def resident_bytes(pids: Iterable[int]) -> int:
+    families = [pid for parent in pids for pid in family(parent)]
+    return sum(
+        int((_PROC / str(pid) / "statm").read_text().split()[1]) * _PAGE_BYTES for pid in families
+    )
+
+
+def busy_seconds(core: int) -> float:
+    """Of a core since the machine has started, with what another guest took from it."""
+    for line in (_PROC / "stat").read_text().splitlines():
+        name, *values = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, values[:8])
+            return (user + nice + system + irq + softirq + steal) / _TICKS
+    raise ValueError(f"there is no core {core}")
+
+
+def pin(pid: int, cores: Iterable[int]) -> None:
+    """Keep a process, with all its threads, to these cores."""
+    for thread in (_PROC / str(pid) / "task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
+
+
+@dataclass(frozen=True)
+class Reading:
+    at: float
+    server: float
+    redis: float
+    generator: float
+    busy: float
+
+
+@dataclass(frozen=True)
+class Meter:
+    """Reads what everybody has used so far."""
+
+    servers: list[int]
+    redis: list[int]
+    core: int
+    """The one that the server is pinned to."""
+
+    def read(self) -> Reading:
+        return Reading(
+            at=time.perf_counter(),
+            server=cpu_seconds(self.servers),
+            redis=cpu_seconds(self.redis),
+            generator=time.process_time(),
+            busy=busy_seconds(self.core),
+        )

@@ -1,0 +1,182 @@
+"""The connections of the load generator, and how many are opened at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from . import wire
+from .dialects import Dialect
+from .wire import Intake, Opcode
+
+OPEN_SECONDS = 60
+AT_ONCE = 40
+"""Fewer than Daphne's listen backlog: where it is not measured, nobody has to knock twice."""
+SAMPLE_BYTES = 8 * 1024 * 1024
+
+
+Listener = Callable[["Connection", int], None]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a connection goes, and as whom."""
+
+    port: int
+    room: str
+    token: str = ""
+
+
+class Connection(asyncio.Protocol):
+    """One client. It counts what it receives and tells `on_messages` the number that came."""
+
+    def __init__(self, dialect: Dialect, address: Address) -> None:
+        self.dialect = dialect
+        self.address = address
+        self.received = 0
+        self.answered_pings = 0
+        self.on_messages: Listener | None = None
+        self.sample: bytearray | None = None
+        """What came, where it is to be looked at afterwards."""
+        self.joined = asyncio.get_running_loop().create_future()
+        self.lost = asyncio.get_running_loop().create_future()
+        self._intake = Intake(dialect.ping.encode() if dialect.joins_lines else b"")
+        self._steps = list(dialect.greeting(address.room))
+        self._heard = b""
+        self._is_upgraded = False
+
+    def say(self, text: str) -> None:
+        self._transport.write(wire.frame(text.encode()))
+
+    def close(self) -> None:
+        self._transport.write(wire.frame((1000).to_bytes(2, "big"), Opcode.CLOSE))
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        headers = self.dialect.headers(self.address.token)
+        path = self.dialect.path(self.address.room)
+        self._transport.write(wire.request(self.address.port, path, headers))
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_upgraded:
+            data = self._upgrade(data)
+            if not data and self._steps:
+                return
+        count = self._intake.feed(data)
+        if self._steps or not self.joined.done():
+            self._greet(data)
+        if self._intake.short or self._intake.lines:
+            self._answer()
+        if self.sample is not None and len(self.sample) < SAMPLE_BYTES:
+            self.sample += data
+        if count and self.on_messages is not None:
+            self.on_messages(self, count)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.lost.done():
+            self.lost.set_result(None)
+        if not self.joined.done():
+            said = self._heard[-300:].decode(errors="replace")
+            self.joined.set_exception(ConnectionError(f"the server closed; it said: {said}"))
+            self.joined.exception()  # perhaps nobody waits for it
+
+    # The beginning
+
+    def _upgrade(self, data: bytes) -> bytes:
+        """Read the answer to the request; returns what came behind it."""
+        self._heard += data
+        head, end, rest = self._heard.partition(b"\r\n\r\n")
+        if not end:
+            return b""
+        if not head.startswith(b"HTTP/1.1 101"):
+            self._transport.abort()
+            return b""
+        self._is_upgraded, self._heard = True, b""
+        self._take_step()
+        return rest
+
+    def _greet(self, data: bytes) -> None:
+        self._heard += data
+        while self._steps and self._steps[0][1] in self._heard:
+            self._heard = self._heard.partition(self._steps.pop(0)[1])[2]
+            self._take_step()
+
+    def _take_step(self) -> None:
+        if self._steps:
+            if self._steps[0][0]:
+                self.say(self._steps[0][0])
+        elif not self.joined.done():
+            self._heard = b""
+            self.joined.set_result(None)
+
+    # What the server asks
+
+    def _answer(self) -> None:
+        pings, self._intake.lines = self._intake.lines, 0
+        short, self._intake.short = self._intake.short, []
+        for opcode, payload in short:
+            if opcode == Opcode.PING:
+                self._transport.write(wire.frame(payload, Opcode.PONG))
+                self.answered_pings += 1
+            elif opcode == Opcode.CLOSE:
+                self._transport.write(wire.frame(payload, Opcode.CLOSE))
+                self._transport.close()
+            elif self.dialect.ping and payload == self.dialect.ping.encode():
+                pings += 1
+        for _ in range(pings):
+            self.say(self.dialect.pong)
+        self.answered_pings += pings
+
+
+async def connect(dialect: Dialect, address: Address) -> Connection:
+    """Returns when the server has let the connection into its room."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(OPEN_SECONDS):
+        _, connection = await loop.create_connection(
+            lambda: Connection(dialect, address), "127.0.0.1", address.port
+        )
+        try:
+            await connection.joined
+        except BaseException:
+            connection.abort()
+            raise
+    return connection
+
+
+async def connect_all(
+    dialect: Dialect, addresses: Sequence[Address], at_once: int = AT_ONCE
+) -> list[Connection]:
+    """All of them, in order. Raises the first failure, an OSError, and leaves none open."""
+    gate = asyncio.Semaphore(at_once)
+    opened: list[Connection] = []
+
+    async def connect_one(address: Address) -> Connection:
+        async with gate:
+            opened.append(await connect(dialect, address))
+            return opened[-1]
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(connect_one(address)) for address in addresses]
+    except ExceptionGroup as failures:
+        for connection in opened:
+            connection.abort()
+        raise failures.exceptions[0] from failures
+    return [task.result() for task in tasks]
+
+
+async def close_all(connections: Sequence[Connection], seconds: float = 5) -> None:
+    for connection in connections:
+        if not connection.lost.done():
+            connection.close()
+    _, waiting = await asyncio.wait([it.lost for it in connections], timeout=seconds)
+    if waiting:
+        for connection in connections:
+            connection.abort()

@@ -1,0 +1,82 @@
+"""The machine that the figures are of: its cores, its limits, its versions."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from .peers import FOLDER
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON_PACKAGES = (
+    *("Django", "channels", "channels_redis", "daphne", "uvicorn", "uvloop", "websockets"),
+    *("redis", "hiredis", "msgspec", "python-socketio"),
+)
+NODE_PACKAGES = ("socket.io", "@socket.io/redis-adapter", "ws", "redis", "bufferutil")
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Which core is whose. Redis shares the generator's: the server has its own for itself."""
+
+    server: int
+    generator: int
+
+    @classmethod
+    def choose(cls) -> Cores:
+        available = sorted(os.sched_getaffinity(0))
+        return cls(available[0], available[-1])
+
+    @property
+    def are_shared(self) -> bool:
+        return self.server == self.generator
+
+
+def raise_file_limit() -> None:
+    """For this process and all that it starts: a socket is a file."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def describe() -> dict[str, str]:
+    model = "unknown"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "cpu": model,
+        "cores": str(len(os.sched_getaffinity(0))),
+        "memory": f"{memory:.0f} GiB",
+        "system": f"{platform.system()} {platform.release()}",
+        "load at the start": f"{os.getloadavg()[0]:.2f}",
+    }
+
+
+def versions() -> dict[str, str]:
+    found = {
+        "realtime": _first_line("git", "describe", "--always", "--dirty"),
+        "Python": platform.python_version(),
+        **{name: metadata.version(name) for name in PYTHON_PACKAGES},
+        "Redis": _first_line("redis-server", "--version").partition("v=")[2].partition(" ")[0],
+        "Node.js": _first_line("node", "--version").removeprefix("v"),
+    }
+    locked = json.loads((FOLDER / "package-lock.json").read_text())["packages"]
+    for name in NODE_PACKAGES:
+        found[f"npm {name}"] = locked[f"node_modules/{name}"]["version"]
+    return found
+
+
+def _first_line(*command: str) -> str:
+    if shutil.which(command[0]) is None:
+        return "missing"
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return next(iter(finished.stdout.splitlines()), "unknown")

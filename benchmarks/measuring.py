@@ -1,0 +1,269 @@
+"""One measurement of a regime, from the side of the clients."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from . import wire
+from .accounting import Meter, Reading, resident_bytes
+from .connections import Address, Connection, Listener, close_all, connect_all
+from .dialects import Dialect
+from .flights import STALLED_SECONDS, Flight, Lane
+from .regimes import WARM_SECONDS, Kind, Regime
+
+WATCHED = 20
+"""Members whose every message is timed, where the latency is measured."""
+WARM_CONNECTIONS = 50
+SETTLE_SECONDS = 1.0
+PEAK_SECONDS = 2.0
+
+
+@dataclass
+class Outcome:
+    """The figures of one measurement, and why they can't be trusted, where they can't."""
+
+    figures: dict[str, float] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Clients:
+    """Everybody who is connected to the servers of one peer."""
+
+    dialect: Dialect
+    ports: list[int]
+    tokens: list[str]
+    meter: Meter
+    connections: list[Connection] = field(default_factory=list)
+    _layout: object = None
+    _used: int = 0
+
+    async def measure(self, regime: Regime, messages: int = 0) -> Outcome:
+        """`messages`, where it isn't 0, ends a flight before its seconds are over."""
+        try:
+            return await self._measure(regime, messages)
+        except OSError as failure:  # and what takes too long
+            await self.close()
+            return Outcome({}, [f"not everybody got in: {failure!r}"])
+
+    async def _measure(self, regime: Regime, messages: int) -> Outcome:
+        if regime.kind is Kind.STORM:
+            return await self._storm(regime)
+        if regime.kind is Kind.IDLE:
+            return await self._idle(regime)
+        await self._connect(regime)
+        if regime.kind is Kind.ECHO:
+            return await self._echo(regime)
+        if regime.kind is Kind.PACE:
+            return await self._pace(regime)
+        return await self._fly(regime, messages)
+
+    async def close(self) -> None:
+        if self.connections:
+            await close_all(self.connections)
+        self.connections, self._layout = [], None
+
+    def _addresses(self, regime: Regime) -> list[Address]:
+        """Of users who have not been here before, as long as there are some."""
+        addresses = []
+        for room in regime.room_names():
+            for _ in range(regime.members):
+                token = self.tokens[self._used % len(self.tokens)] if self.tokens else ""
+                addresses.append(Address(self.ports[self._used % len(self.ports)], room, token))
+                self._used += 1
+        return addresses
+
+    async def _connect(self, regime: Regime) -> None:
+        if self._layout == regime.layout:
+            return
+        await self.close()
+        self.connections = await connect_all(self.dialect, self._addresses(regime))
+        self._layout = regime.layout
+
+    def _lanes(self, regime: Regime, publishers: int) -> list[Lane]:
+        size = regime.members
+        rooms = (self.connections[at : at + size] for at in range(0, len(self.connections), size))
+        return [Lane(members, publishers) for members in rooms]
+
+    async def _fly(self, regime: Regime, messages: int = 0) -> Outcome:
+        flight = Flight(
+            self._lanes(regime, publishers=regime.window),
+            window=regime.window,
+            size=regime.size,
+            messages=messages,
+        )
+        flight.start()
+        if not messages:
+            await asyncio.sleep(WARM_SECONDS)
+        before, sent, delivered = self.meter.read(), flight.sent, flight.deliveries
+        if messages:
+            await flight.land()
+        else:
+            await asyncio.sleep(regime.seconds)
+        after = self.meter.read()
+        sent, delivered = flight.sent - sent, flight.deliveries - delivered
+        flight.stop()
+        await flight.land()
+        figures = _figures(before, after, units=delivered, messages=sent)
+        latencies = [
+            arrived_at - sent_at
+            for lane in flight.lanes
+            for sent_at, arrived_at in zip(lane.sent_at, lane.arrived_at, strict=False)
+            if sent_at >= before.at or messages
+        ]
+        return Outcome(figures | _latency(latencies), flight.problems())
+
+    async def _pace(self, regime: Regime) -> Outcome:
+        """Half of what is possible: measured just before, on the same server."""
+        peak = await self._fly(replace(regime, window=16, seconds=PEAK_SECONDS))
+        if peak.problems:
+            return peak
+        rate = peak.figures["messages"] / peak.figures["seconds"] / 2
+        (lane,) = self._lanes(regime, publishers=1)
+        flight = Flight([lane], window=0, size=regime.size)
+        watched = _watch(lane)
+        before, begun = self.meter.read(), time.perf_counter()
+        number = 0
+        while (due := begun + number / rate) < begun + regime.seconds:
+            await asyncio.sleep(due - time.perf_counter())
+            # From when it was due: a generator that is late must not flatter the server.
+            flight.send(due)
+            number += 1
+        after = self.meter.read()
+        flight.stop()
+        await flight.land()
+        figures = _figures(before, after, units=flight.deliveries, messages=number)
+        latencies = [
+            at - lane.sent_at[place]
+            for at, first, last in watched
+            for place in range(first, min(last, number))
+        ]
+        return Outcome(figures | _latency(latencies), flight.problems())
+
+    async def _echo(self, regime: Regime) -> Outcome:
+        echoes = Echoes(self.connections[0], regime.size)
+        echoes.ask()
+        await asyncio.sleep(WARM_SECONDS)
+        before, warm = self.meter.read(), len(echoes.latencies)
+        await asyncio.sleep(regime.seconds)
+        after, latencies = self.meter.read(), echoes.latencies[warm:]
+        problems = [] if await echoes.stop() else ["an echo did not come"]
+        figures = _figures(before, after, units=len(latencies), messages=len(latencies))
+        return Outcome(figures | _latency(latencies), problems)
+
+    async def _storm(self, regime: Regime) -> Outcome:
+        await self.close()
+        before = self.meter.read()
+        everybody = self._addresses(regime)
+        self.connections = await connect_all(self.dialect, everybody, at_once=len(everybody))
+        after = self.meter.read()
+        figures = _figures(before, after, units=regime.members, messages=0)
+        await self.close()
+        return Outcome(figures)
+
+    async def _idle(self, regime: Regime) -> Outcome:
+        await self.close()
+        addresses = self._addresses(regime)
+        # What a server takes once, for its first connections, is not theirs.
+        self.connections = await connect_all(self.dialect, addresses[:WARM_CONNECTIONS])
+        await asyncio.sleep(SETTLE_SECONDS)
+        empty = resident_bytes(self.meter.servers)
+        self.connections += await connect_all(self.dialect, addresses[WARM_CONNECTIONS:])
+        await asyncio.sleep(SETTLE_SECONDS)
+        full = resident_bytes(self.meter.servers)
+        before = self.meter.read()
+        await asyncio.sleep(regime.seconds)
+        after = self.meter.read()
+        count = len(self.connections)
+        lost = sum(it.lost.done() for it in self.connections)
+        pings = sum(it.answered_pings for it in self.connections)
+        figures = {
+            **_figures(before, after, units=count, messages=0),
+            "kib": (full - empty) / 1024 / (count - WARM_CONNECTIONS),
+            "pings": pings,
+        }
+        del figures["rate"], figures["cpu_us"]
+        await self.close()
+        return Outcome(figures, [f"{lost} of {count:,} connections were lost"] if lost else [])
+
+
+class Echoes:
+    """One client that asks again as soon as it is answered."""
+
+    def __init__(self, client: Connection, size: int) -> None:
+        self.latencies: list[float] = []
+        self._client = client
+        self._size = size
+        self._is_over = False
+        self._ended = asyncio.Event()
+        client.on_messages = self._on_messages
+
+    def ask(self) -> None:
+        number = len(self.latencies)
+        self._asked_at = time.perf_counter()
+        self._client.say(self._client.dialect.echo(wire.text(number, self._size), number))
+
+    async def stop(self) -> bool:
+        """Whether the last one came too."""
+        self._is_over = True
+        try:
+            async with asyncio.timeout(STALLED_SECONDS):
+                await self._ended.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _on_messages(self, client: Connection, count: int) -> None:
+        self.latencies.append(time.perf_counter() - self._asked_at)
+        if self._is_over:
+            self._ended.set()
+        else:
+            self.ask()
+
+
+def _watch(lane: Lane) -> list[tuple[float, int, int]]:
+    """When some of the members got which messages: the time, the first, and the one behind."""
+    seen: list[tuple[float, int, int]] = []
+
+    def watch(inner: Listener) -> Listener:
+        def on_messages(connection: Connection, count: int) -> None:
+            first = connection.received
+            seen.append((time.perf_counter(), first, first + count))
+            inner(connection, count)
+
+        return on_messages
+
+    for member in lane.members[:: max(1, len(lane.members) // WATCHED)]:
+        assert member.on_messages is not None
+        member.on_messages = watch(member.on_messages)
+    return seen
+
+
+def _figures(before: Reading, after: Reading, *, units: int, messages: int) -> dict[str, float]:
+    seconds = after.at - before.at
+    server = after.server - before.server
+    redis = after.redis - before.redis
+    return {
+        "seconds": seconds,
+        "units": units,
+        "messages": messages,
+        "rate": units / seconds,
+        "cpu_us": server / units * 1e6 if units else 0.0,
+        "redis_us": redis / messages * 1e6 if messages else 0.0,
+        "server_core": server / seconds,
+        "redis_core": redis / seconds,
+        "generator_core": (after.generator - before.generator) / seconds,
+        "others_core": max(0.0, after.busy - before.busy - server) / seconds,
+    }
+
+
+def _latency(seconds: Sequence[float]) -> dict[str, float]:
+    ordered = sorted(seconds)
+    return {
+        name: ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000
+        for name, share in (("p50_ms", 0.5), ("p99_ms", 0.99), ("p999_ms", 0.999))
+        if ordered
+    }

@@ -1,0 +1,115 @@
+"""The servers that are measured, each started as its own documentation says for production."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+UVICORN = (
+    *("--ws", "websockets-sansio", "--loop", "uvloop", "--ws-per-message-deflate", "false"),
+    *("--no-access-log", "--log-level", "warning"),
+)
+_KEY = secrets.token_hex(32)
+
+
+@dataclass(frozen=True)
+class Peer:
+    name: str
+    title: str
+    dialect: str
+    command: Callable[[int], list[str]]
+    """Of one server process that listens on this port of 127.0.0.1."""
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_ours(self) -> bool:
+        return self.dialect == "realtime"
+
+    @property
+    def needs_node(self) -> bool:
+        return self.command(0)[0] == "node"
+
+
+def _daphne(application: str) -> Callable[[int], list[str]]:
+    python = [sys.executable, "-m", "daphne", "-b", "127.0.0.1"]
+    return lambda port: [*python, "-p", str(port), "-v", "0", application]
+
+
+def _uvicorn(application: str) -> Callable[[int], list[str]]:
+    python = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1"]
+    return lambda port: [*python, "--port", str(port), *UVICORN, application]
+
+
+def _node(script: str) -> Callable[[int], list[str]]:
+    return lambda port: ["node", str(FOLDER / script), str(port)]
+
+
+_OURS = {
+    "DJANGO_SETTINGS_MODULE": "benchmarks.site_settings",
+    "DJANGO_SECRET_KEY": _KEY,
+    "DJANGO_DEBUG": "",
+    "DJANGO_ALLOWED_HOSTS": "127.0.0.1",
+    "JWT_SIGNING_KEY": "",
+    "ACCESS_TOKEN_SECONDS": "86400",
+}
+
+
+def _tutorial(layer: str) -> dict[str, str]:
+    return {
+        "DJANGO_SETTINGS_MODULE": "benchmarks.peers.tutorial_settings",
+        "DJANGO_SECRET_KEY": _KEY,
+        "CHANNEL_LAYER": f"channels_redis.{layer}",
+    }
+
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer(
+            "ours-uvicorn",
+            "realtime on uvicorn",
+            "realtime",
+            _uvicorn("config.asgi:application"),
+            _OURS,
+        ),
+        Peer(
+            "ours-daphne",
+            "realtime on Daphne",
+            "realtime",
+            _daphne("config.asgi:application"),
+            _OURS,
+        ),
+        Peer(
+            "channels-daphne",
+            "the Channels tutorial on Daphne, channels_redis.core",
+            "tutorial",
+            _daphne("benchmarks.peers.tutorial:application"),
+            _tutorial("core.RedisChannelLayer"),
+        ),
+        Peer(
+            "channels-uvicorn",
+            "the Channels tutorial on uvicorn, channels_redis.pubsub",
+            "tutorial",
+            _uvicorn("benchmarks.peers.tutorial:application"),
+            _tutorial("pubsub.RedisPubSubChannelLayer"),
+        ),
+        Peer(
+            "socketio",
+            "Socket.IO with @socket.io/redis-adapter",
+            "socketio",
+            _node("socketio.mjs"),
+            {"NODE_ENV": "production"},
+        ),
+        Peer("ws", "ws with Redis", "bare", _node("ws.mjs"), {"NODE_ENV": "production"}),
+        Peer(
+            "python-socketio",
+            "python-socketio with AsyncRedisManager on uvicorn",
+            "socketio",
+            _uvicorn("benchmarks.peers.python_socketio:application"),
+        ),
+    )
+}

@@ -1,0 +1,189 @@
+"""What is measured: who is connected, what is sent, and which figure it is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    FLIGHT = "flight"
+    """So many messages under way, as fast as they arrive."""
+    PACE = "pace"
+    """Messages at half of the rate that the server can do, whether they arrive or not."""
+    ECHO = "echo"
+    """One client, and what the server answers to it."""
+    STORM = "storm"
+    """Everybody connects at once."""
+    IDLE = "idle"
+    """Everybody is connected and silent."""
+
+
+class Figure(StrEnum):
+    CPU = "cpu_us"
+    """Of the server, in µs a unit: a delivery, an echo, a handshake."""
+    RATE = "rate"
+    """Units a second."""
+    P99 = "p99_ms"
+    MEMORY = "kib"
+    """Of the server, a connection."""
+
+    @property
+    def more_is_better(self) -> bool:
+        return self is Figure.RATE
+
+
+@dataclass(frozen=True)
+class Regime:
+    name: str
+    title: str
+    kind: Kind
+    figure: Figure
+    unit: str = "delivery"
+    prefix: str = "hall"
+    """How the names of its rooms begin. Regimes with the same rooms share their connections."""
+    rooms: int = 1
+    members: int = 500
+    """In each room."""
+    window: int = 1
+    size: int = 64
+    """Bytes of a message."""
+    seconds: float = 1.5
+    servers: int = 1
+    rounds: int = 99
+    """More than these add nothing: the figure hardly varies."""
+
+    @property
+    def connections(self) -> int:
+        return self.rooms * self.members
+
+    @property
+    def layout(self) -> tuple[str, int, int, int]:
+        return self.prefix, self.rooms, self.members, self.servers
+
+    def room_names(self) -> list[str]:
+        return [f"{self.prefix}{number}" for number in range(self.rooms)]
+
+
+WARM_SECONDS = 0.4
+WINDOW_BYTES = 64 * 1024 * 1024
+"""As much is under way at most, over all members."""
+
+SHORT = (
+    Regime(
+        "one",
+        "one room of 500 members, one message in flight",
+        Kind.FLIGHT,
+        Figure.CPU,
+    ),
+    Regime(
+        "sixteen",
+        "one room of 500 members, 16 messages in flight",
+        Kind.FLIGHT,
+        Figure.RATE,
+        window=16,
+    ),
+    Regime(
+        "pairs",
+        "250 rooms of two, 32 messages in flight in all",
+        Kind.FLIGHT,
+        Figure.CPU,
+        prefix="pair",
+        rooms=250,
+        members=2,
+        window=32,
+    ),
+    Regime(
+        "echo",
+        "echo of one client's message, one after the other",
+        Kind.ECHO,
+        Figure.CPU,
+        unit="echo",
+        prefix="booth",
+        members=1,
+        seconds=1.0,
+    ),
+    Regime(
+        "handshakes",
+        "500 connections at once, each joins a room (ours: JWT checked, distinct users)",
+        Kind.STORM,
+        Figure.RATE,
+        unit="handshake",
+        prefix="gate",
+    ),
+    Regime(
+        "idle",
+        "2,000 idle connections",
+        Kind.IDLE,
+        Figure.MEMORY,
+        unit="connection",
+        prefix="bench",
+        members=2_000,
+        seconds=1.0,
+    ),
+)
+
+
+def _of_size(members: int, size: int) -> Regime:
+    name = f"{size} B" if size < 1024 else f"{size // 1024} KiB"
+    window = max(1, min(16, WINDOW_BYTES // (members * size)))
+    return Regime(
+        f"m{members}-{size}",
+        f"one room of {members:,}, messages of {name}, {window} in flight",
+        Kind.FLIGHT,
+        Figure.RATE,
+        prefix=f"hall{members}m",
+        members=members,
+        window=window,
+        size=size,
+        seconds=2.0,
+    )
+
+
+def _long() -> tuple[Regime, ...]:
+    one, sixteen, pairs, echo, handshakes, idle = SHORT
+    return (
+        replace(one, seconds=4.0),
+        replace(sixteen, seconds=4.0),
+        Regime(
+            "latency",
+            "one room of 500 members, at half of the rate of 16 in flight",
+            Kind.PACE,
+            Figure.P99,
+            seconds=8.0,
+        ),
+        replace(pairs, seconds=4.0),
+        Regime(
+            "singles",
+            "1,000 rooms with one socket each, 32 messages in flight in all",
+            Kind.FLIGHT,
+            Figure.CPU,
+            prefix="single",
+            rooms=1_000,
+            members=1,
+            window=32,
+            seconds=4.0,
+        ),
+        replace(echo, seconds=3.0),
+        *(_of_size(members, size) for members in (1, 10, 100, 1_000, 5_000) for size in SIZES),
+        replace(
+            handshakes,
+            title=handshakes.title.replace("500", "2,000"),
+            members=2_000,
+        ),
+        replace(idle, title="10,000 idle connections for a minute", members=10_000, seconds=60.0),
+        Regime(
+            "two",
+            "as sixteen, with two server processes on two cores (the generator on both)",
+            Kind.FLIGHT,
+            Figure.RATE,
+            prefix="twin",
+            window=16,
+            seconds=4.0,
+            servers=2,
+        ),
+    )
+
+
+SIZES = (64, 1_024, 16_384)
+LONG = _long()

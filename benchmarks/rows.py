@@ -1,0 +1,113 @@
+"""Rounds become rows: medians, what our servers gain, and whether the design's target is met."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from .measuring import Outcome
+from .peers import Peer
+from .regimes import Regime
+
+OURS = "ours-uvicorn"
+DISTURBED = 0.1
+"""Of the server's core, used by processes that are none of ours."""
+BOUND = 0.95
+"""Of the generator's core: from there on it could have been the limit."""
+
+
+@dataclass
+class Row:
+    """One peer in one regime."""
+
+    regime: Regime
+    peer: Peer
+    outcomes: list[Outcome] = field(default_factory=list)
+    gain: float | None = None
+    """How many times as good ours is, by the figure of the regime."""
+
+    @property
+    def problems(self) -> list[str]:
+        return list(dict.fromkeys(it for outcome in self.outcomes for it in outcome.problems))
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The medians."""
+        names = dict.fromkeys(name for outcome in self.outcomes for name in outcome.figures)
+        return {
+            name: statistics.median(it.figures[name] for it in self.outcomes if name in it.figures)
+            for name in names
+        }
+
+    @property
+    def value(self) -> float | None:
+        """What the regime is about; None where it can't be trusted."""
+        return None if self.problems else self.figures.get(self.regime.figure)
+
+    @property
+    def notes(self) -> list[str]:
+        figures = self.figures
+        notes = [f"INVALID: {problem}" for problem in self.problems]
+        if figures.get("others_core", 0) > DISTURBED:
+            notes.append(f"disturbed: others used {figures['others_core']:.0%} of its core")
+        if figures.get("generator_core", 0) + figures.get("redis_core", 0) > BOUND:
+            notes.append("the generator's core was full: the server can do more")
+        return notes
+
+
+def compare(rows: Iterable[Row]) -> None:
+    """Work out what ours gains over every peer."""
+    by_regime: dict[str, list[Row]] = {}
+    for row in rows:
+        by_regime.setdefault(row.regime.name, []).append(row)
+    for of_regime in by_regime.values():
+        ours = next((it.value for it in of_regime if it.peer.name == OURS), None)
+        for row in of_regime:
+            if ours and row.value:
+                more = row.regime.figure.more_is_better
+                row.gain = ours / row.value if more else row.value / ours
+
+
+@dataclass(frozen=True)
+class Target:
+    """What DESIGN asks of ours on uvicorn, in one regime."""
+
+    regime: str
+    text: str
+    limit: float
+    against: str = ""
+    """The peer that the limit is a multiple of; "" where it is a figure."""
+
+    def judge(self, rows: Sequence[Row]) -> Verdict:
+        values = {row.peer.name: row.value for row in rows if row.regime.name == self.regime}
+        figure = next(row.regime.figure for row in rows if row.regime.name == self.regime)
+        ours, against = values.get(OURS), values.get(self.against) if self.against else 1.0
+        if ours is None or not against:
+            return Verdict(self, None, None)
+        ratio = ours / against
+        is_met = ratio >= self.limit if figure.more_is_better else ratio <= self.limit
+        return Verdict(self, ratio, is_met)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    target: Target
+    ratio: float | None
+    is_met: bool | None
+    """None where what it needs was not measured."""
+
+
+TARGETS = (
+    Target("one", "at most the CPU of Socket.IO a delivery", 1.0, "socketio"),
+    Target("sixteen", "at least 5 times the deliveries of Socket.IO", 5.0, "socketio"),
+    Target("pairs", "at most the CPU of Socket.IO a delivery", 1.0, "socketio"),
+    Target("echo", "at most 1.5 times the CPU of Socket.IO an echo", 1.5, "socketio"),
+    Target("handshakes", "at least 1,000 a second", 1_000.0),
+    Target("idle", "at most the memory of Socket.IO a connection", 1.0, "socketio"),
+)
+
+
+def verdicts(rows: Sequence[Row]) -> list[Verdict]:
+    measured = {row.regime.name for row in rows}
+    return [target.judge(rows) for target in TARGETS if target.regime in measured]
