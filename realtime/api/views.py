@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from django.db import DataError
 from rest_framework import status
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.permissions import IsAuthenticated
@@ -18,7 +17,6 @@ from rest_framework_simplejwt.exceptions import InvalidToken
 
 from .. import rights
 from ..authentication import (
-    ODD_CLAIMS,
     Identity,
     django_sign_in,
     identity_from_claims,
@@ -28,6 +26,7 @@ from ..conf import realtime_settings
 from ..exceptions import AuthenticationError, LayerUnavailable
 from ..layers import get_layer
 from ..models import Room
+from ..refusals import ODD_CLAIMS
 
 
 class TicketThrottle(UserRateThrottle):
@@ -45,7 +44,7 @@ class _TokenAuthentication(JWTAuthentication):
     def authenticate(self, request: Request) -> Any:
         try:
             return super().authenticate(request)
-        except (DataError, *ODD_CLAIMS) as error:
+        except ODD_CLAIMS as error:
             raise InvalidToken from error
 
 

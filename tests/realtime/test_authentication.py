@@ -16,7 +16,7 @@ from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
-from realtime import authentication, threads, users
+from realtime import authentication, refusals, threads, users
 from realtime.authentication import Identity, SimpleJWTAuthenticator, authenticate
 from realtime.changes import changes
 from realtime.exceptions import AuthenticationError, AuthenticationUnavailable
@@ -205,7 +205,7 @@ class Test_an_authenticator_of_the_sites_own:
     @pytest.fixture(autouse=True, params=[Opaque, AsyncOpaque])
     def configured(self, settings, request, monkeypatch):
         monkeypatch.setattr(authentication, "_authenticator", lambda path: request.param())
-        monkeypatch.setattr(authentication, "_reported_at", float("-inf"))
+        monkeypatch.setattr(refusals, "_reported_at", float("-inf"))
 
     async def test_says_who_it_is(self):
         assert (await authenticate(KNOWN)).user.get_username() == "alice"

@@ -18,6 +18,11 @@ def hearing():
     changes.stop_listening()
 
 
+@pytest.fixture(autouse=True)
+def nobody_known(monkeypatch):
+    monkeypatch.setattr(users, "_known", {})
+
+
 @pytest.fixture
 def somebody():
     return [User.objects.create(username=f"person{number}") for number in range(5)]
