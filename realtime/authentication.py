@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cache
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
@@ -56,10 +57,12 @@ async def _ask(raw_token: str) -> Identity:
     """Ask the authenticator, which may be the site's own: raises what that does."""
     authenticator = _authenticator(realtime_settings.AUTHENTICATOR)
     if isinstance(authenticator, SimpleJWTAuthenticator):
-        await signing_keys.prepare(raw_token)
-        # A subclass that changes only the other method wants to be asked by it.
         if type(authenticator).authenticate is SimpleJWTAuthenticator.authenticate:
+            await signing_keys.prepare(raw_token)
             return await _tokens.ask(raw_token, raw_token)
+        # A subclass wants to be asked by what it changes, and may take other tokens beside.
+        with suppress(AuthenticationError):
+            await signing_keys.prepare(raw_token)
     if not iscoroutinefunction(authenticator.authenticate):
         return await in_time(_accept, authenticator.authenticate, raw_token, run=run_apart)
     async with timeout():

@@ -10,8 +10,8 @@ from rest_framework_simplejwt import state
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
-from realtime import signing_keys, threads, users
-from realtime.authentication import authenticate
+from realtime import authentication, signing_keys, threads, users
+from realtime.authentication import Identity, SimpleJWTAuthenticator, authenticate
 from realtime.exceptions import AuthenticationError, AuthenticationUnavailable
 from tests.issuers import Issuer, Key, forgeries
 
@@ -250,6 +250,21 @@ async def test_a_key_of_another_kind_verifies_nothing_and_spoils_nothing(
     tokens = [sign(), sign(kid="odd"), sign()]
     assert await outcomes(tokens) == ["alice", "refused", "alice"]
     assert not caplog.records
+
+
+class Hybrid(SimpleJWTAuthenticator):
+    """Takes tokens of the issuer, and some of its own."""
+
+    def authenticate(self, raw_token):
+        return Identity(ALICE) if raw_token == "opaque" else super().authenticate(raw_token)
+
+
+async def test_a_subclass_may_take_other_tokens_beside(sign, issuer, monkeypatch):
+    monkeypatch.setattr(authentication, "_authenticator", lambda path: Hybrid())
+    issuer.fail()
+    assert await outcomes(["opaque", "another", sign()]) == ["alice", "refused", "later"]
+    issuer.heal()
+    assert await outcomes([sign(), sign(kid="unknown"), "opaque"]) == ["alice", "refused", "alice"]
 
 
 @pytest.mark.django_db(transaction=True)
