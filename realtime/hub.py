@@ -42,6 +42,8 @@ CHECK_JITTER = 1.6
 LISTEN_RETRY_SECONDS = 1.0
 LISTEN_SECONDS = 2.0
 BATCH_MAX = 500
+REST_SHARE = 1.5
+"""How long after the begin of a fan-out the next one begins at the earliest, in its duration."""
 FRAME_CHARACTERS = 65_536
 """Publications that leave together are joined to frames of about this size."""
 
@@ -65,7 +67,7 @@ class LocalRoom:
     batch: list[Publication] = field(default_factory=list)
     """What came while the last frames were fresh, and leaves together."""
     fresh_until: float = 0.0
-    flush: asyncio.TimerHandle | None = None
+    flush: asyncio.Handle | None = None
 
 
 class Hub:
@@ -229,19 +231,18 @@ class Hub:
         return room
 
     def _deliver(self, name: str, room: LocalRoom, publication: Publication) -> None:
-        """Hand out at once what comes to a quiet room, and together what comes close after it."""
-        if room.flush is not None:
-            room.batch.append(publication)
-            if len(room.batch) >= BATCH_MAX:
-                self._flush(name, room)
-            return
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        """Hand out in the same tick what comes to a quiet room, and together what comes close after
+        it."""
         room.batch.append(publication)
-        if now >= room.fresh_until:
+        if room.flush is None:
+            loop = asyncio.get_running_loop()
+            if loop.time() >= room.fresh_until:
+                # What came in the same piece of data goes along.
+                room.flush = loop.call_soon(self._flush, name, room)
+            else:
+                room.flush = loop.call_at(room.fresh_until, self._flush, name, room)
+        elif len(room.batch) >= BATCH_MAX:
             self._flush(name, room)
-        else:
-            room.flush = loop.call_at(room.fresh_until, self._flush, name, room)
 
     def _flush(self, name: str, room: LocalRoom) -> None:
         if room.flush is not None:
@@ -253,10 +254,10 @@ class Hub:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         self._fan_out(room.sessions, lambda protocol: _encode_batch(protocol, name, batch))
-        ended = loop.time()
-        # A fan-out that takes long, to many or on a slow server, makes the next one wait as long:
-        # what comes meanwhile costs hardly more than one message.
-        room.fresh_until = ended + max(realtime_settings.COALESCE_SECONDS, ended - begun)
+        # A fan-out that takes long, to many or on a slow server, makes the next one wait: what
+        # comes meanwhile costs hardly more than one message.
+        rest = REST_SHARE * (loop.time() - begun)
+        room.fresh_until = begun + max(realtime_settings.COALESCE_SECONDS, rest)
 
     def _fan_out(
         self, sessions: Iterable[Session], encode: Callable[[WireProtocol], list[str]]
@@ -286,20 +287,16 @@ class Hub:
         async with self._starting:
             if not self._tasks:
                 self._channel = await self.layer.new_channel("realtime.hub.")
+                self.layer.on_message(self._channel, self._receive)
                 self.layer.on_reconnect(self.check_soon)
-                self._tasks = [
-                    asyncio.create_task(self._receive(), name="realtime-hub"),
-                    asyncio.create_task(self._patrol(), name="realtime-patrol"),
-                ]
+                self._tasks = [asyncio.create_task(self._patrol(), name="realtime-patrol")]
 
-    async def _receive(self) -> None:
-        while True:
-            message = await self.layer.receive(self._channel)
-            try:
-                self._dispatch(message)
-            except Exception:
-                # One message that can't be read must not end the delivery of all others.
-                logger.exception("a message of the channel layer could not be delivered")
+    def _receive(self, message: dict[str, Any]) -> None:
+        try:
+            self._dispatch(message)
+        except Exception:
+            # One message that can't be read must not end the delivery of all others.
+            logger.exception("a message of the channel layer could not be delivered")
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         room = self.rooms.get(message.get("room", ""))

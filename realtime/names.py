@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from functools import lru_cache
 
 MAX_LENGTH = 128
 # ASCII only: two names that look alike are one name. \Z, because $ lets a newline pass.
@@ -24,6 +25,7 @@ def is_room_name(name: object) -> bool:
     )
 
 
+@lru_cache(maxsize=16_384)
 def group_name(room: str) -> str:
     """The channel-layer group of a room: a digest, because Channels allows fewer characters."""
     return "realtime." + hashlib.blake2b(room.encode(), digest_size=16).hexdigest()

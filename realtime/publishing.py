@@ -62,21 +62,25 @@ async def apublish(room: str, data: Any, *, idempotency_key: str = "") -> None:
     await get_layer().append(room, body, keep, idempotency_key)
 
 
-async def append(
+def append_soon(
     layer: RoomLayer, room: rooms.AnyRoom, data: bytes, info: ClientInfo | None
-) -> Position:
-    """Number, keep and broadcast `data`, JSON that has been checked."""
-    return await layer.append(room.name, _body(data, info), rooms.retention(room))
+) -> asyncio.Future[Position]:
+    """Number, keep and broadcast `data`, JSON that has been checked; in the order of the calls."""
+    return layer.append_soon(room.name, _body(data, info), rooms.retention(room))
+
+
+def has_publish_hook(room: rooms.AnyRoom) -> bool:
+    return (
+        isinstance(room, rooms.CodeRoom)
+        and type(room.type).on_publish is not rooms.RoomType.on_publish
+    )
 
 
 async def run_publish_hook(room: rooms.AnyRoom, user: Any, data: bytes) -> bytes:
     """What the room's `on_publish` makes of what a client publishes; the same bytes without one."""
-    if not isinstance(room, rooms.CodeRoom):
+    if not isinstance(room, rooms.CodeRoom) or not has_publish_hook(room):
         return data
-    hook = room.type.on_publish
-    if type(room.type).on_publish is rooms.RoomType.on_publish:
-        return data
-    changed = await threads.call_hook(hook, user, decode(data), **room.captured)
+    changed = await threads.call_hook(room.type.on_publish, user, decode(data), **room.captured)
     return data if changed is None else encode_result(changed)
 
 

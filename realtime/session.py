@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -20,6 +21,7 @@ from .conf import realtime_settings
 from .exceptions import (
     AuthenticationError,
     AuthenticationUnavailable,
+    InvalidPayload,
     LayerUnavailable,
     RealtimeError,
 )
@@ -56,6 +58,7 @@ _TOO_MANY_TO_LIST = Error(
 Reply = dict[str, Any]
 _TRIES = 10
 APP_MAX = 64
+IN_FLIGHT_MAX = 64
 SECOND_LOOK_SECONDS = 0.5
 
 
@@ -155,6 +158,9 @@ class Session:
         self._errors_in_a_row = 0
         self._busy = False
         self._at_the_door = False
+        self._in_flight = 0
+        self._landed = asyncio.Event()
+        self._info: tuple[Identity, ClientInfo | None] | None = None
         self._handlers: dict[str, Callable[[Any], Awaitable[Reply | None]]] = {
             "connect": self._connect,
             "refresh": self._refresh,
@@ -190,7 +196,10 @@ class Session:
         for command in commands:
             if self.state is State.CLOSED:
                 return
-            await self.run(command)
+            if not (isinstance(command, Command) and self._publish_at_once(command)):
+                await self.run(command)
+            elif self._in_flight >= IN_FLIGHT_MAX:
+                await self._landed.wait()
 
     async def run(self, command: Command | MalformedCommand) -> Error | None:
         """Obey one command and write its reply. Returns the error that it was answered with."""
@@ -199,7 +208,7 @@ class Session:
             return await self._answer(command)
         finally:
             self._busy = False
-            if self._shutting_down:
+            if self._shutting_down and not self._in_flight:
                 self.close(CloseCode.SHUTDOWN)
 
     async def _answer(self, command: Command | MalformedCommand) -> Error | None:
@@ -358,7 +367,7 @@ class Session:
     def shut_down(self) -> None:
         """Close because the server goes; a command that is under way is answered first."""
         self._shutting_down = True
-        if not self._busy:
+        if not self._busy and not self._in_flight:
             self.close(CloseCode.SHUTDOWN)
 
     def close(self, code: CloseCode, reason: str = "") -> None:
@@ -452,8 +461,45 @@ class Session:
         data = await publishing.run_publish_hook(room, self._identity.user, data)
         if self._is_outdated(name, grant):
             await self._require("publish", name)
-        await publishing.append(self.hub.layer, room, data, self._client_info())
+        await publishing.append_soon(self.hub.layer, room, data, self._client_info())
         return {}
+
+    def _publish_at_once(self, command: Command) -> bool:
+        """Begin a publication for which nothing has to be waited: the next command may follow while
+        it is kept, so that many go to Redis together. Whether it was one."""
+        if command.name != "publish":
+            return False
+        grant = self.rooms.get(command.body.channel)
+        if grant is None or grant.room is None or "publish" not in grant.actions:
+            return False
+        room = grant.room
+        if publishing.has_publish_hook(room) or self._is_outdated(room.name, grant):
+            return False
+        try:
+            data = publishing.checked(bytes(command.body.data))
+        except InvalidPayload:
+            return False
+        if not self.hub.commands.take(self._identity.user_id or self.id):
+            return False
+        kept = publishing.append_soon(self.hub.layer, room, data, self._client_info())
+        self._in_flight += 1
+        self._landed.clear()
+        kept.add_done_callback(partial(self._on_kept, command))
+        return True
+
+    def _on_kept(self, command: Command, kept: asyncio.Future[Any]) -> None:
+        self._in_flight -= 1
+        if self._in_flight <= IN_FLIGHT_MAX // 2:
+            self._landed.set()
+        failed = None if kept.cancelled() else kept.exception()
+        if failed is None:
+            self._errors_in_a_row = 0
+            self._reply(command, {})
+        else:
+            error = failed.error if isinstance(failed, RealtimeError) else Error.INTERNAL
+            self._write(self.protocol.encode_error(command.id, error))
+        if self._shutting_down and not self._busy and not self._in_flight:
+            self.close(CloseCode.SHUTDOWN)
 
     async def _history(self, body: centrifuge.History) -> Reply:
         name = _required(body.channel, "channel")
@@ -663,11 +709,16 @@ class Session:
         return True
 
     def _client_info(self) -> ClientInfo | None:
-        user = self._identity.user
-        if user.is_anonymous:
+        identity = self._identity
+        if self._info is None or self._info[0] is not identity:
+            self._info = (identity, self._make_client_info(identity))
+        return self._info[1]
+
+    def _make_client_info(self, identity: Identity) -> ClientInfo | None:
+        if identity.user.is_anonymous:
             return None
-        info = authentication.public_info(user)
-        return ClientInfo(user=self._identity.user_id, client=self.id, conn_info=info)
+        info = authentication.public_info(identity.user)
+        return ClientInfo(user=identity.user_id, client=self.id, conn_info=info)
 
     # Writing and clocks
 

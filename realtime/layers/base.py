@@ -1,5 +1,8 @@
 """What a room layer offers on top of a Channels layer; the contract of both implementations."""
 
+from __future__ import annotations
+
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -122,6 +125,10 @@ class RoomLayer(Protocol):
         ...
 
     async def receive(self, channel: str) -> dict[str, Any]: ...
+    def on_message(self, channel: str, receive: Callable[[dict[str, Any]], None]) -> None:
+        """Call `receive`, on the running event loop, with what comes to `channel` from its groups,
+        rather than keep it for `receive(channel)`."""
+        ...
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Call `callback`, on the running event loop, when messages may have been missed."""
@@ -136,6 +143,13 @@ class RoomLayer(Protocol):
         With `once`, an idempotency key of the room, a second append within
         `IDEMPOTENCY_TTL_SECONDS` stores nothing and returns the position of the first.
         """
+        ...
+
+    def append_soon(
+        self, room: str, body: bytes, keep: Retention = ..., once: str = ...
+    ) -> asyncio.Future[Position]:
+        """As `append`, begun at once: of two that follow each other, the first gets the lower
+        offset."""
         ...
 
     def append_sync(

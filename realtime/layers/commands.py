@@ -1,66 +1,182 @@
-"""Running commands and scripts on one Redis, with one error when it does not answer in time."""
+"""Commands and scripts on one Redis: those of one tick leave in one write, and keep their order."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from redis import asyncio as aioredis
-from redis.exceptions import NoScriptError, RedisError
+from redis.asyncio.connection import ConnectionPool
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from .. import tasks
 from ..exceptions import LayerUnavailable
-from .scripts import Call
+from .scripts import SCRIPTS, Call
+from .wire import Wire
 
-TIMEOUT_SECONDS = 2
+logger = logging.getLogger("realtime.layers.redis")
 
+TIMEOUT_SECONDS = 2.0
+MOST_WAITING = 50_000
 
-@asynccontextmanager
-async def available() -> AsyncIterator[None]:
-    """Turns what Redis does when it is away into one error, in time."""
-    try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise LayerUnavailable("Redis does not answer") from error
+Convert = Callable[[Any], Any]
 
 
-def evalsha(client: Any, call: Call) -> Any:
-    """Run a script that Redis knows already, or add it to a pipeline."""
-    return client.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
+class _Waiting(NamedTuple):
+    """A command that was sent, or will be when there is a connection."""
+
+    command: tuple[Any, ...]
+    future: asyncio.Future[Any]
+    convert: Convert | None
+    since: float
+    call: Call | None = None
 
 
-async def run(client: aioredis.Redis, call: Call) -> Any:
-    try:
-        return await evalsha(client, call)
-    except NoScriptError:
-        return await client.eval(call.script.text, len(call.keys), *call.keys, *call.args)
+class Commands:
+    """One connection to Redis for all commands of an event loop.
+
+    Every method returns a future at once. It fails with `LayerUnavailable` when Redis does not
+    answer within 2 s; the command may then have been done or not. Commands that are sent one after
+    the other are done in that order.
+    """
+
+    def __init__(self, pool: Callable[[], ConnectionPool]) -> None:
+        self._pool = pool
+        self._loop = asyncio.get_running_loop()
+        self._wire: Wire | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._unsent: deque[_Waiting] = deque()
+        self._sent: deque[_Waiting] = deque()
+        self._watch: asyncio.TimerHandle | None = None
+
+    def send(self, *command: Any, convert: Convert | None = None) -> asyncio.Future[Any]:
+        """`convert` makes the result out of Redis' reply."""
+        return self._send(command, convert, None)
+
+    def run(self, call: Call, convert: Convert | None = None) -> asyncio.Future[Any]:
+        """Run a script, by its name where Redis knows it."""
+        command = ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
+        return self._send(command, convert, call)
+
+    async def close(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        await tasks.cancel(self._opening)
+        wire, self._wire, self._opening = self._wire, None, None
+        if wire is not None:
+            await wire.close()
+        self._fail(self._sent, self._unsent)
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _send(
+        self, command: tuple[Any, ...], convert: Convert | None, call: Call | None
+    ) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if len(self._sent) + len(self._unsent) >= MOST_WAITING:
+            future.set_exception(LayerUnavailable("too many commands wait for Redis"))
+            return future
+        waiting = _Waiting(command, future, convert, self._loop.time(), call)
+        if self._wire is None:
+            self._unsent.append(waiting)
+            if self._opening is None:
+                self._opening = asyncio.create_task(self._open(), name="realtime-redis-commands")
+        else:
+            self._sent.append(waiting)
+            self._wire.send(*command)
+        if self._watch is None:
+            self._watch = self._loop.call_later(TIMEOUT_SECONDS, self._look_at_the_oldest)
+        return future
+
+    async def _open(self) -> None:
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                wire = await Wire.open(self._pool(), self._on_reply, self._on_lost)
+        except (RedisError, OSError, TimeoutError) as error:
+            logger.debug("Redis can't be reached: %s", type(error).__name__)
+            self._opening = None
+            self._fail(self._unsent)
+            return
+        self._wire, self._opening = wire, None
+        for script in SCRIPTS:
+            # So that no script has to be sent a second time, behind what came after it.
+            self._sent.append(self._nobody_waits())
+            wire.send("SCRIPT", "LOAD", script.text)
+        while self._unsent:
+            waiting = self._unsent.popleft()
+            self._sent.append(waiting)
+            wire.send(*waiting.command)
+
+    def _on_reply(self, reply: Any) -> None:
+        waiting = self._sent.popleft()
+        if isinstance(reply, NoScriptError) and waiting.call is not None:
+            self._teach(waiting.call, waiting)
+            return
+        future = waiting.future
+        if future.done():
+            return
+        if isinstance(reply, ResponseError):
+            # Such as a Redis that is out of memory, or still loading its data.
+            logger.debug("Redis refused a command: %s", type(reply).__name__)
+            future.set_exception(LayerUnavailable("Redis refuses the command"))
+            future.exception()  # perhaps nobody waits any more
+            return
+        try:
+            future.set_result(reply if waiting.convert is None else waiting.convert(reply))
+        except Exception as error:
+            future.set_exception(error)
+
+    def _nobody_waits(self) -> _Waiting:
+        return _Waiting((), self._loop.create_future(), None, self._loop.time())
+
+    def _teach(self, call: Call, waiting: _Waiting) -> None:
+        """A script that Redis has forgotten, or never knew, is sent in full. Others that wait for
+        the same are answered likewise, and so keep their order."""
+        command = ("EVAL", call.script.text, len(call.keys), *call.keys, *call.args)
+        if self._wire is not None:
+            self._sent.append(waiting._replace(command=command, call=None))
+            self._wire.send(*command)
+        else:
+            self._fail(deque([waiting]))
+
+    def _look_at_the_oldest(self) -> None:
+        self._watch = None
+        oldest = self._sent or self._unsent
+        if not oldest:
+            return
+        left = oldest[0].since + TIMEOUT_SECONDS - self._loop.time()
+        if left > 0.001:
+            self._watch = self._loop.call_later(left, self._look_at_the_oldest)
+        elif self._sent:
+            self._on_lost()
+        else:
+            self._fail(self._unsent)
+
+    def _on_lost(self) -> None:
+        """What was sent may have been done; what comes now goes over a new connection."""
+        wire, self._wire = self._wire, None
+        self._fail(self._sent)
+        if wire is not None:
+            wire.abort()
+            task = asyncio.create_task(wire.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def _fail(self, *queues: deque[_Waiting]) -> None:
+        for queue in queues:
+            while queue:
+                future = queue.popleft().future
+                if not future.done():
+                    future.set_exception(LayerUnavailable("Redis does not answer"))
+                    future.exception()  # perhaps nobody waits any more
 
 
 def run_sync(client: Any, call: Call) -> Any:
+    """Run a script from a thread, with a client of redis-py."""
     try:
-        return evalsha(client, call)
+        return client.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
     except NoScriptError:
         return client.eval(call.script.text, len(call.keys), *call.keys, *call.args)
-
-
-async def run_all(client: aioredis.Redis, calls: Sequence[Call]) -> list[Any]:
-    """Run scripts in one round trip."""
-    try:
-        return await _pipeline(client, calls)
-    except NoScriptError:
-        await load(client, calls)
-        return await _pipeline(client, calls)
-
-
-async def load(client: aioredis.Redis, calls: Collection[Call]) -> None:
-    for script in {call.script for call in calls}:
-        await client.script_load(script.text)
-
-
-async def _pipeline(client: aioredis.Redis, calls: Sequence[Call]) -> list[Any]:
-    async with client.pipeline(transaction=False) as pipeline:
-        for call in calls:
-            evalsha(pipeline, call)
-        return await pipeline.execute()

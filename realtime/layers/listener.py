@@ -9,9 +9,10 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.asyncio.connection import ConnectionPool
 
 from .. import tasks
+from .wire import Wire
 
 logger = logging.getLogger("realtime.layers.redis")
 
@@ -41,8 +42,8 @@ class Listener:
         # Each wanted channel, and whether Redis has confirmed it on the present connection.
         self._wanted: dict[str, asyncio.Future[None]] = {}
         self._unconfirmed: set[str] = set()
-        self._connection: AbstractConnection | None = None
-        self._writing = asyncio.Lock()
+        self._wire: Wire | None = None
+        self._heard = False
         self._task: asyncio.Task[None] | None = None
         self._lost = False
 
@@ -53,7 +54,7 @@ class Listener:
             confirmed = self._wanted[channel] = asyncio.get_running_loop().create_future()
             if self._task is None:
                 self._task = asyncio.create_task(self._listen(), name="realtime-redis-listener")
-            await self._send("SUBSCRIBE", channel)
+            self._send("SUBSCRIBE", channel)
         await asyncio.shield(confirmed)
 
     async def unsubscribe(self, channel: str) -> None:
@@ -61,7 +62,7 @@ class Listener:
         if confirmed is not None:
             _release(confirmed)
             self._unconfirmed.discard(channel)
-            await self._send("UNSUBSCRIBE", channel)
+            self._send("UNSUBSCRIBE", channel)
 
     async def close(self) -> None:
         if self._task is not None:
@@ -72,17 +73,10 @@ class Listener:
         self._wanted.clear()
         self._lost = False
 
-    async def _send(self, *command: str) -> None:
+    def _send(self, *command: str) -> None:
         """Say something on the present connection; without one, the next one says it anyway."""
-        async with self._writing:
-            connection = self._connection
-            # A connection that has broken would connect again by itself, subscribed to nothing.
-            if connection is None or not connection.is_connected:
-                return
-            try:
-                await connection.send_command(*command, check_health=False)
-            except Exception as error:
-                logger.debug("a command could not be sent: %s", type(error).__name__)
+        if self._wire is not None:
+            self._wire.send(*command)
 
     async def _listen(self) -> None:
         while True:
@@ -95,47 +89,53 @@ class Listener:
             await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1))
 
     async def _listen_once(self) -> None:
-        """Connect, subscribe, and read until the connection breaks."""
-        pool = self._pool()
-        connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+        """Connect, subscribe, and stay as long as Redis is there."""
+        ended = asyncio.Event()
+        wire = await Wire.open(self._pool(), self._on_reply, ended.set)
         try:
-            self._connection = connection
+            self._wire = wire
             self._unconfirmed = set(self._wanted)
             channels = iter(list(self._wanted))
             while part := list(islice(channels, _CHANNELS_A_COMMAND)):
-                await self._send("SUBSCRIBE", *part)
-            await self._read(connection)
+                self._send("SUBSCRIBE", *part)
+            await self._watch(ended)
         finally:
-            self._connection = None
+            self._wire = None
             self._forget_confirmations()
-            await connection.disconnect(nowait=True)
-            await pool.release(connection)
+            await wire.close()
 
-    async def _read(self, connection: AbstractConnection) -> None:
+    async def _watch(self, ended: asyncio.Event) -> None:
+        """Ask Redis whether it is there, when it has said nothing for a while."""
         asked = False
         while True:
-            response = await connection.read_response(
-                timeout=ANSWER_SECONDS if asked else QUIET_SECONDS,
-                disconnect_on_error=False,
-                push_request=True,
-            )
-            if response is not None:
+            self._heard = False
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS if asked else QUIET_SECONDS):
+                    await ended.wait()
+                raise ConnectionError("the connection was closed")
+            except TimeoutError:
+                pass
+            if self._heard:
                 asked = False
-                self._on_response(response)
             elif asked:
                 raise TimeoutError("Redis does not answer")
             else:
                 asked = True
-                await self._send("PING")
+                self._send("PING")
 
-    def _on_response(self, response: Any) -> None:
-        if not isinstance(response, list):
+    def _on_reply(self, reply: Any) -> None:
+        self._heard = True
+        if not isinstance(reply, list):
             return  # the answer to a ping
-        kind = response[0]
+        kind = reply[0]
         if kind == b"message":
-            self._on_message(response[1].decode(), response[2])
+            try:
+                self._on_message(reply[1].decode(), reply[2])
+            except Exception:
+                # One message that can't be read must not end the delivery of all others.
+                logger.exception("a message of the channel layer could not be delivered")
         elif kind == b"subscribe":
-            self._on_confirmation(response[1].decode())
+            self._on_confirmation(reply[1].decode())
 
     def _on_confirmation(self, channel: str) -> None:
         if channel in self._wanted:

@@ -80,6 +80,7 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
         BaseChannelLayer.__init__(self, **kwargs)
         self._lock = threading.RLock()
         self._channels: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Queue[Message]]] = {}
+        self._receivers: dict[str, Callable[[Message], None]] = {}
         self._groups: defaultdict[str, set[str]] = defaultdict(set)
         self._epoch = uuid.uuid4().hex[:8]
         self._streams: defaultdict[str, _Stream] = defaultdict(_Stream)
@@ -104,6 +105,10 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
             # As Channels' own layers: who stops receiving has gone.
             self._close(channel)
             raise
+
+    def on_message(self, channel: str, receive: Callable[[Message], None]) -> None:
+        with self._lock:
+            self._receivers[channel] = receive
 
     async def send(self, channel: str, message: Message) -> None:
         self.require_valid_channel_name(channel)
@@ -137,6 +142,13 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
         self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
     ) -> Position:
         return self.append_sync(room, body, keep, once)
+
+    def append_soon(
+        self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
+    ) -> asyncio.Future[Position]:
+        future: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+        future.set_result(self.append_sync(room, body, keep, once))
+        return future
 
     def append_sync(
         self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
@@ -295,6 +307,7 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
     def _close(self, channel: str) -> None:
         with self._lock:
             self._channels.pop(channel, None)
+            self._receivers.pop(channel, None)
             for group in [name for name, members in self._groups.items() if channel in members]:
                 self._leave(group, channel)
 
@@ -312,9 +325,10 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
         if channel not in self._channels:
             return
         loop, queue = self._channels[channel]
+        receive = self._receivers.get(channel, queue.put_nowait)
         # Through the loop also from within it: publications of other threads keep their place.
         if not loop.is_closed():
-            loop.call_soon_threadsafe(queue.put_nowait, dict(message))
+            loop.call_soon_threadsafe(receive, dict(message))
 
 
 def _now_ms() -> int:

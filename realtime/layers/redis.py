@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -25,10 +25,10 @@ from .base import (
     Retention,
     changes_that_concern,
 )
-from .commands import available, run, run_all, run_sync
+from .commands import run_sync
 from .redis_connections import RedisConnections
 from .scripts import Call
-from .shards import RoomShard
+from .shards import RoomShard, available
 
 
 class RedisRoomLayer(RedisConnections):
@@ -66,6 +66,9 @@ class RedisRoomLayer(RedisConnections):
         except RedisError as error:
             raise LayerUnavailable("Redis does not answer") from error
 
+    def on_message(self, channel: str, receive: Callable[[dict[str, Any]], None]) -> None:
+        self._get_layer().receivers[channel] = lambda data: receive(self.deserialize(data))
+
     async def receive(self, channel: str) -> dict[str, Any]:
         message: dict[str, Any] = await self._get_layer().receive(channel)
         return message
@@ -88,8 +91,13 @@ class RedisRoomLayer(RedisConnections):
     async def append(
         self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
     ) -> Position:
+        return await self.append_soon(room, body, keep, once)
+
+    def append_soon(
+        self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
+    ) -> asyncio.Future[Position]:
         call = scripts.append(self._keys, room, self._message(room, body), keep, once)
-        return scripts.to_position(await self._run(room, call))
+        return self._shard_of(room).commands.run(call, scripts.to_position)
 
     def append_sync(
         self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
@@ -153,9 +161,8 @@ class RedisRoomLayer(RedisConnections):
     async def redeem_ticket(self, ticket: str) -> bytes | None:
         key = self._keys.ticket(ticket)
         shard: RoomShard = self._get_layer()._get_shard(key)
-        async with available(), shard.busy:
-            identity: Any = await shard.commands.getdel(key)
-        return None if identity is None else bytes(identity)
+        identity: bytes | None = await shard.commands.send("GETDEL", key)
+        return identity
 
     # Rights that changed, on every shard: they are needed where a room's publications are, and are
     # lost only together with them
@@ -169,46 +176,28 @@ class RedisRoomLayer(RedisConnections):
 
     async def mark_changes(self, changes: Collection[Change], *, gone: bool = False) -> None:
         for shard in self._get_layer()._shards:
-            async with available(), shard.busy:
-                await run(shard.commands, scripts.mark(self._keys, changes, gone))
+            await shard.commands.run(scripts.mark(self._keys, changes, gone))
 
     async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[float]:
-        layer = self._get_layer()
-        of_shard: defaultdict[RoomShard, list[int]] = defaultdict(list)
-        for index, (_, room) in enumerate(asked):
-            of_shard[layer.room_shard(room)].append(index)
-        found: list[float] = [-1] * len(asked)
-        for shard, indexes in of_shard.items():
-            pipeline = shard.commands.pipeline(transaction=False)
-            for index in indexes:
-                concerned = changes_that_concern(*asked[index])
-                pipeline.mget([self._keys.change(*change) for change in concerned])
-            async with available(), shard.busy, pipeline:
-                replies = await pipeline.execute()
-            for index, times in zip(indexes, replies, strict=True):
-                found[index] = scripts.to_last_change(times)
-        return found
+        found = []
+        for user, room in asked:
+            keys = [self._keys.change(*change) for change in changes_that_concern(user, room)]
+            commands = self._shard_of(room).commands
+            found.append(commands.send("MGET", *keys, convert=scripts.to_last_change))
+        return [await last_change for last_change in found]
 
     # What goes to Redis, and what comes back
 
+    def _shard_of(self, room: str) -> RoomShard:
+        return self._get_layer().room_shard(room)
+
     async def _run(self, room: str, call: Call) -> Any:
-        shard = self._get_layer().room_shard(room)
-        async with available(), shard.busy:
-            return await run(shard.commands, call)
+        return await self._shard_of(room).commands.run(call)
 
     async def _run_many(self, calls: Collection[tuple[str, Call]]) -> list[tuple[str, Any]]:
-        """Run calls in one pipeline for each shard; each with its room."""
-        layer = self._get_layer()
-        of_shard: defaultdict[RoomShard, list[tuple[str, Call]]] = defaultdict(list)
-        for room, call in calls:
-            of_shard[layer.room_shard(room)].append((room, call))
-        replies: list[tuple[str, Any]] = []
-        for shard, its_calls in of_shard.items():
-            async with available(), shard.busy:
-                results = await run_all(shard.commands, [call for _, call in its_calls])
-            rooms = [room for room, _ in its_calls]
-            replies += zip(rooms, results, strict=True)
-        return replies
+        """Run calls in one round trip to each shard; each with its room."""
+        replies = [(room, self._shard_of(room).commands.run(call)) for room, call in calls]
+        return [(room, await reply) for room, reply in replies]
 
     def _run_sync(self, room: str, call: Call) -> Any:
         client = self._sync_clients[self._offline._shards.index(self._offline.room_shard(room))]

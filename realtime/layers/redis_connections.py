@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,6 @@ from redis.exceptions import RedisError
 from ..exceptions import LayerUnavailable
 from . import scripts
 from .base import LiveProcess
-from .commands import available, run, run_all
 from .shards import RoomShard, ShardedLayer
 
 USAGE_TTL_MS = 10_000
@@ -27,37 +25,27 @@ class RedisConnections(ShardedLayer):
     async def admit(
         self, process: str, connections: Sequence[tuple[str, str]], limit: int
     ) -> list[bool]:
-        of_shard: defaultdict[RoomShard, list[int]] = defaultdict(list)
-        for index, (_, user) in enumerate(connections):
-            of_shard[self._shard(self._keys.user(user, "connections"))].append(index)
-        admitted = [False] * len(connections)
-        for shard, indexes in of_shard.items():
-            calls = [
-                scripts.admit(self._keys, process, *connections[index], limit) for index in indexes
-            ]
-            async with available(), shard.busy:
-                replies = await run_all(shard.commands, calls)
-            for index, reply in zip(indexes, replies, strict=True):
-                admitted[index] = bool(reply)
-        return admitted
+        replies = []
+        for client, user in connections:
+            commands = self._shard(self._keys.user(user, "connections")).commands
+            call = scripts.admit(self._keys, process, client, user, limit)
+            replies.append(commands.run(call, bool))
+        return [await reply for reply in replies]
 
     async def beat(self, process: str, info: bytes, ttl_seconds: float) -> bool:
         ttl_ms = int(ttl_seconds * 1000)
-        known = True
-        for shard in self._get_layer()._shards:
-            async with available(), shard.busy:
-                reply = await run(shard.commands, scripts.heartbeat(self._keys, process, ttl_ms))
-            known = known and bool(reply)
+        beats = [
+            shard.commands.run(scripts.heartbeat(self._keys, process, ttl_ms), bool)
+            for shard in self._get_layer()._shards
+        ]
         about, connections = self._process_keys(process)
-        shard = self._shard(about)
-        async with available(), shard.busy, shard.commands.pipeline(transaction=False) as pipeline:
-            if ttl_ms:
-                pipeline.set(about, self.serialize({"info": info}), px=ttl_ms)
-                pipeline.pexpire(connections, ttl_ms)
-            else:
-                pipeline.delete(about, connections)
-            await pipeline.execute()
-        return known
+        commands = self._shard(about).commands
+        if ttl_ms:
+            commands.send("PEXPIRE", connections, ttl_ms)
+            await commands.send("SET", about, self.serialize({"info": info}), "PX", ttl_ms)
+        else:
+            await commands.send("DEL", about, connections)
+        return all([await known for known in beats])
 
     async def write_connections(
         self,
@@ -66,24 +54,23 @@ class RedisConnections(ShardedLayer):
         ended: Mapping[str, str],
         ttl_seconds: float,
     ) -> None:
-        for user_shard, gone in self._by_user_shard(ended).items():
-            pipeline = user_shard.commands.pipeline(transaction=False)
-            for client, user in gone:
-                pipeline.hdel(self._keys.user(user, "connections"), client)
-            async with available(), user_shard.busy, pipeline:
-                await pipeline.execute()
         about, connections = self._process_keys(process)
-        shard = self._shard(about)
-        async with available(), shard.busy, shard.commands.pipeline(transaction=False) as pipeline:
-            if ended:
-                pipeline.hdel(connections, *ended)
-            if present:
-                hidden: Any = {
-                    client: self.serialize({"info": info}) for client, info in present.items()
-                }
-                pipeline.hset(connections, mapping=hidden)
-                pipeline.pexpire(connections, int(ttl_seconds * 1000))
-            await pipeline.execute()
+        commands = self._shard(about).commands
+        written = []
+        for client, user in ended.items():
+            if user:
+                key = self._keys.user(user, "connections")
+                written.append(self._shard(key).commands.send("HDEL", key, client))
+        if ended:
+            written.append(commands.send("HDEL", connections, *ended))
+        if present:
+            hidden: list[Any] = []
+            for client, info in present.items():
+                hidden += [client, self.serialize({"info": info})]
+            written.append(commands.send("HSET", connections, *hidden))
+            written.append(commands.send("PEXPIRE", connections, int(ttl_seconds * 1000)))
+        for done in written:
+            await done
 
     def live_processes_sync(self) -> list[LiveProcess]:
         try:
@@ -110,26 +97,20 @@ class RedisConnections(ShardedLayer):
 
     async def ended_sign_ins(self) -> dict[str, float]:
         key = self._keys.ended_sign_ins()
-        shard: RoomShard = self._get_layer()._get_shard(key)
-        async with available(), shard.busy:
-            now = _now(await shard.commands.time())
-            found: Any = await shard.commands.zrangebyscore(key, now, "+inf", withscores=True)
-        return {sign_in.decode(): until - now for sign_in, until in found}
+        commands = self._get_layer()._get_shard(key).commands
+        now = _now(await commands.send("TIME"))
+        found = await commands.send("ZRANGEBYSCORE", key, now, "+inf", "WITHSCORES")
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return {sign_in.decode(): float(until) - now for sign_in, until in pairs}
 
     async def add_usage(self, used: Mapping[str, int]) -> dict[str, int]:
-        totals: dict[str, int] = {}
-        for shard, users in self._by_user_shard({user: user for user in used}).items():
-            pipeline = shard.commands.pipeline(transaction=False)
-            for user, _ in users:
-                key = self._keys.user(user, "commands")
-                pipeline.incrby(key, used[user])
-                pipeline.pexpire(key, USAGE_TTL_MS)
-            async with available(), shard.busy, pipeline:
-                replies = await pipeline.execute()
-            totals |= {
-                user: int(total) for (user, _), total in zip(users, replies[::2], strict=True)
-            }
-        return totals
+        totals = {}
+        for user, count in used.items():
+            key = self._keys.user(user, "commands")
+            commands = self._shard(key).commands
+            totals[user] = commands.send("INCRBY", key, count)
+            commands.send("PEXPIRE", key, USAGE_TTL_MS)
+        return {user: await total for user, total in totals.items()}
 
     def _process(self, name: str) -> LiveProcess | None:
         about, connections = self._process_keys(name)
@@ -153,14 +134,6 @@ class RedisConnections(ShardedLayer):
         shard: RoomShard = self._get_layer()._get_shard(_owner(key))
         return shard
 
-    def _by_user_shard(self, users: Mapping[str, str]) -> dict[RoomShard, list[tuple[str, str]]]:
-        """Pairs of a client and its user, by where the user's keys lie. Nobody is not counted."""
-        of_shard: defaultdict[RoomShard, list[tuple[str, str]]] = defaultdict(list)
-        for client, user in users.items():
-            if user:
-                of_shard[self._shard(self._keys.user(user, "connections"))].append((client, user))
-        return of_shard
-
 
 def _owner(key: str) -> str:
     """What keys of one process, and of one user, have in common: they lie together."""
@@ -169,5 +142,5 @@ def _owner(key: str) -> str:
 
 def _now(reply: Any) -> float:
     """The clock of Redis: Unix time in seconds."""
-    seconds, microseconds = reply
-    return float(seconds + microseconds / 1_000_000)
+    seconds, microseconds = map(int, reply)
+    return seconds + microseconds / 1_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
+import random
 from collections.abc import Collection
 from math import inf
 from pathlib import Path
@@ -37,6 +37,7 @@ def _load(name: str) -> Script:
 
 APPEND, HISTORY, PRESENCE, ATTENDANCE = map(_load, ("append", "history", "presence", "attendance"))
 ADMIT, HEARTBEAT, MARK = map(_load, ("admit", "heartbeat", "mark"))
+SCRIPTS = (APPEND, HISTORY, PRESENCE, ATTENDANCE, ADMIT, HEARTBEAT, MARK)
 
 
 class Call(NamedTuple):
@@ -85,13 +86,12 @@ class Keys:
 
 
 def append(keys: Keys, room: str, message: bytes, keep: Retention, once: str) -> Call:
-    once_digest = hashlib.sha256(once.encode(errors="replace")).hexdigest()
     return Call(
         APPEND,
         [
             keys.room(room, "meta"),
             keys.room(room, "stream"),
-            keys.room(room, f"once:{once_digest}"),
+            keys.room(room, f"once:{_digest(once)}" if once else "once"),
         ],
         [
             _new_epoch(),
@@ -177,7 +177,11 @@ def to_attendance(reply: list[Any]) -> Attendance:
 
 
 def _new_epoch() -> str:
-    return uuid.uuid4().hex[:8]
+    return f"{random.getrandbits(32):08x}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
 
 
 def _milliseconds(seconds: float) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
 
@@ -13,15 +14,16 @@ from channels_redis.pubsub import (
     RedisPubSubLoopLayer,
     RedisSingleShardConnection,
 )
-from channels_redis.utils import _close_redis, _consistent_hash, _wrap_close, create_pool
-from redis import asyncio as aioredis
+from channels_redis.utils import _consistent_hash, _wrap_close, create_pool
+from redis.asyncio.connection import ConnectionPool
+from redis.exceptions import RedisError
 
+from ..exceptions import LayerUnavailable
 from ..names import group_name
-from .commands import TIMEOUT_SECONDS
+from .commands import TIMEOUT_SECONDS, Commands
 from .listener import Listener
 from .scripts import Keys
 
-COMMANDS_AT_ONCE = 64
 # Commands are not retried by redis-py: an append that timed out may have happened.
 _CONNECTION_OPTIONS: dict[str, Any] = {
     "socket_timeout": TIMEOUT_SECONDS,
@@ -66,9 +68,13 @@ class RoomLoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._shards = [RoomShard(shard.host, self) for shard in self._shards]
         self.reconnect_callbacks: list[Callable[[], None]] = []
+        self.receivers: dict[str, Callable[[bytes], None]] = {}
+        """Who takes what comes to a channel, where it does not wait in a queue."""
 
     def room_shard(self, room: str) -> RoomShard:
         """The shard of a room: that of its group, so that one script reaches both."""
+        if len(self._shards) == 1:
+            return self._shards[0]
         name = self._get_group_channel_name(group_name(room))
         shard: RoomShard = self._shards[_consistent_hash(name, len(self._shards))]
         return shard
@@ -84,6 +90,7 @@ class RoomLoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
     async def flush(self) -> None:
         await super().flush()
         self.reconnect_callbacks.clear()
+        self.receivers.clear()
 
     def reconnected(self) -> None:
         for callback in self.reconnect_callbacks:
@@ -91,7 +98,7 @@ class RoomLoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
 
 
 class RoomShard(RedisSingleShardConnection):  # type: ignore[misc]
-    """One Redis: a connection that listens, and a pool for commands.
+    """One Redis: a connection that listens, and one for commands.
 
     Three things differ from the parent. Subscribing waits until Redis has confirmed it, so that who
     has joined misses nothing. A lost connection is told. And commands don't wait for each other
@@ -100,19 +107,19 @@ class RoomShard(RedisSingleShardConnection):  # type: ignore[misc]
 
     def __init__(self, host: dict[str, Any], channel_layer: RoomLoopLayer) -> None:
         super().__init__(host, channel_layer)
-        # As many connections at most: a Redis that hangs must not collect one for every publisher.
-        self.busy = asyncio.Semaphore(COMMANDS_AT_ONCE)
-        self._listener = Listener(
-            lambda: self.commands.connection_pool, self._hand_out, channel_layer.reconnected
-        )
+        self._listener = Listener(lambda: self._pool, self._hand_out, channel_layer.reconnected)
 
     @cached_property
-    def commands(self) -> aioredis.Redis:
-        return aioredis.Redis(connection_pool=create_pool({**self.host, **_CONNECTION_OPTIONS}))
+    def commands(self) -> Commands:
+        return Commands(lambda: self._pool)
+
+    @cached_property
+    def _pool(self) -> ConnectionPool:
+        pool: ConnectionPool = create_pool({**self.host, **_CONNECTION_OPTIONS, "protocol": 2})
+        return pool
 
     async def publish(self, channel: str, message: bytes) -> None:
-        async with self.busy:
-            await self.commands.publish(channel, message)
+        await self.commands.send("PUBLISH", channel, message)
 
     async def subscribe(self, channel: str) -> None:
         await self._listener.subscribe(channel)
@@ -123,11 +130,30 @@ class RoomShard(RedisSingleShardConnection):  # type: ignore[misc]
     async def flush(self) -> None:
         await self._listener.close()
         if "commands" in self.__dict__:
-            await _close_redis(self.commands)
+            await self.commands.close()
             del self.__dict__["commands"]
+        if "_pool" in self.__dict__:
+            await self._pool.disconnect()
+            del self.__dict__["_pool"]
 
     def _hand_out(self, name: str, data: bytes) -> None:
-        self._receive_message({"channel": name, "data": data})
+        layer = self.channel_layer
+        receivers = [layer.receivers.get(channel) for channel in layer.groups.get(name, ())]
+        if not receivers or None in receivers:
+            self._receive_message({"channel": name, "data": data})
+            return
+        for receive in receivers:
+            receive(data)
+
+
+@asynccontextmanager
+async def available() -> AsyncIterator[None]:
+    """Turns what Redis does when it is away into one error, in time."""
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            yield
+    except (RedisError, OSError, TimeoutError) as error:
+        raise LayerUnavailable("Redis does not answer") from error
 
 
 def _sync_pool(host: dict[str, Any]) -> redis.ConnectionPool:

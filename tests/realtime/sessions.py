@@ -50,6 +50,9 @@ async def call(session, **command):
     """Send one command and return its reply."""
     id = next(_ids)
     await session.receive(json.dumps({"id": id, **command}))
+    if "publish" in command and session.transport.closed is None:
+        # Its reply comes when it is kept; the next command need not wait for that.
+        return await session.transport.until(lambda frame: frame.get("id") == id)
     for frame in session.transport.frames:
         if frame.get("id") == id:
             return frame

@@ -21,16 +21,18 @@ class LossyNetwork:
     def __init__(self, layer, monkeypatch):
         self.loses = False
         self.lost = 0
-        receive = layer.receive
+        on_message = layer.on_message
 
-        async def lossy(channel):
-            while True:
-                message = await receive(channel)
-                if not (self.loses and message["type"] == PUBLICATION):
-                    return message
-                self.lost += 1
+        def lossy(channel, receive):
+            def take(message):
+                if self.loses and message["type"] == PUBLICATION:
+                    self.lost += 1
+                else:
+                    receive(message)
 
-        monkeypatch.setattr(layer, "receive", lossy)
+            on_message(channel, take)
+
+        monkeypatch.setattr(layer, "on_message", lossy)
 
 
 @pytest.fixture

@@ -300,7 +300,7 @@ async def test_two_sites_on_one_redis_are_apart(redis_server):
         channel = await other.new_channel()
         await other.group_add(group_name("lobby"), channel)
         await one.append("lobby", b"1")
-        await one._get_layer().room_shard("lobby").commands.ping()
+        await one._get_layer().room_shard("lobby").commands.send("PING")
         assert (await other.history("lobby")).position.offset == 0
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):

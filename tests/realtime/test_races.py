@@ -228,10 +228,20 @@ async def test_a_change_while_the_hook_thinks_refuses_the_publication(
 
 
 async def test_a_change_while_a_publication_is_kept_refuses_the_next_one(
-    session, hub, membership, hold
+    session, hub, membership, monkeypatch
 ):
     assert "subscribe" in await join(session)
-    kept = hold(hub.layer, "append", after=True)
+    kept, append_soon = Gate(), hub.layer.append_soon
+
+    async def when_opened(appended):
+        await kept.wait()
+        return await appended
+
+    monkeypatch.setattr(
+        hub.layer,
+        "append_soon",
+        lambda *args: asyncio.ensure_future(when_opened(append_soon(*args))),
+    )
     publishing = asyncio.create_task(call(session, publish={"channel": "staff", "data": 1}))
     await kept.reached.wait()
     await sync_to_async(_save)(membership, muted=True)

@@ -264,8 +264,13 @@ async def test_when_the_layer_is_away_the_error_is_temporary(connected, lobby, m
     async def away(*args, **options):
         raise LayerUnavailable("away")
 
-    for method in ("append", "history"):
-        monkeypatch.setattr(connected.hub.layer, method, away)
+    def away_soon(*args, **options):
+        future = asyncio.get_running_loop().create_future()
+        future.set_exception(LayerUnavailable("away"))
+        return future
+
+    monkeypatch.setattr(connected.hub.layer, "append_soon", away_soon)
+    monkeypatch.setattr(connected.hub.layer, "history", away)
     for command in (
         {"publish": {"channel": "lobby", "data": 1}},
         {"subscribe": {"channel": "lobby"}},
