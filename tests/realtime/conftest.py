@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db.backends.utils import CursorWrapper
 
+from realtime import grants, users
 from realtime.authentication import Identity
 from realtime.hub import Hub
 from realtime.layers.memory import MemoryRoomLayer
@@ -15,6 +16,13 @@ from realtime.models import Room
 from realtime.protocols.centrifuge import CentrifugeProtocol
 from realtime.session import Session
 from tests.realtime.sessions import RecordingTransport, call
+
+
+@pytest.fixture(autouse=True)
+def nothing_known():
+    """What is remembered of users and rights is of another database in each test."""
+    users._known.clear()
+    grants._known.clear()
 
 
 @pytest.fixture
