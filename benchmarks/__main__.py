@@ -14,7 +14,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import machine, report
+from . import machine, plot, report
 from .machine import Cores
 from .peers import PEERS
 from .regimes import LONG, SHORT, Regime
@@ -113,6 +113,8 @@ def main() -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / f"{begun:%Y-%m-%dT%H-%M-%S}.json"
     path.write_text(table.as_json())
+    caption = f"{begun:%Y-%m-%d}, {conditions['machine']['cpu']}, server on one core"
+    plot.draw(list(rows.values()), path.with_suffix(".png"), caption=caption)
     say(f"took {(datetime.now(UTC) - begun).total_seconds():.0f} s; written to {path}")
     return 0
 

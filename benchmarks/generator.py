@@ -43,7 +43,7 @@ class Job:
     @classmethod
     def from_json(cls, text: str) -> Job:
         fields: dict[str, Any] = json.loads(text)
-        fields["regimes"] = [Regime(**regime) for regime in fields["regimes"]]
+        fields["regimes"] = [Regime.from_fields(regime) for regime in fields["regimes"]]
         return cls(**fields)
 
 

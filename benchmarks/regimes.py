@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 
 class Kind(StrEnum):
@@ -48,10 +49,15 @@ class Regime:
     window: int = 1
     size: int = 64
     """Bytes of a message."""
-    seconds: float = 1.5
+    seconds: float = 1.2
     servers: int = 1
     rounds: int = 99
     """More than these add nothing: the figure hardly varies."""
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Regime:
+        """From what JSON has left of one."""
+        return cls(**fields | {"kind": Kind(fields["kind"]), "figure": Figure(fields["figure"])})
 
     @property
     def connections(self) -> int:
@@ -65,7 +71,7 @@ class Regime:
         return [f"{self.prefix}{number}" for number in range(self.rooms)]
 
 
-WARM_SECONDS = 0.4
+WARM_SECONDS = 0.3
 WINDOW_BYTES = 64 * 1024 * 1024
 """As much is under way at most, over all members."""
 
@@ -120,6 +126,7 @@ SHORT = (
         prefix="bench",
         members=2_000,
         seconds=1.0,
+        rounds=1,
     ),
 )
 
