@@ -13,4 +13,4 @@ SIMPLE_JWT = {
     # Nobody elsewhere knows the passwords of this site.
     "CHECK_REVOKE_TOKEN": False,
 }
-REALTIME = {**REALTIME, "RIGHTS_SECONDS": 1.5}
+REALTIME = {**REALTIME, "RIGHTS_SECONDS": 3}
