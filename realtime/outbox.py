@@ -18,7 +18,7 @@ from .protocols.messages import WireProtocol
 
 logger = logging.getLogger("realtime.outbox")
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.005
 FRAME_BYTES = 65_536
 """Messages that wait are joined to frames of about this size."""
 REASON_MAX_BYTES = 123
