@@ -195,9 +195,9 @@ class Test_a_refresh:
         await call(session, refresh={"token": sign(alice, "realtime:join:lobby")})
         refused = await call(session, publish={"channel": "lobby", "data": 1})
         assert refused["error"]["code"] == 103
+        await session.transport.until(lambda frame: "unsubscribe" in frame.get("push", {}))
         await call(session, refresh={"token": sign(alice)})
         assert "publish" in await call(session, publish={"channel": "lobby", "data": 1})
-        await session.transport.until(lambda frame: "unsubscribe" in frame.get("push", {}))
         assert "subscribe" in await call(session, subscribe={"channel": "a"})
 
     async def test_with_an_odd_scope_ends_the_connection(self, session, alice):
