@@ -201,6 +201,7 @@ async def open_client(site):
     opened = []
 
     async def _open(token=None, *, url=None, path="", connect=True, **options):
+        options.setdefault("close_timeout", 2)  # some of these clients don't read any more
         connection = await websockets.connect((url or site.ws_url) + path, **options)
         opened.append(connection)
         client = Client(connection)
