@@ -12,13 +12,15 @@ import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
-from . import machine, plot, report
+from . import machine, plot
 from .machine import Cores
-from .peers import PEERS
+from .peers import PEERS, Peer
 from .regimes import LONG, SHORT, Regime
-from .rig import Rig, batches, install_node_peers
+from .report import Report
+from .rig import Rig, batches, end_children, install_node_peers
 from .rows import Row, compare
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -73,49 +75,57 @@ def choose(names: list[str] | None, is_long: bool) -> list[Regime]:
     return [by_name[name] for name in dict.fromkeys(names)]
 
 
-def main() -> int:
-    options = parse()
-    regimes = choose(options.regime, options.long)
-    peers = [PEERS[name] for name in dict.fromkeys(options.peer or PEERS)]
-    # So that everything that was started ends with this process.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    machine.raise_file_limit()
-    cores = Cores.choose()
-    begun = datetime.now(UTC)
-    conditions = {
-        "date": begun.isoformat(timespec="seconds"),
-        "machine": machine.describe(),
-        "versions": machine.versions(),
-        "cores": {"server": cores.server, "generator and Redis": cores.generator},
-    }
-    os.sched_setaffinity(0, [cores.generator])
-    if any(peer.needs_node for peer in peers):
-        install_node_peers()
+def measure(regimes: list[Regime], peers: list[Peer], rounds: int, cores: Cores) -> list[Row]:
+    """All peers in each round, so that what changes on the machine changes for all."""
     rows = {(regime.name, peer.name): Row(regime, peer) for regime in regimes for peer in peers}
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         rig = Rig(Path(folder), cores)
         if any(peer.is_ours for peer in peers):
             say("populating the database of the measured site")
             rig.populate(regimes)
-        for number in range(options.rounds):
-            for peer in peers:
-                for batch in batches(regimes):
-                    batch = [it for it in batch if number < it.rounds]
-                    if not batch:
-                        continue
-                    names = ", ".join(it.name for it in batch)
-                    say(f"round {number + 1} of {options.rounds}: {peer.name}: {names}")
-                    for name, outcome in rig.measure(peer, batch).items():
-                        rows[name, peer.name].outcomes.append(outcome)
-    compare(rows.values())
-    table = report.Report(conditions, list(rows.values()))
-    print(table.as_text())
-    options.output.mkdir(parents=True, exist_ok=True)
-    path = options.output / f"{begun:%Y-%m-%dT%H-%M-%S}.json"
-    path.write_text(table.as_json())
-    caption = f"{begun:%Y-%m-%d}, {conditions['machine']['cpu']}, server on one core"
-    plot.draw(list(rows.values()), path.with_suffix(".png"), caption=caption)
-    say(f"took {(datetime.now(UTC) - begun).total_seconds():.0f} s; written to {path}")
+        for number in range(rounds):
+            for peer, batch in product(
+                peers, batches([it for it in regimes if it.rounds > number])
+            ):
+                names = ", ".join(it.name for it in batch)
+                say(f"round {number + 1} of {rounds}: {peer.name}: {names}")
+                for name, outcome in rig.measure(peer, batch).items():
+                    rows[name, peer.name].outcomes.append(outcome)
+    compare(list(rows.values()))
+    return list(rows.values())
+
+
+def write(report: Report, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{report.begun:%Y-%m-%dT%H-%M-%S}.json"
+    path.write_text(report.as_json())
+    plot.draw(report.rows, path.with_suffix(".png"), caption=report.caption)
+    seconds = (datetime.now(UTC) - report.begun).total_seconds()
+    say(f"took {seconds:.0f} s; written to {path} and beside it")
+
+
+def main() -> int:
+    options = parse()
+    regimes = choose(options.regime, options.long)
+    peers = [PEERS[name] for name in dict.fromkeys(options.peer or PEERS)]
+    begun, cores = datetime.now(UTC), Cores.choose()
+    conditions = machine.describe(cores)
+    machine.raise_file_limit()
+    # What is started begins on the generator's core, and only servers leave it.
+    os.sched_setaffinity(0, [cores.generator])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if any(peer.needs_node for peer in peers):
+            install_node_peers()
+        report = Report(begun, conditions, measure(regimes, peers, options.rounds, cores))
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    finally:
+        end_children()
+    print(report.as_text())
+    write(report, options.output)
     return 0
 
 

@@ -84,7 +84,9 @@ class Connection(asyncio.Protocol):
             self.lost.set_result(None)
         if not self.joined.done():
             said = self._heard[-300:].decode(errors="replace")
-            self.joined.set_exception(ConnectionError(f"the server closed; it said: {said}"))
+            self.joined.set_exception(
+                ConnectionError(f"it ended before it was in its room; heard: {said}")
+            )
             self.joined.exception()  # perhaps nobody waits for it
 
     # The beginning
@@ -96,7 +98,7 @@ class Connection(asyncio.Protocol):
         if not end:
             return b""
         if not head.startswith(b"HTTP/1.1 101"):
-            self._transport.abort()
+            self.abort()
             return b""
         self._is_upgraded, self._heard = True, b""
         self._take_step()
@@ -107,6 +109,8 @@ class Connection(asyncio.Protocol):
         while self._steps and self._steps[0][1] in self._heard:
             self._heard = self._heard.partition(self._steps.pop(0)[1])[2]
             self._take_step()
+        if self.dialect.refusal and self.dialect.refusal in self._heard:
+            self.abort()
 
     def _take_step(self) -> None:
         if self._steps:

@@ -17,6 +17,8 @@ class Dialect:
     pong: ClassVar[str] = ""
     joins_lines: ClassVar[bool] = False
     """Whether a frame holds several messages, and pings among them."""
+    refusal: ClassVar[bytes] = b""
+    """How a server begins to tell that a client may not come in."""
     offset: ClassVar[re.Pattern[bytes] | None] = None
     """Where the number stands that the server gave to a message."""
 
@@ -42,6 +44,7 @@ class Realtime(Dialect):
     ping = "{}"
     pong = "{}"
     joins_lines = True
+    refusal = b'"error":{'
     offset = re.compile(rb'"offset":(\d+)')
 
     def path(self, room: str) -> str:

@@ -45,15 +45,24 @@ def raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def describe() -> dict[str, str]:
-    model = "unknown"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
+def describe(cores: Cores) -> dict[str, dict[str, str]]:
+    shared = "all on one core: no figure can be trusted" if cores.are_shared else ""
+    return {
+        "machine": _hardware(),
+        "versions": _versions(),
+        "cores": {
+            "server": str(cores.server),
+            "generator and Redis": shared or str(cores.generator),
+        },
+    }
+
+
+def _hardware() -> dict[str, str]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
-        "cpu": model,
+        "cpu": next(iter(models), "unknown"),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{memory:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
@@ -61,18 +70,16 @@ def describe() -> dict[str, str]:
     }
 
 
-def versions() -> dict[str, str]:
-    found = {
+def _versions() -> dict[str, str]:
+    locked = json.loads((FOLDER / "package-lock.json").read_text())["packages"]
+    return {
         "realtime": _first_line("git", "describe", "--always", "--dirty"),
         "Python": platform.python_version(),
         **{name: metadata.version(name) for name in PYTHON_PACKAGES},
         "Redis": _first_line("redis-server", "--version").partition("v=")[2].partition(" ")[0],
         "Node.js": _first_line("node", "--version").removeprefix("v"),
+        **{f"npm {name}": locked[f"node_modules/{name}"]["version"] for name in NODE_PACKAGES},
     }
-    locked = json.loads((FOLDER / "package-lock.json").read_text())["packages"]
-    for name in NODE_PACKAGES:
-        found[f"npm {name}"] = locked[f"node_modules/{name}"]["version"]
-    return found
 
 
 def _first_line(*command: str) -> str:

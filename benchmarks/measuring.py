@@ -95,13 +95,13 @@ class Clients:
             size=regime.size,
             messages=messages,
         )
+        before, sent, delivered = self.meter.read(), 0, 0
         flight.start()
-        if not messages:
-            await asyncio.sleep(WARM_SECONDS)
-        before, sent, delivered = self.meter.read(), flight.sent, flight.deliveries
         if messages:
             await flight.land()
         else:
+            await asyncio.sleep(WARM_SECONDS)
+            before, sent, delivered = self.meter.read(), flight.sent, flight.deliveries
             await asyncio.sleep(regime.seconds)
         after = self.meter.read()
         sent, delivered = flight.sent - sent, flight.deliveries - delivered
@@ -112,7 +112,7 @@ class Clients:
             arrived_at - sent_at
             for lane in flight.lanes
             for sent_at, arrived_at in zip(lane.sent_at, lane.arrived_at, strict=False)
-            if sent_at >= before.at or messages
+            if sent_at >= before.at
         ]
         return Outcome(figures | _latency(latencies), flight.problems())
 

@@ -15,6 +15,7 @@ from .regimes import Figure, Regime
 from .rows import Row
 
 OURS_COLOUR, PEER_COLOUR = "#0b6e4f", "#9aa5b1"
+DRAWN = ("sixteen", "one", "pairs")
 _AXES = {Figure.RATE: "deliveries a second", Figure.CPU: "server CPU a delivery, µs"}
 
 
@@ -23,7 +24,7 @@ def draw(rows: Sequence[Row], path: Path, *, caption: str) -> bool:
     regimes = [
         regime
         for regime in dict.fromkeys(row.regime for row in rows)
-        if regime.name in ("sixteen", "one", "pairs")
+        if regime.name in DRAWN and any(row.value for row in rows if row.regime == regime)
     ]
     regimes.sort(key=lambda regime: not regime.figure.more_is_better)
     if not regimes:

@@ -51,6 +51,8 @@ class Regime:
     """Bytes of a message."""
     seconds: float = 1.2
     servers: int = 1
+    compared_with: str = ""
+    """The regime that is the same on one server."""
     rounds: int = 99
     """More than these add nothing: the figure hardly varies."""
 
@@ -188,6 +190,7 @@ def _long() -> tuple[Regime, ...]:
             window=16,
             seconds=4.0,
             servers=2,
+            compared_with="sixteen",
         ),
     )
 

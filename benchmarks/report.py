@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from .regimes import Figure, Kind, Regime
@@ -39,12 +40,19 @@ _WHAT = {
 
 @dataclass(frozen=True)
 class Report:
+    begun: datetime
     conditions: dict[str, Any]
     rows: list[Row]
+
+    @property
+    def caption(self) -> str:
+        machine = self.conditions["machine"]
+        return f"{self.begun:%Y-%m-%d}, {machine['cpu']}, one core for the server"
 
     def as_json(self) -> str:
         return json.dumps(
             {
+                "date": self.begun.isoformat(timespec="seconds"),
                 **self.conditions,
                 "rows": [_row(row) for row in self.rows],
                 "targets": [asdict(verdict) for verdict in verdicts(self.rows)],
@@ -54,7 +62,8 @@ class Report:
 
     def as_text(self) -> str:
         found = {verdict.target.regime: verdict for verdict in verdicts(self.rows)}
-        lines = [f"{name}: {_written(value)}" for name, value in self.conditions.items()]
+        lines = [f"date: {self.begun:%Y-%m-%d %H:%M} UTC"]
+        lines += [f"{name}: {_written(value)}" for name, value in self.conditions.items()]
         for regime in dict.fromkeys(row.regime for row in self.rows):
             rows = [row for row in self.rows if row.regime == regime]
             lines += ["", *_table(regime, rows)]

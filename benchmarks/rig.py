@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from tests import processes
 
-from .accounting import pin
+from .accounting import family, pin
 from .generator import Job
 from .machine import ROOT, Cores
 from .measuring import Outcome
@@ -31,6 +32,13 @@ def install_node_peers() -> None:
     command = ["npm", "ci", "--silent", "--no-audit", "--no-fund"]
     subprocess.run(command, cwd=FOLDER, check=True, stdout=subprocess.DEVNULL)
     installed.touch()
+
+
+def end_children() -> None:
+    """What this process has started and could not end in order: it was interrupted meanwhile."""
+    for pid in list(family(os.getpid()))[1:]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def batches(regimes: Sequence[Regime]) -> list[list[Regime]]:

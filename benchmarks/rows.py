@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .measuring import Outcome
@@ -26,6 +26,8 @@ class Row:
     outcomes: list[Outcome] = field(default_factory=list)
     gain: float | None = None
     """How many times as good ours is, by the figure of the regime."""
+    scaling: float | None = None
+    """With two servers: how many times the figure of one."""
 
     @property
     def problems(self) -> list[str]:
@@ -53,17 +55,25 @@ class Row:
             notes.append(f"disturbed: others used {figures['others_core']:.0%} of its core")
         if figures.get("generator_core", 0) + figures.get("redis_core", 0) > BOUND:
             notes.append("the generator's core was full: the server can do more")
+        if self.scaling:
+            notes.append(f"{self.scaling:.2f} times one process; the clients take from both cores")
         return notes
 
 
-def compare(rows: Iterable[Row]) -> None:
-    """Work out what ours gains over every peer."""
+def compare(rows: Sequence[Row]) -> None:
+    """Work out what ours gains over every peer, and two servers over one."""
+    values = {(row.regime.name, row.peer.name): row.value for row in rows}
+    for row in rows:
+        alone = values.get((row.regime.compared_with, row.peer.name))
+        if alone and row.value:
+            row.scaling = row.value / alone
     by_regime: dict[str, list[Row]] = {}
     for row in rows:
         by_regime.setdefault(row.regime.name, []).append(row)
     for of_regime in by_regime.values():
         ours = next((it.value for it in of_regime if it.peer.name == OURS), None)
         for row in of_regime:
+            row.gain = None
             if ours and row.value:
                 more = row.regime.figure.more_is_better
                 row.gain = ours / row.value if more else row.value / ours
