@@ -35,21 +35,45 @@ class Outbox:
     `OUTBOX_MAX_BYTES`.
     """
 
+    # Most connections wait most of the time, and a process has many of them: what they rarely need
+    # is made when they need it.
+    __slots__ = (
+        "_close",
+        "_frames",
+        "_has_overflown",
+        "_has_pings",
+        "_is_over",
+        "_limit",
+        "_marks",
+        "_poll",
+        "_read_bytes",
+        "_send",
+        "_sending",
+        "_sent_bytes",
+        "_separator",
+        "_waiting_bytes",
+        "_write_text",
+        "on_close",
+        "on_overflow",
+    )
+
     def __init__(
         self, send: Callable[[dict[str, Any]], Awaitable[None]], protocol: WireProtocol
     ) -> None:
-        self.on_overflow: Callable[[], None] = lambda: None
-        self.on_close: Callable[[], None] = lambda: None
+        self.on_overflow: Callable[[], None] = _nothing
+        self.on_close: Callable[[], None] = _nothing
         self._send = send
+        # `realtime.uvicorn` can write without a coroutine.
+        self._write_text = getattr(getattr(send, "__self__", None), "write_text", _can_not)
         self._limit: int = realtime_settings.OUTBOX_MAX_BYTES
         self._separator = protocol.separator
         self._has_pings = protocol.has_pings
-        self._frames: deque[str] = deque()
+        self._frames: deque[str] | None = None
         self._waiting_bytes = 0
         self._has_overflown = False
         self._sent_bytes = 0
         self._read_bytes = 0
-        self._marks: deque[int] = deque()
+        self._marks: deque[int] | None = None
         self._close: tuple[CloseCode, str] | None = None
         self._is_over = False
         self._sending: asyncio.Task[None] | None = None
@@ -67,6 +91,15 @@ class Outbox:
     def write(self, frame: str) -> None:
         if self._is_over:
             return
+        nothing_waits = not self._frames and self._sending is None and self._close is None
+        if nothing_waits and self._window_is_open():
+            self._transmit(self._counted(frame, _size(frame), frame == PING))
+        else:
+            self._queue(frame)
+
+    def _queue(self, frame: str) -> None:
+        if self._frames is None:
+            self._frames = deque()
         self._frames.append(frame)
         self._waiting_bytes += _size(frame)
         if self._sending is None:
@@ -82,9 +115,9 @@ class Outbox:
                 self._go_on()
 
     def close(self, code: CloseCode, reason: str) -> None:
-        if code is CloseCode.SLOW:
+        if code is CloseCode.SLOW and self._frames:
             # All but the last, which says why.
-            self._frames = deque(list(self._frames)[-1:])
+            self._frames = deque([self._frames[-1]])
         self._close = (code, reason)
         self.on_close()
         if self._sending is None:
@@ -93,10 +126,11 @@ class Outbox:
     async def end(self) -> None:
         """The connection has gone: nothing is sent any more."""
         self._is_over = True
-        self._frames.clear()
+        self._frames = None
         if self._poll is not None:
             self._poll.cancel()
-        await tasks.cancel(self._sending)
+        if self._sending is not None:
+            await tasks.cancel(self._sending)
 
     def _go_on(self) -> None:
         """Send what may be sent, until the server has to wait for the client."""
@@ -107,7 +141,7 @@ class Outbox:
                     loop = asyncio.get_running_loop()
                     self._poll = loop.call_later(POLL_SECONDS, self._look_again)
                 return
-            if not self._has_sent({"type": "websocket.send", "text": self._next()}):
+            if not self._transmit(self._next(self._frames)):
                 return
         if self._close is not None and not self._is_over:
             self._is_over = True
@@ -116,6 +150,10 @@ class Outbox:
             self._has_sent(
                 {"type": "websocket.close", "code": int(code), "reason": _fitting(reason)}
             )
+
+    def _transmit(self, text: str) -> bool:
+        """Whether it was sent, and the next one may follow."""
+        return self._write_text(text) or self._has_sent({"type": "websocket.send", "text": text})
 
     def _look_again(self) -> None:
         self._poll = None
@@ -151,7 +189,7 @@ class Outbox:
         # The other side has gone; the receive loop hears of it by itself.
         logger.debug("a connection could not be written to: %s", type(error).__name__)
         self._is_over = True
-        self._frames.clear()
+        self._frames = None
         self._waiting_bytes = 0
 
     def _window_is_open(self) -> bool:
@@ -162,31 +200,40 @@ class Outbox:
             return self._sent_bytes - self._read_bytes
         return _kept_by_daphne(self._send)
 
-    def _next(self) -> str:
+    def _next(self, frames: deque[str]) -> str:
         """The next frame: one message, or several where the protocol can join them."""
-        frame = self._frames.popleft()
+        frame = frames.popleft()
         size = _size(frame)
-        if not self._frames or not self._separator:
-            return self._counted(frame, size, int(frame == PING))
-        frames = [frame]
-        while self._frames and size < FRAME_BYTES:
-            frames.append(self._frames.popleft())
-            size += _size(frames[-1])
-        return self._counted(self._separator.join(frames), size, frames.count(PING))
+        if not frames or not self._separator:
+            self._waiting_bytes -= size
+            return self._counted(frame, size, frame == PING)
+        joined = [frame]
+        while frames and size < FRAME_BYTES:
+            joined.append(frames.popleft())
+            size += _size(joined[-1])
+        self._waiting_bytes -= size
+        return self._counted(self._separator.join(joined), size, joined.count(PING))
 
     def _counted(self, frame: str, size: int, pings: int) -> str:
         """The frame, with a ping at its end where the client should say how far it has come."""
-        self._waiting_bytes -= size
         self._sent_bytes += size
         if not self._has_pings:
             return frame
-        if pings:
-            self._marks.extend([self._sent_bytes] * pings)
         marked = self._marks[-1] if self._marks else self._read_bytes
-        if self._sent_bytes - marked >= self._limit // 8:
-            self._marks.append(self._sent_bytes)
-            return f"{frame}\n{PING}"
-        return frame
+        is_due = not pings and self._sent_bytes - marked >= self._limit // 8
+        if is_due or pings:
+            if self._marks is None:
+                self._marks = deque()
+            self._marks.extend([self._sent_bytes] * (pings or 1))
+        return f"{frame}\n{PING}" if is_due else frame
+
+
+def _nothing() -> None:
+    pass
+
+
+def _can_not(text: str) -> bool:
+    return False
 
 
 async def _wait_for(awaitable: Awaitable[None]) -> None:

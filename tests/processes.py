@@ -87,6 +87,11 @@ SERVERS: dict[str, Callable[[int, str], list[str]]] = {
         *[sys.executable, "-m", "uvicorn", application, "--port", str(port)],
         *["--ws", "websockets-sansio", "--loop", "uvloop", "--log-level", "debug"],
     ],
+    "uvicorn-fast": lambda port, application: [
+        *[sys.executable, "-m", "uvicorn", application, "--port", str(port)],
+        *["--ws", "realtime.uvicorn:WebSocketProtocol", "--loop", "uvloop"],
+        *["--ws-per-message-deflate", "false", "--log-level", "debug"],
+    ],
     "runserver": lambda port, application: [
         *[sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
     ],

@@ -1,0 +1,118 @@
+"""uvicorn with the WebSocket protocol class of this app: nothing is different but the speed."""
+
+import asyncio
+import json
+from functools import partial
+
+import pytest
+import websockets
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+from websockets.streams import StreamReader
+
+from realtime.uvicorn import _text_frame
+
+SECONDS = 10
+
+
+@given(
+    st.one_of(st.text(max_size=300), st.sampled_from([125, 126, 65_535, 65_536]).map("x".__mul__))
+)
+def test_a_frame_is_read_as_it_was_meant(text):
+    reader = StreamReader()
+    reader.feed_data(_text_frame(text.encode()))
+    parsing = Frame.parse(reader.read_exact, mask=False)
+    with pytest.raises(StopIteration) as end:
+        next(parsing)
+    frame = end.value.value
+    assert (frame.fin, frame.opcode, frame.data) == (True, Opcode.TEXT, text.encode())
+
+
+@pytest.fixture(scope="module")
+def site(start_site):
+    return start_site("uvicorn-fast", redis=True)
+
+
+@pytest.fixture
+async def members(open_client, sign):
+    clients = [await open_client(sign(name)) for name in ("alice", "bob", "carol")]
+    for client in clients:
+        assert "subscribe" in await client.call(subscribe={"channel": "lobby"})
+    return clients
+
+
+async def listen(client, count):
+    """What a client that reads and answers pings gets: publications, and ids of replies."""
+    said, replied = [], []
+    async with asyncio.timeout(SECONDS):
+        while len(said) < count:
+            for line in (await client.connection.recv()).split("\n"):
+                frame = json.loads(line)
+                if not frame:
+                    await client.connection.send("{}")
+                elif "publish" in frame:
+                    replied.append(frame["id"])
+                elif "pub" in frame.get("push", {}):
+                    said.append(frame["push"]["pub"]["data"])
+    return said, replied
+
+
+@pytest.mark.parametrize("size", [0, 1, 50, 126, 1_000, 20_000])
+async def test_everybody_gets_what_was_said(members, size):
+    said = ["é" * (size // 2), "<b>"]
+    await members[0].call(publish={"channel": "lobby", "data": said})
+    async with asyncio.timeout(SECONDS):
+        heard = [await member.publication() for member in members]
+    assert [publication["data"] for publication in heard] == [said] * 3
+    assert len({publication["offset"] for publication in heard}) == 1
+
+
+async def test_a_flood_of_commands_is_obeyed_in_order_and_answered_in_order(members):
+    alice, bob, _ = members
+    listening = [asyncio.create_task(listen(member, 2_000)) for member in (alice, bob)]
+    ids = [await alice.send(publish={"channel": "lobby", "data": n}) for n in range(2_000)]
+    (said, replied), (heard, _) = await asyncio.gather(*listening)
+    assert said == heard == list(range(2_000))
+    assert replied == ids[: len(replied)]
+
+
+async def test_many_commands_of_one_frame_are_obeyed(members):
+    alice, bob, _ = members
+    commands = [{"id": 1_000 + n, "publish": {"channel": "lobby", "data": n}} for n in range(300)]
+    await alice.connection.send("\n".join(map(json.dumps, commands)))
+    assert (await listen(bob, 300))[0] == list(range(300))
+
+
+async def test_a_reader_that_stops_is_cut_and_the_others_go_on(members, open_client, sign):
+    slow = await open_client(sign("admin"), max_queue=1, ping_interval=None)
+    assert "subscribe" in await slow.call(subscribe={"channel": "lobby"})
+    publisher = await open_client(sign("bob"))
+    listening = [asyncio.create_task(listen(member, 150)) for member in members]
+    for number in range(150):
+        data = [number, "x" * 61_440]
+        assert "publish" in await publisher.call(publish={"channel": "lobby", "data": data})
+    for said, _ in await asyncio.gather(*listening):
+        assert [number for number, _ in said] == list(range(150))
+    assert await slow.closed() == 3008
+
+
+async def test_closes_and_errors_have_their_codes(site, open_client, sign):
+    client = await open_client(connect=False)
+    await client.send(connect={"token": "x.y.z"})
+    assert await client.closed() == 3500
+    client = await open_client(sign("alice"))
+    await client.connection.send(b"binary")
+    assert await client.closed() == 3501
+    with pytest.raises(websockets.InvalidStatus):
+        await websockets.connect(site.ws_url, origin="https://elsewhere.example")
+
+
+async def test_text_that_is_not_utf_8_ends_only_its_own_connection(members):
+    alice, bob, carol = members
+    await alice.connection.send(b"\xff\xfe", text=True)
+    async with asyncio.timeout(SECONDS):
+        assert await alice.closed() == 1007
+    call = partial(bob.call, publish={"channel": "lobby", "data": "still here"})
+    assert "publish" in await call()
+    assert (await carol.publication())["data"] == "still here"
