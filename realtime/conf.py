@@ -58,16 +58,16 @@ KEYS = {field.name: field for field in fields(RealtimeSettings)}
 class _CurrentSettings:
     """Reads `settings.REALTIME` once, and again after a test has overridden it."""
 
-    _cached: RealtimeSettings | None = None
-
     def __getattr__(self, name: str) -> Any:
-        if self._cached is None:
-            self._cached = _from_django()
-        return getattr(self._cached, name)
+        # From then on they are plain attributes: some are looked up for every message.
+        self.__dict__.update({key: getattr(_from_django(), key) for key in KEYS})
+        if name not in KEYS:
+            raise AttributeError(f"REALTIME has no key {name!r}")
+        return self.__dict__[name]
 
     def reload(self, *, setting: str, **kwargs: Any) -> None:
         if setting == "REALTIME":
-            self._cached = None
+            self.__dict__.clear()
 
 
 def _from_django() -> RealtimeSettings:
