@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from . import wire
-from .accounting import Meter, Reading, resident_bytes
+from .accounting import Meter, resident_bytes
 from .connections import Address, Connection, Listener, close_all, connect_all
 from .dialects import Dialect
-from .flights import STALLED_SECONDS, Flight, Lane
+from .echoes import Echoes
+from .flights import Flight, Lane
+from .outcomes import Outcome, figures_between, latency
 from .regimes import WARM_SECONDS, Kind, Regime
 
 WATCHED = 20
@@ -19,14 +19,6 @@ WATCHED = 20
 WARM_CONNECTIONS = 50
 SETTLE_SECONDS = 1.0
 PEAK_SECONDS = 2.0
-
-
-@dataclass
-class Outcome:
-    """The figures of one measurement, and why they can't be trusted, where they can't."""
-
-    figures: dict[str, float] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -107,14 +99,14 @@ class Clients:
         sent, delivered = flight.sent - sent, flight.deliveries - delivered
         flight.stop()
         await flight.land()
-        figures = _figures(before, after, units=delivered, messages=sent)
+        figures = figures_between(before, after, units=delivered, messages=sent)
         latencies = [
             arrived_at - sent_at
             for lane in flight.lanes
             for sent_at, arrived_at in zip(lane.sent_at, lane.arrived_at, strict=False)
             if sent_at >= before.at
         ]
-        return Outcome(figures | _latency(latencies), flight.problems())
+        return Outcome(figures | latency(latencies), flight.problems())
 
     async def _pace(self, regime: Regime) -> Outcome:
         """Half of what is possible: measured just before, on the same server."""
@@ -135,13 +127,13 @@ class Clients:
         after = self.meter.read()
         flight.stop()
         await flight.land()
-        figures = _figures(before, after, units=flight.deliveries, messages=number)
+        figures = figures_between(before, after, units=flight.deliveries, messages=number)
         latencies = [
             at - lane.sent_at[place]
             for at, first, last in watched
             for place in range(first, min(last, number))
         ]
-        return Outcome(figures | _latency(latencies), flight.problems())
+        return Outcome(figures | latency(latencies), flight.problems())
 
     async def _echo(self, regime: Regime) -> Outcome:
         echoes = Echoes(self.connections[0], regime.size)
@@ -151,8 +143,8 @@ class Clients:
         await asyncio.sleep(regime.seconds)
         after, latencies = self.meter.read(), echoes.latencies[warm:]
         problems = [] if await echoes.stop() else ["an echo did not come"]
-        figures = _figures(before, after, units=len(latencies), messages=len(latencies))
-        return Outcome(figures | _latency(latencies), problems)
+        figures = figures_between(before, after, units=len(latencies), messages=len(latencies))
+        return Outcome(figures | latency(latencies), problems)
 
     async def _storm(self, regime: Regime) -> Outcome:
         await self.close()
@@ -165,7 +157,7 @@ class Clients:
         before = self.meter.read()
         self.connections = await connect_all(self.dialect, everybody, at_once=len(everybody))
         after = self.meter.read()
-        figures = _figures(before, after, units=regime.members, messages=0)
+        figures = figures_between(before, after, units=regime.members, messages=0)
         await self.close()
         return Outcome(figures)
 
@@ -186,47 +178,14 @@ class Clients:
         lost = sum(it.lost.done() for it in self.connections)
         pings = sum(it.answered_pings for it in self.connections)
         figures = {
-            **_figures(before, after, units=count, messages=0),
+            **figures_between(before, after, units=count, messages=0),
             "kib": (full - empty) / 1024 / (count - WARM_CONNECTIONS),
+            "mib": full / 1024 / 1024,
             "pings": pings,
         }
         del figures["rate"], figures["cpu_us"]
         await self.close()
         return Outcome(figures, [f"{lost} of {count:,} connections were lost"] if lost else [])
-
-
-class Echoes:
-    """One client that asks again as soon as it is answered."""
-
-    def __init__(self, client: Connection, size: int) -> None:
-        self.latencies: list[float] = []
-        self._client = client
-        self._size = size
-        self._is_over = False
-        self._ended = asyncio.Event()
-        client.on_messages = self._on_messages
-
-    def ask(self) -> None:
-        number = len(self.latencies)
-        self._asked_at = time.perf_counter()
-        self._client.say(self._client.dialect.echo(wire.text(number, self._size), number))
-
-    async def stop(self) -> bool:
-        """Whether the last one came too."""
-        self._is_over = True
-        try:
-            async with asyncio.timeout(STALLED_SECONDS):
-                await self._ended.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    def _on_messages(self, client: Connection, count: int) -> None:
-        self.latencies.append(time.perf_counter() - self._asked_at)
-        if self._is_over:
-            self._ended.set()
-        else:
-            self.ask()
 
 
 def _watch(lane: Lane) -> list[tuple[float, int, int]]:
@@ -245,30 +204,3 @@ def _watch(lane: Lane) -> list[tuple[float, int, int]]:
         assert member.on_messages is not None
         member.on_messages = watch(member.on_messages)
     return seen
-
-
-def _figures(before: Reading, after: Reading, *, units: int, messages: int) -> dict[str, float]:
-    seconds = after.at - before.at
-    server = after.server - before.server
-    redis = after.redis - before.redis
-    return {
-        "seconds": seconds,
-        "units": units,
-        "messages": messages,
-        "rate": units / seconds,
-        "cpu_us": server / units * 1e6 if units else 0.0,
-        "redis_us": redis / messages * 1e6 if messages else 0.0,
-        "server_core": server / seconds,
-        "redis_core": redis / seconds,
-        "generator_core": (after.generator - before.generator) / seconds,
-        "others_core": max(0.0, after.busy - before.busy - server) / seconds,
-    }
-
-
-def _latency(seconds: Sequence[float]) -> dict[str, float]:
-    ordered = sorted(seconds)
-    return {
-        name: ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000
-        for name, share in (("p50_ms", 0.5), ("p99_ms", 0.99), ("p999_ms", 0.999))
-        if ordered
-    }

@@ -10,6 +10,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+from matplotlib.ticker import EngFormatter
 
 from .regimes import Figure, Regime
 from .rows import Row
@@ -45,12 +46,10 @@ def _draw_regime(axis: Any, regime: Regime, rows: Sequence[Row]) -> None:
     values = [row.value or 0 for row in rows]
     colours = [OURS_COLOUR if row.peer.is_ours else PEER_COLOUR for row in rows]
     bars = axis.barh([row.peer.name for row in rows], values, color=colours)
-    axis.bar_label(
-        bars, [f"{value:,.4g}" if value < 100 else f"{value:,.0f}" for value in values], padding=3
-    )
-    # Peers are apart by a factor of two hundred.
-    axis.set_xscale("log")
-    axis.set_xlim(min(values) / 2, max(values) * 6)
+    labels = [f"{value:,.0f}" if value >= 100 else f"{value:.1f}" for value in values]
+    axis.bar_label(bars, labels, padding=3)
+    axis.set_xlim(0, max(values) * 1.2)
+    axis.xaxis.set_major_formatter(EngFormatter(sep=""))
     axis.set_xlabel(_AXES[regime.figure])
     better = "more" if regime.figure.more_is_better else "less"
     axis.set_title(f"{regime.title}\n({better} is better)", fontsize=9)

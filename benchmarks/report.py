@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from .regimes import Figure, Kind, Regime
-from .rows import Row, Verdict, verdicts
+from .rows import OURS, Row, Verdict, verdicts
 
 Column = tuple[str, str, str]
 """Its head, its figure, and how that is written."""
@@ -28,7 +28,12 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
     Kind.PACE: (*_LATENCIES, ("p99.9 ms", "p999_ms", ",.2f"), _RATE, _CPU, *_SHARES),
     Kind.ECHO: (_CPU, _RATE, *_LATENCIES, *_SHARES),
     Kind.STORM: (_RATE, _CPU, *_SHARES),
-    Kind.IDLE: (("KiB each", "kib", ",.1f"), ("pings", "pings", ",.0f"), *_SHARES),
+    Kind.IDLE: (
+        ("KiB each", "kib", ",.1f"),
+        ("MiB in all", "mib", ",.0f"),
+        ("pings", "pings", ",.0f"),
+        *_SHARES,
+    ),
 }
 _WHAT = {
     Figure.CPU: "CPU of the server for one {unit}",
@@ -117,7 +122,7 @@ def _cells(row: Row, columns: Sequence[Column]) -> list[str]:
 def _gain(row: Row) -> str:
     if row.problems:
         return "INVALID"
-    if row.gain is None:
+    if row.gain is None or row.peer.name == OURS:
         return "-"
     return f"{row.gain:.2f}x better" if row.gain >= 1 else f"{1 / row.gain:.2f}x worse"
 

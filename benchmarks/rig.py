@@ -16,7 +16,7 @@ from tests import processes
 from .accounting import family, pin
 from .generator import Job
 from .machine import ROOT, Cores
-from .measuring import Outcome
+from .outcomes import Outcome
 from .peers import FOLDER, PEERS, Peer
 from .regimes import Kind, Regime
 

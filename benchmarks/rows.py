@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .measuring import Outcome
+from .outcomes import Outcome
 from .peers import Peer
 from .regimes import Regime
 

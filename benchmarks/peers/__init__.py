@@ -10,7 +10,14 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 UVICORN = (
-    *("--ws", "websockets-sansio", "--loop", "uvloop", "--ws-per-message-deflate", "false"),
+    *(
+        "--ws",
+        "realtime.uvicorn:WebSocketProtocol",
+        "--loop",
+        "uvloop",
+        "--ws-per-message-deflate",
+        "false",
+    ),
     *("--no-access-log", "--log-level", "warning"),
 )
 _KEY = secrets.token_hex(32)

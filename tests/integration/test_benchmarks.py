@@ -15,7 +15,7 @@ from benchmarks.connections import Address, Connection
 from benchmarks.dialects import DIALECTS
 from benchmarks.flights import Flight, Lane
 from benchmarks.machine import Cores
-from benchmarks.measuring import Outcome
+from benchmarks.outcomes import Outcome
 from benchmarks.peers import PEERS
 from benchmarks.regimes import SHORT
 from benchmarks.report import Report
