@@ -46,8 +46,8 @@ def _daphne(application: str) -> Callable[[int], list[str]]:
     return lambda port: [*python, "-p", str(port), "-v", "0", application]
 
 
-def _uvicorn(application: str) -> Callable[[int], list[str]]:
-    python = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1"]
+def _uvicorn(application: str, ws: str = "websockets-sansio") -> Callable[[int], list[str]]:
+    python = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--ws", ws]
     return lambda port: [*python, "--port", str(port), *UVICORN, application]
 
 
@@ -81,6 +81,13 @@ PEERS = {
             "realtime on uvicorn",
             "realtime",
             _uvicorn("config.asgi:application"),
+            _OURS,
+        ),
+        Peer(
+            "ours-frames",
+            "realtime on uvicorn with realtime.uvicorn:WebSocketProtocol",
+            "realtime",
+            _uvicorn("config.asgi:application", ws="realtime.uvicorn:WebSocketProtocol"),
             _OURS,
         ),
         Peer(
