@@ -10,14 +10,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 UVICORN = (
-    *(
-        "--ws",
-        "realtime.uvicorn:WebSocketProtocol",
-        "--loop",
-        "uvloop",
-        "--ws-per-message-deflate",
-        "false",
-    ),
+    *("--loop", "uvloop", "--ws-per-message-deflate", "false"),
     *("--no-access-log", "--log-level", "warning"),
 )
 _KEY = secrets.token_hex(32)
@@ -78,16 +71,16 @@ PEERS = {
     for peer in (
         Peer(
             "ours-uvicorn",
-            "realtime on uvicorn",
-            "realtime",
-            _uvicorn("config.asgi:application"),
-            _OURS,
-        ),
-        Peer(
-            "ours-frames",
             "realtime on uvicorn with realtime.uvicorn:WebSocketProtocol",
             "realtime",
             _uvicorn("config.asgi:application", ws="realtime.uvicorn:WebSocketProtocol"),
+            _OURS,
+        ),
+        Peer(
+            "ours-sansio",
+            "realtime on uvicorn with its own websockets-sansio",
+            "realtime",
+            _uvicorn("config.asgi:application"),
             _OURS,
         ),
         Peer(
