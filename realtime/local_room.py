@@ -1,0 +1,165 @@
+"""A room as seen from this process: which sessions are in it here, and the fan-out to them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .conf import realtime_settings
+from .feed import Feed
+from .layers import RoomLayer
+from .protocols.codes import UnsubscribeCode
+from .protocols.messages import ClientInfo, Publication
+
+if TYPE_CHECKING:
+    from .protocols.messages import WireProtocol
+    from .session import Session
+
+logger = logging.getLogger("realtime.local_room")
+
+CHECK_JITTER = 1.6
+BATCH_MAX = 500
+REST_SHARE = 1.5
+"""How long after the begin of a fan-out the next one begins at the earliest, in its duration."""
+FRAME_CHARACTERS = 65_536
+"""Publications that leave together are joined to frames of about this size."""
+
+_decode_info = msgspec.json.Decoder(ClientInfo).decode
+
+
+class LocalRoom:
+    """Hands out what its feed brings. Delivery never waits: sessions queue what they get, so that a
+    slow one delays nobody."""
+
+    __slots__ = (
+        "_batch",
+        "_flushing",
+        "_fresh_until",
+        "check_at",
+        "feed",
+        "in_group",
+        "lock",
+        "name",
+        "sessions",
+        "starting",
+        "watchers",
+    )
+
+    def __init__(self, name: str, layer: RoomLayer) -> None:
+        self.name = name
+        self.feed = Feed(name, layer, on_publication=self.deliver, on_lost=self._on_lost)
+        self.sessions: set[Session] = set()
+        self.watchers: set[Session] = set()
+        """Those of the sessions that want to hear who comes and goes."""
+        self.lock = asyncio.Lock()
+        self.in_group = False
+        self.starting = 0
+        self.check_at = 0.0
+        """On the clock of the loop: when to compare the feed with where the room really stands."""
+        self.check_later()
+        self._batch: list[Publication] = []
+        """What came while the last frames were fresh, and leaves together."""
+        self._fresh_until = 0.0
+        self._flushing: asyncio.Handle | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no session is here, and none is about to come."""
+        return not self.sessions and not self.starting
+
+    def add(self, session: Session, *, watches: bool) -> None:
+        # What has been counted already is not for who comes now.
+        self._flush()
+        self.sessions.add(session)
+        if watches:
+            self.watchers.add(session)
+
+    def remove(self, session: Session) -> None:
+        """From the next line on, nothing of the room reaches `session`."""
+        self.sessions.discard(session)
+        self.watchers.discard(session)
+
+    def check_later(self) -> None:
+        """The feed is where the room is: some time may pass until they are compared again."""
+        pause: float = realtime_settings.POSITION_CHECK_SECONDS * random.uniform(1, CHECK_JITTER)
+        self.check_at = asyncio.get_running_loop().time() + pause
+
+    def deliver(self, publication: Publication) -> None:
+        """Hand out in the same tick what comes to a quiet room, and together what comes close after
+        it."""
+        self._batch.append(publication)
+        if self._flushing is None:
+            loop = asyncio.get_running_loop()
+            if loop.time() >= self._fresh_until:
+                # What came in the same piece of data goes along.
+                self._flushing = loop.call_soon(self._flush)
+            else:
+                self._flushing = loop.call_at(self._fresh_until, self._flush)
+        elif len(self._batch) >= BATCH_MAX:
+            self._flush()
+
+    def tell_watchers(self, joined: list[bytes], left: list[bytes]) -> None:
+        for encoded in joined:
+            self._tell("join", _decode_info(encoded))
+        for encoded in left:
+            self._tell("leave", _decode_info(encoded))
+
+    def _tell(self, event: str, info: ClientInfo) -> None:
+        _fan_out(self.watchers, lambda protocol: [protocol.encode_presence(self.name, event, info)])
+
+    def _flush(self) -> None:
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        _fan_out(self.sessions, lambda protocol: _encode_batch(protocol, self.name, batch))
+        # A fan-out that takes long, to many or on a slow server, makes the next one wait: what
+        # comes meanwhile costs hardly more than one message.
+        rest = REST_SHARE * (loop.time() - begun)
+        self._fresh_until = begun + max(realtime_settings.COALESCE_SECONDS, rest)
+
+    def _on_lost(self) -> None:
+        self._flush()
+        for session in list(self.sessions):
+            session.unsubscribe(self.name, UnsubscribeCode.INSUFFICIENT_STATE, "insufficient state")
+
+
+def _fan_out(sessions: Iterable[Session], encode: Callable[[WireProtocol], list[str]]) -> None:
+    """Hand the frames that `encode` makes to sessions, made once a protocol."""
+    encoded: dict[str, list[str]] = {}
+    # A copy: a session that is cut for its full outbox leaves the room at once.
+    for session in list(sessions):
+        protocol = session.protocol
+        frames = encoded.get(protocol.name)
+        if frames is None:
+            frames = encoded[protocol.name] = encode(protocol)
+        try:
+            for frame in frames:
+                session.deliver(frame)
+        except Exception:
+            logger.exception("a session could not be delivered to; the others go on")
+
+
+def _encode_batch(protocol: WireProtocol, name: str, batch: list[Publication]) -> list[str]:
+    """The frames of some publications: one, as long as it does not get too large."""
+    encoded = [protocol.encode_publication(name, publication) for publication in batch]
+    if protocol.separator is None or len(encoded) == 1:
+        return encoded
+    frames, frame, size = [], [encoded[0]], len(encoded[0])
+    for text in encoded[1:]:
+        if size + len(text) > FRAME_CHARACTERS:
+            frames.append(protocol.separator.join(frame))
+            frame, size = [], 0
+        frame.append(text)
+        size += len(text)
+    frames.append(protocol.separator.join(frame))
+    return frames
