@@ -7,6 +7,9 @@ import msgspec
 
 from .codes import CloseCode, Error, UnsubscribeCode
 
+Reply = dict[str, Any]
+"""The body of the answer to a command."""
+
 
 class ClientInfo(msgspec.Struct, omit_defaults=True):
     """Who sent a publication: the user's id as a string, the connection, and what may be shown."""
@@ -53,6 +56,15 @@ class CommandError(Exception):
         self.error = error
 
 
+class CloseSession(Exception):
+    """Raised by a command to end its connection."""
+
+    def __init__(self, code: CloseCode, reason: str = "") -> None:
+        super().__init__(code)
+        self.code = code
+        self.reason = reason or code.reason
+
+
 class MalformedCommand(CommandError):
     """A command that can be answered, but not understood."""
 
@@ -79,7 +91,7 @@ class WireProtocol(Protocol):
         ...
 
     def decode(self, text: str) -> list[Command | MalformedCommand]: ...
-    def encode_reply(self, command: Command, result: dict[str, Any]) -> list[str]: ...
+    def encode_reply(self, command: Command, result: Reply) -> list[str]: ...
     def encode_error(self, id: int, error: Error) -> str: ...
     def encode_publication(self, room: str, publication: Publication) -> str: ...
     def encode_presence(self, room: str, event: str, info: ClientInfo) -> str:

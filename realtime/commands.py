@@ -1,0 +1,138 @@
+"""What a client may ask for: a function for each command."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import admission, publishing, rooms, threads
+from .conf import realtime_settings
+from .feed import to_publication
+from .layers.base import Attendance, Entry
+from .protocols import centrifuge
+from .protocols.codes import Error
+from .protocols.messages import CommandError, Reply
+from .reading import to_client_infos
+
+if TYPE_CHECKING:
+    from .session import Session
+
+_TOO_MANY_TO_LIST = Error(
+    Error.LIMIT_EXCEEDED.code, "limit exceeded: too many to list; ask for presence_stats"
+)
+
+
+async def subscribe(session: Session, body: centrifuge.Subscribe) -> Reply:
+    return await session.subscriptions.enter(_required(body.channel), body)
+
+
+async def unsubscribe(session: Session, body: centrifuge.Channel) -> Reply:
+    session.subscriptions.leave(_required(body.channel))
+    return {}
+
+
+async def publish(session: Session, body: centrifuge.Publish) -> Reply:
+    await session.publisher.publish(_required(body.channel), bytes(body.data))
+    return {}
+
+
+async def history(session: Session, body: centrifuge.History) -> Reply:
+    name = _required(body.channel)
+    _, room = await session.subscriptions.require("join", name)
+    if not rooms.retention(room).keeps:
+        raise CommandError(Error.NOT_AVAILABLE)
+    session.refuse_when_congested()
+    most = realtime_settings.RECOVERY_MAX_MESSAGES
+    page = await session.hub.layer.history(
+        name,
+        since=body.since.offset if body.since else None,
+        limit=most if body.limit < 0 else min(body.limit, most),
+        reverse=body.reverse,
+    )
+    if body.since and body.since.epoch not in ("", page.position.epoch):
+        raise CommandError(Error.UNRECOVERABLE_POSITION)
+    return {
+        "publications": list(map(to_publication, _fitting(page.entries))),
+        "epoch": page.position.epoch,
+        "offset": page.position.offset,
+    }
+
+
+def _fitting(entries: list[Entry]) -> list[Entry]:
+    """As many as one reply may hold, and one at least; the client reads on from there."""
+    size = 0
+    for index, entry in enumerate(entries):
+        size += len(entry.body)
+        if index and size > realtime_settings.RECOVERY_MAX_BYTES:
+            return entries[:index]
+    return entries
+
+
+async def presence(session: Session, body: centrifuge.Channel) -> Reply:
+    attendance = await _attendance(session, body, infos=True)
+    if attendance.clients > realtime_settings.PRESENCE_MAX_CLIENTS:
+        raise CommandError(_TOO_MANY_TO_LIST)
+    return {"presence": {info.client: info for info in to_client_infos(attendance)}}
+
+
+async def presence_stats(session: Session, body: centrifuge.Channel) -> Reply:
+    attendance = await _attendance(session, body, infos=False)
+    return {"num_clients": attendance.clients, "num_users": attendance.users}
+
+
+async def _attendance(session: Session, body: centrifuge.Channel, *, infos: bool) -> Attendance:
+    name = _required(body.channel)
+    _, room = await session.subscriptions.require("join", name)
+    if not room.presence:
+        raise CommandError(Error.NOT_AVAILABLE)
+    session.refuse_when_congested()
+    await session.hub.roster.settle()
+    return await session.hub.layer.presence(name, infos=infos)
+
+
+async def rpc(session: Session, body: centrifuge.Rpc) -> Reply:
+    handler = rooms.rpc_handler(body.method)
+    if handler is None:
+        raise CommandError(Error.METHOD_NOT_FOUND)
+    data = publishing.decode(publishing.checked(bytes(body.data)))
+    result = await threads.call_hook(handler, session.caller.user, data)
+    return {"data": publishing.raw(publishing.encode_result(result))}
+
+
+async def send(session: Session, body: centrifuge.Send) -> None:
+    data = publishing.decode(publishing.checked(bytes(body.data)))
+    for handler in rooms.send_handlers():
+        await threads.call_hook(handler, session.caller.user, data)
+
+
+async def ping(session: Session, body: centrifuge.Ping) -> Reply:
+    return {}
+
+
+async def pong(session: Session, body: None) -> None:
+    session.timers.on_pong()
+    session.transport.acknowledge()
+
+
+def _required(channel: str) -> str:
+    if not channel:
+        raise CommandError(Error(Error.BAD_REQUEST.code, "bad request: channel is missing"))
+    return channel
+
+
+Handler = Callable[["Session", Any], Awaitable[Reply | None]]
+
+HANDLERS: Mapping[str, Handler] = {
+    "connect": admission.connect,
+    "refresh": admission.refresh,
+    "subscribe": subscribe,
+    "unsubscribe": unsubscribe,
+    "publish": publish,
+    "history": history,
+    "presence": presence,
+    "presence_stats": presence_stats,
+    "rpc": rpc,
+    "send": send,
+    "ping": ping,
+    "pong": pong,
+}

@@ -1,0 +1,85 @@
+"""What one connection publishes: many at once go to the layer, each is answered when it is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from . import publishing
+from .exceptions import InvalidPayload, RealtimeError
+from .protocols.codes import Error
+from .protocols.messages import Command
+
+if TYPE_CHECKING:
+    from .session import Session
+
+IN_FLIGHT_MAX = 64
+
+
+class Publisher:
+    """Publishes for a session, by the rights that its subscriptions hold."""
+
+    __slots__ = ("_landed", "_session", "_subscriptions", "in_flight")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._subscriptions = session.subscriptions
+        self.in_flight = 0
+        """How many publications were begun and are not answered yet."""
+        self._landed: asyncio.Event | None = None
+
+    @property
+    def is_full(self) -> bool:
+        return self.in_flight >= IN_FLIGHT_MAX
+
+    async def wait(self) -> None:
+        """Until there is room for some more."""
+        self._landed = asyncio.Event()
+        await self._landed.wait()
+
+    async def publish(self, name: str, data: bytes) -> None:
+        """Publish where something has to be waited for: a right, or the site's hook."""
+        session = self._session
+        data = publishing.checked(data)
+        grant, room = await self._subscriptions.require("publish", name)
+        data = await publishing.run_publish_hook(room, session.caller.user, data)
+        if self._subscriptions.is_outdated(name, grant):
+            await self._subscriptions.require("publish", name)
+        await publishing.append_soon(session.hub.layer, room, data, session.client_info())
+
+    def publish_at_once(self, command: Command) -> bool:
+        """Begin a publication for which nothing has to be waited: the next command may follow while
+        it is kept, so that many go to Redis together. Whether it was one."""
+        if command.name != "publish":
+            return False
+        session, subscriptions = self._session, self._subscriptions
+        grant = subscriptions.rooms.get(command.body.channel)
+        if grant is None or grant.room is None or "publish" not in grant.actions:
+            return False
+        room = grant.room
+        if publishing.has_publish_hook(room) or subscriptions.is_outdated(room.name, grant):
+            return False
+        try:
+            data = publishing.checked(bytes(command.body.data))
+        except InvalidPayload:
+            return False
+        if not session.hub.commands.take(session.user_id or session.id):
+            return False
+        kept = publishing.append_soon(session.hub.layer, room, data, session.client_info())
+        self.in_flight += 1
+        kept.add_done_callback(partial(self._on_kept, command))
+        return True
+
+    def _on_kept(self, command: Command, kept: asyncio.Future[Any]) -> None:
+        session = self._session
+        self.in_flight -= 1
+        if self._landed is not None and self.in_flight <= IN_FLIGHT_MAX // 2:
+            self._landed.set()
+        failed = None if kept.cancelled() else kept.exception()
+        if failed is None:
+            session.reply(command, {})
+        else:
+            error = failed.error if isinstance(failed, RealtimeError) else Error.INTERNAL
+            session.write(session.protocol.encode_error(command.id, error))
+        session.go_if_done()
