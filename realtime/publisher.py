@@ -81,5 +81,5 @@ class Publisher:
             session.reply(command, {})
         else:
             error = failed.error if isinstance(failed, RealtimeError) else Error.INTERNAL
-            session.write(session.protocol.encode_error(command.id, error))
+            session.refuse(command.id, error)
         session.go_if_done()

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
+from collections.abc import Coroutine
 from dataclasses import replace
 from enum import Enum
-from typing import Protocol
+from typing import Any
 
 from . import authentication, grants
 from .authentication import ANONYMOUS, Identity
 from .changes import changes
-from .commands import HANDLERS, Handler
 from .conf import realtime_settings
+from .dispatcher import Dispatcher
 from .exceptions import RealtimeError
 from .grants import Grant
 from .hub import Hub
 from .protocols.codes import CloseCode, Error, UnsubscribeCode
 from .protocols.messages import (
     ClientInfo,
-    CloseSession,
     Command,
     CommandError,
     MalformedCommand,
-    ProtocolError,
     Reply,
     WireProtocol,
 )
@@ -32,8 +30,7 @@ from .publisher import Publisher
 from .registry import Connection
 from .subscriptions import Subscriptions
 from .timers import Timers
-
-logger = logging.getLogger("realtime.session")
+from .transport import Transport
 
 # What ends a connection that is of no use without the room it was taken out of.
 _CLOSE_CODES = {
@@ -52,25 +49,6 @@ class State(Enum):
     CLOSED = "closed"
 
 
-class Transport(Protocol):
-    """What a session writes to. No method waits."""
-
-    @property
-    def is_congested(self) -> bool:
-        """Whether so much is unsent that nothing large should be added."""
-        ...
-
-    @property
-    def unsent_bytes(self) -> int: ...
-
-    def write(self, frame: str) -> None: ...
-    def acknowledge(self) -> None:
-        """The client has read everything up to a ping that it answers now."""
-        ...
-
-    def close(self, code: CloseCode, reason: str) -> None: ...
-
-
 class Session:
     """The state machine of one connection.
 
@@ -87,10 +65,10 @@ class Session:
         "address",
         "app",
         "authentication_error",
+        "dispatcher",
         "hub",
         "id",
         "identity",
-        "is_busy",
         "opened_at",
         "protocol",
         "publisher",
@@ -121,9 +99,8 @@ class Session:
         self.identity = identity
         self.subscriptions = Subscriptions(self)
         self.publisher = Publisher(self)
+        self.dispatcher = Dispatcher(self)
         self.timers = Timers(self)
-        self.is_busy = False
-        """Whether a command is under way."""
         self._before_reply: list[str] | None = None
         self._shutting_down = False
         self.authentication_error = authentication_error
@@ -176,81 +153,24 @@ class Session:
         return self.state is State.CLOSED
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a command is under way."""
+        return self.dispatcher.is_busy
+
+    @property
     def rooms(self) -> dict[str, Grant]:
         """The rooms that it is in, and what it may do there."""
         return self.subscriptions.rooms
 
     # Commands and their answers
 
-    async def receive(self, text: str) -> None:
+    def receive(self, text: str) -> Coroutine[Any, Any, None]:
         """Obey the commands of one frame, in order."""
-        try:
-            commands = self.protocol.decode(text)
-        except ProtocolError as error:
-            self.close(CloseCode.BAD_REQUEST, str(error))
-            return
-        for command in commands:
-            if self.state is State.CLOSED:
-                return
-            if not (isinstance(command, Command) and self.publisher.publish_at_once(command)):
-                await self.run(command)
-            elif self.publisher.is_full:
-                await self.publisher.wait()
+        return self.dispatcher.receive(text)
 
-    async def run(self, command: Command | MalformedCommand) -> Error | None:
+    def run(self, command: Command | MalformedCommand) -> Coroutine[Any, Any, Error | None]:
         """Obey one command and write its reply. Returns the error that it was answered with."""
-        self.is_busy = True
-        try:
-            return await self._answer(command)
-        finally:
-            self.is_busy = False
-            self.go_if_done()
-
-    async def _answer(self, command: Command | MalformedCommand) -> Error | None:
-        try:
-            self._spend(command)
-            if isinstance(command, MalformedCommand):
-                raise command
-            result = await self._handler(command)(self, command.body)
-        except CloseSession as request:
-            self.close(request.code, request.reason)
-            return None
-        except (CommandError, RealtimeError) as refused:
-            error = refused.error
-        except Exception:
-            error = _mistake()
-        else:
-            self.reply(command, result)
-            return None
-        self.write(self.protocol.encode_error(command.id, error))
-        self._count_error(error)
-        return error
-
-    def _spend(self, command: Command | MalformedCommand) -> None:
-        """Use up one command of the user's allowance; a pong is none."""
-        if isinstance(command, Command) and command.name == "pong":
-            return
-        user = self.user_id or self.id
-        if self.hub.commands.take(user):
-            return
-        if self.hub.commands.is_exhausted(user):
-            raise CloseSession(CloseCode.TOO_MANY_REQUESTS)
-        raise CommandError(Error.TOO_MANY_REQUESTS)
-
-    def _handler(self, command: Command) -> Handler:
-        if self.state is State.CONNECTING and command.name != "connect":
-            raise CloseSession(CloseCode.BAD_REQUEST, "the first command is connect")
-        handler = HANDLERS.get(command.name)
-        if handler is None:
-            raise CommandError(Error.NOT_AVAILABLE)
-        return handler
-
-    def _count_error(self, error: Error) -> None:
-        if error.code != Error.BAD_REQUEST.code:
-            return
-        self._errors_in_a_row += 1
-        if self._errors_in_a_row >= realtime_settings.ERRORS_IN_A_ROW:
-            self.close(CloseCode.TOO_MANY_ERRORS)
+        return self.dispatcher.run(command)
 
     def refuse_when_congested(self) -> None:
         """A client that does not read what it has asked for gets no more of it."""
@@ -267,6 +187,14 @@ class Session:
         waiting, self._before_reply = self._before_reply, None
         for frame in waiting or ():
             self.write(frame)
+
+    def refuse(self, command: int, error: Error) -> None:
+        """Answer the command with this `id`, which could not be obeyed."""
+        self.write(self.protocol.encode_error(command, error))
+        if error.code == Error.BAD_REQUEST.code:
+            self._errors_in_a_row += 1
+            if self._errors_in_a_row >= realtime_settings.ERRORS_IN_A_ROW:
+                self.close(CloseCode.TOO_MANY_ERRORS)
 
     def write(self, frame: str) -> None:
         if frame and self.state is not State.CLOSED:
@@ -396,11 +324,3 @@ class Session:
         """Show the person a text of an administrator."""
         if self.state is State.CONNECTED:
             self.deliver(self.protocol.encode_notice(text))
-
-
-def _mistake() -> Error:
-    """A mistake of ours or of a site's hook: the client gets a number to ask us by."""
-    reference = uuid.uuid4().hex[:8]
-    logger.exception("a command failed, reference %s", reference)
-    message = f"internal server error, reference {reference}"
-    return Error(Error.INTERNAL.code, message, temporary=True)

@@ -1,0 +1,107 @@
+"""The commands of one connection: each is obeyed after the one before it, and answered."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import TYPE_CHECKING
+
+from .commands import HANDLERS, Handler
+from .exceptions import RealtimeError
+from .protocols.codes import CloseCode, Error
+from .protocols.messages import (
+    CloseSession,
+    Command,
+    CommandError,
+    MalformedCommand,
+    ProtocolError,
+)
+
+if TYPE_CHECKING:
+    from .session import Session
+
+logger = logging.getLogger("realtime.dispatcher")
+
+
+class Dispatcher:
+    """Hands the commands of a session to their handlers."""
+
+    __slots__ = ("_session", "is_busy")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.is_busy = False
+        """Whether a command is under way."""
+
+    async def receive(self, text: str) -> None:
+        """Obey the commands of one frame, in order."""
+        session = self._session
+        publisher = session.publisher
+        try:
+            commands = session.protocol.decode(text)
+        except ProtocolError as error:
+            session.close(CloseCode.BAD_REQUEST, str(error))
+            return
+        for command in commands:
+            if session.is_closed:
+                return
+            if not (isinstance(command, Command) and publisher.publish_at_once(command)):
+                await self.run(command)
+            elif publisher.is_full:
+                await publisher.wait()
+
+    async def run(self, command: Command | MalformedCommand) -> Error | None:
+        """Obey one command and write its reply. Returns the error that it was answered with."""
+        self.is_busy = True
+        try:
+            return await self._answer(command)
+        finally:
+            self.is_busy = False
+            self._session.go_if_done()
+
+    async def _answer(self, command: Command | MalformedCommand) -> Error | None:
+        try:
+            self._spend(command)
+            if isinstance(command, MalformedCommand):
+                raise command
+            result = await self._handler(command)(self._session, command.body)
+        except CloseSession as request:
+            self._session.close(request.code, request.reason)
+            return None
+        except (CommandError, RealtimeError) as refused:
+            error = refused.error
+        except Exception:
+            error = _mistake()
+        else:
+            self._session.reply(command, result)
+            return None
+        self._session.refuse(command.id, error)
+        return error
+
+    def _spend(self, command: Command | MalformedCommand) -> None:
+        """Use up one command of the user's allowance; a pong is none."""
+        if isinstance(command, Command) and command.name == "pong":
+            return
+        allowance = self._session.hub.commands
+        user = self._session.user_id or self._session.id
+        if allowance.take(user):
+            return
+        if allowance.is_exhausted(user):
+            raise CloseSession(CloseCode.TOO_MANY_REQUESTS)
+        raise CommandError(Error.TOO_MANY_REQUESTS)
+
+    def _handler(self, command: Command) -> Handler:
+        if self._session.is_connecting and command.name != "connect":
+            raise CloseSession(CloseCode.BAD_REQUEST, "the first command is connect")
+        handler = HANDLERS.get(command.name)
+        if handler is None:
+            raise CommandError(Error.NOT_AVAILABLE)
+        return handler
+
+
+def _mistake() -> Error:
+    """A mistake of ours or of a site's hook: the client gets a number to ask us by."""
+    reference = uuid.uuid4().hex[:8]
+    logger.exception("a command failed, reference %s", reference)
+    message = f"internal server error, reference {reference}"
+    return Error(Error.INTERNAL.code, message, temporary=True)
