@@ -16,6 +16,7 @@ from .protocols.messages import (
     MalformedCommand,
     ProtocolError,
 )
+from .publisher import IN_FLIGHT_MAX
 
 if TYPE_CHECKING:
     from .session import Session
@@ -47,7 +48,7 @@ class Dispatcher:
                 return
             if not (isinstance(command, Command) and publisher.publish_at_once(command)):
                 await self.run(command)
-            elif publisher.is_full:
+            elif publisher.in_flight >= IN_FLIGHT_MAX:
                 await publisher.wait()
 
     async def run(self, command: Command | MalformedCommand) -> Error | None:

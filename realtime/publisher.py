@@ -29,10 +29,6 @@ class Publisher:
         """How many publications were begun and are not answered yet."""
         self._landed: asyncio.Event | None = None
 
-    @property
-    def is_full(self) -> bool:
-        return self.in_flight >= IN_FLIGHT_MAX
-
     async def wait(self) -> None:
         """Until there is room for some more."""
         self._landed = asyncio.Event()

@@ -236,7 +236,7 @@ class Session:
 
     @property
     def user_id(self) -> str:
-        return self.caller.user_id
+        return "" if self.identity is None else self.identity.user_id
 
     @property
     def sign_in(self) -> str:

@@ -36,12 +36,7 @@ class Subscriptions:
         self.rooms: dict[str, Grant] = {}
 
     async def enter(self, name: str, options: SubscribeOptions) -> Reply:
-        if name in self.rooms:
-            raise CommandError(Error.ALREADY_SUBSCRIBED)
-        if len(self.rooms) >= realtime_settings.ROOMS_PER_CONNECTION:
-            raise CommandError(Error.LIMIT_EXCEEDED)
-        if options.recover:
-            self._session.refuse_when_congested()
+        self._refuse_what_is_too_much(name, options)
         try:
             grant, room, start = await self._start(name, options)
             if self._session.is_closed:
@@ -123,6 +118,14 @@ class Subscriptions:
         else:
             reason = "you may not be in this room any more"
             self._session.unsubscribe(name, UnsubscribeCode.BY_SERVER, reason)
+
+    def _refuse_what_is_too_much(self, name: str, options: SubscribeOptions) -> None:
+        if name in self.rooms:
+            raise CommandError(Error.ALREADY_SUBSCRIBED)
+        if len(self.rooms) >= realtime_settings.ROOMS_PER_CONNECTION:
+            raise CommandError(Error.LIMIT_EXCEEDED)
+        if options.recover:
+            self._session.refuse_when_congested()
 
     async def _start(
         self, name: str, options: SubscribeOptions
