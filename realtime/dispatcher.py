@@ -16,7 +16,6 @@ from .protocols.messages import (
     MalformedCommand,
     ProtocolError,
 )
-from .publisher import IN_FLIGHT_MAX
 
 if TYPE_CHECKING:
     from .session import Session
@@ -48,7 +47,7 @@ class Dispatcher:
                 return
             if not (isinstance(command, Command) and publisher.publish_at_once(command)):
                 await self.run(command)
-            elif publisher.in_flight >= IN_FLIGHT_MAX:
+            elif publisher.is_full:
                 await publisher.wait()
 
     async def run(self, command: Command | MalformedCommand) -> Error | None:

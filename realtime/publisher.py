@@ -15,19 +15,26 @@ if TYPE_CHECKING:
     from .session import Session
 
 IN_FLIGHT_MAX = 64
+IN_FLIGHT_MAX_BYTES = 131_072
+"""A burst of large messages at once would be more than the members of a room can read as fast."""
 
 
 class Publisher:
     """Publishes for a session, by the rights that its subscriptions hold."""
 
-    __slots__ = ("_landed", "_session", "_subscriptions", "in_flight")
+    __slots__ = ("_bytes", "_landed", "_session", "_subscriptions", "in_flight")
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._subscriptions = session.subscriptions
         self.in_flight = 0
         """How many publications were begun and are not answered yet."""
+        self._bytes = 0
         self._landed: asyncio.Event | None = None
+
+    @property
+    def is_full(self) -> bool:
+        return self.in_flight >= IN_FLIGHT_MAX or self._bytes >= IN_FLIGHT_MAX_BYTES
 
     async def wait(self) -> None:
         """Until there is room for some more."""
@@ -64,13 +71,15 @@ class Publisher:
             return False
         kept = publishing.append_soon(session.hub.layer, room, data, session.client_info())
         self.in_flight += 1
-        kept.add_done_callback(partial(self._on_kept, command))
+        self._bytes += len(data)
+        kept.add_done_callback(partial(self._on_kept, command, len(data)))
         return True
 
-    def _on_kept(self, command: Command, kept: asyncio.Future[Any]) -> None:
+    def _on_kept(self, command: Command, size: int, kept: asyncio.Future[Any]) -> None:
         session = self._session
         self.in_flight -= 1
-        if self._landed is not None and self.in_flight <= IN_FLIGHT_MAX // 2:
+        self._bytes -= size
+        if self._landed is not None and not self.is_full:
             self._landed.set()
         failed = None if kept.cancelled() else kept.exception()
         if failed is None:

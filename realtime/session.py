@@ -283,10 +283,10 @@ class Session:
 
     def deliver(self, frame: str) -> None:
         """Called by the hub, with a push as this session's protocol encodes it."""
-        if self._before_reply is None:
-            self.write(frame)
-        else:
+        if self._before_reply is not None:
             self._before_reply.append(frame)
+        elif self.state is not State.CLOSED:
+            self.transport.write(frame)
 
     def unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> None:
         """End a subscription from the server's side, and tell the client."""

@@ -67,7 +67,7 @@ class Timers:
 
     def _on_missing_pong(self) -> None:
         self._pong = None
-        if self._session.is_busy:
+        if self._session.is_busy or self._session.publisher.in_flight:
             return  # a pong that waits behind a command of the client is not missing
         self._session.close(CloseCode.NO_PONG)
 
