@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
         self.received = 0
         self.answered_pings = 0
         self.on_messages: Listener | None = None
+        self.on_data: Callable[[bytes], None] | None = None
         self.sample: bytearray | None = None
         """What came, where it is to be looked at afterwards."""
         self.joined = asyncio.get_running_loop().create_future()
@@ -76,6 +77,8 @@ class Connection(asyncio.Protocol):
             self._answer()
         if self.sample is not None and len(self.sample) < SAMPLE_BYTES:
             self.sample += data
+        if self.on_data is not None:
+            self.on_data(data)
         if count and self.on_messages is not None:
             self.on_messages(self, count)
 

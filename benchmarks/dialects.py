@@ -46,6 +46,7 @@ class Realtime(Dialect):
     joins_lines = True
     refusal = b'"error":{'
     offset = re.compile(rb'"offset":(\d+)')
+    subscription: ClassVar[dict[str, object]] = {"positioned": True, "recoverable": True}
 
     def path(self, room: str) -> str:
         return "/ws/"
@@ -54,7 +55,7 @@ class Realtime(Dialect):
         return (f"Sec-WebSocket-Protocol: realtime.v1, bearer.{token}",)
 
     def greeting(self, room: str) -> tuple[Step, ...]:
-        subscribe = {"channel": room, "positioned": True, "recoverable": True}
+        subscribe = {"channel": room, **self.subscription}
         commands = ({"id": 1, "connect": {}}, {"id": 2, "subscribe": subscribe})
         return (("\n".join(map(_json, commands)), b'"id":2,"subscribe"'),)
 
@@ -63,6 +64,48 @@ class Realtime(Dialect):
 
     def echo(self, text: str, number: int) -> str:
         return f'{{"id":{number + 3},"rpc":{{"method":"echo","data":"{text}"}}}}'
+
+
+class Watching(Realtime):
+    """Ours, where the client wants to be told who comes and goes."""
+
+    subscription: ClassVar[dict[str, object]] = {**Realtime.subscription, "join_leave": True}
+
+
+class Lobby(Realtime):
+    """Ours, signed in and in no room yet."""
+
+    def greeting(self, room: str) -> tuple[Step, ...]:
+        return ((_json({"id": 1, "connect": {}}), b'"id":1,"connect"'),)
+
+
+class Anonymous(Realtime):
+    """Ours, on a site that lets in who is not signed in."""
+
+    def headers(self, token: str) -> tuple[str, ...]:
+        return ("Sec-WebSocket-Protocol: realtime.v1",)
+
+
+class AnonymousLobby(Lobby, Anonymous):
+    pass
+
+
+class Plain(Realtime):
+    """Our plain protocol: the room is in the path, a frame is a message."""
+
+    ping = ""
+    pong = ""
+    joins_lines = False
+    refusal = b'"type":"error"'
+
+    def path(self, room: str) -> str:
+        return f"/ws/rooms/{room}/"
+
+    def greeting(self, room: str) -> tuple[Step, ...]:
+        return (("", b'"type":"joined"'),)
+
+    def publish(self, room: str, text: str, number: int) -> str:
+        return f'"{text}"'
 
 
 class Tutorial(Dialect):
@@ -109,6 +152,11 @@ class Bare(Dialect):
 
 DIALECTS: dict[str, Dialect] = {
     "realtime": Realtime(),
+    "watching": Watching(),
+    "lobby": Lobby(),
+    "anonymous": Anonymous(),
+    "anonymous lobby": AnonymousLobby(),
+    "plain": Plain(),
     "tutorial": Tutorial(),
     "socketio": SocketIO(),
     "bare": Bare(),

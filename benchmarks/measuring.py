@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from .accounting import Meter, resident_bytes
 from .connections import Address, Connection, Listener, close_all, connect_all
-from .dialects import Dialect
+from .dialects import DIALECTS, Dialect
 from .echoes import Echoes
 from .flights import Flight, Lane
+from .joins import Entries, Visitor
 from .outcomes import Outcome, figures_between, latency
 from .regimes import WARM_SECONDS, Kind, Regime
 
@@ -46,6 +47,10 @@ class Clients:
             return await self._storm(regime)
         if regime.kind is Kind.IDLE:
             return await self._idle(regime)
+        if regime.kind is Kind.JOINS:
+            return await self._join(regime)
+        if regime.kind is Kind.ENTRIES:
+            return await self._enter(regime)
         await self._connect(regime)
         if regime.kind is Kind.ECHO:
             return await self._echo(regime)
@@ -57,6 +62,9 @@ class Clients:
         if self.connections:
             await close_all(self.connections)
         self.connections, self._layout = [], None
+
+    def _dialect(self, regime: Regime) -> Dialect:
+        return DIALECTS[regime.dialect] if regime.dialect else self.dialect
 
     def _addresses(self, regime: Regime) -> list[Address]:
         """Of users who have not been here before, as long as there are some."""
@@ -72,7 +80,7 @@ class Clients:
         if self._layout == regime.layout:
             return
         await self.close()
-        self.connections = await connect_all(self.dialect, self._addresses(regime))
+        self.connections = await connect_all(self._dialect(regime), self._addresses(regime))
         self._layout = regime.layout
 
     def _lanes(self, regime: Regime, publishers: int) -> list[Lane]:
@@ -148,18 +156,55 @@ class Clients:
 
     async def _storm(self, regime: Regime) -> Outcome:
         await self.close()
+        dialect = self._dialect(regime)
         # Some come before, as they do in production: the code has been run.
         self.connections = await connect_all(
-            self.dialect, self._addresses(replace(regime, members=WARM_CONNECTIONS))
+            dialect, self._addresses(replace(regime, members=WARM_CONNECTIONS))
         )
         await self.close()
         everybody = self._addresses(regime)
         before = self.meter.read()
-        self.connections = await connect_all(self.dialect, everybody, at_once=len(everybody))
+        self.connections = await connect_all(dialect, everybody, at_once=len(everybody))
         after = self.meter.read()
         figures = figures_between(before, after, units=regime.members, messages=0)
         await self.close()
         return Outcome(figures)
+
+    async def _join(self, regime: Regime) -> Outcome:
+        await self.close()
+        names = regime.room_names()
+        self.connections = await connect_all(DIALECTS["lobby"], self._addresses(regime)[:2])
+        first, visitor = map(Visitor, self.connections)
+        # What a room costs once, by its first visitor, is not the matter here.
+        await first.visit(names)
+        if regime.is_warm:
+            await visitor.visit(names)
+        asked = await visitor.queries()
+        before = self.meter.read()
+        joined = await visitor.visit(names)
+        after = self.meter.read()
+        figures = figures_between(before, after, units=len(names), messages=0)
+        figures["queries"] = (await visitor.queries() - asked) / len(names)
+        problems = [] if joined == len(names) else [f"{joined} of {len(names)} joins were answered"]
+        await self.close()
+        return Outcome(figures, problems)
+
+    async def _enter(self, regime: Regime) -> Outcome:
+        await self.close()
+        addresses = self._addresses(regime)
+        there, late = addresses[regime.newcomers :], addresses[: regime.newcomers]
+        self.connections = await connect_all(self._dialect(regime), there)
+        newcomers = await connect_all(DIALECTS["lobby"], late)
+        entries = Entries(self.connections, newcomers, is_watched=regime.dialect == "watching")
+        self.connections = [*self.connections, *newcomers]
+        await entries.prepare()
+        before = self.meter.read()
+        await entries.run()
+        after = self.meter.read()
+        figures = figures_between(before, after, units=len(newcomers), messages=0)
+        problems = await entries.problems()
+        await self.close()
+        return Outcome(figures, problems)
 
     async def _idle(self, regime: Regime) -> Outcome:
         await self.close()

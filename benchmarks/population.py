@@ -14,8 +14,8 @@ from typing import Any
 GROUP = "measured"
 
 
-def populate(users: int, room_names: list[str]) -> list[str]:
-    """Returns a token of each user."""
+def populate(users: int, rooms: dict[str, dict[str, Any]]) -> list[str]:
+    """`rooms` has the fields of each by its name. Returns a token of each user."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.site_settings")
     import django
     from django.core.management import call_command
@@ -34,7 +34,7 @@ def populate(users: int, room_names: list[str]) -> list[str]:
     everybody = list(User.objects.order_by("pk"))
     through = User.groups.through
     through.objects.bulk_create([through(user=it, group=group) for it in everybody])
-    Room.objects.bulk_create([Room(name=name) for name in room_names])
+    Room.objects.bulk_create([Room(name=name, **fields) for name, fields in rooms.items()])
     doors = Room.groups.through
     doors.objects.bulk_create([doors(room=it, group=group) for it in Room.objects.all()])
     tokens: list[Any] = [ObtainSerializer.get_token(user) for user in everybody]
@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.population", description=__doc__)
     parser.add_argument("--users", type=int, required=True)
     options = parser.parse_args()
-    rooms: list[str] = json.load(sys.stdin)
+    rooms: dict[str, dict[str, Any]] = json.load(sys.stdin)
     json.dump(populate(options.users, rooms), sys.stdout)
 
 

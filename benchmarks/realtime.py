@@ -1,10 +1,17 @@
-"""What the measured site declares: an echo."""
+"""What the measured site declares: an echo, and what it has asked its database."""
 
 from typing import Any
 
 from realtime import rooms
 
+from . import queries
+
 
 @rooms.rpc("echo")
 async def echo(user: Any, data: Any) -> Any:
     return data
+
+
+@rooms.rpc("queries")
+async def count_queries(user: Any, data: Any) -> int:
+    return queries.asked()

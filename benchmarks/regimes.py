@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +19,10 @@ class Kind(StrEnum):
     """Everybody connects at once."""
     IDLE = "idle"
     """Everybody is connected and silent."""
+    JOINS = "joins"
+    """One client goes into one room after the other, and out again."""
+    ENTRIES = "entries"
+    """Some come into a room where others are."""
 
 
 class Figure(StrEnum):
@@ -55,6 +60,14 @@ class Regime:
     """The regime that is the same on one server."""
     rounds: int = 99
     """More than these add nothing: the figure hardly varies."""
+    dialect: str = ""
+    """How the clients speak, where it isn't as the server is spoken to otherwise."""
+    room_fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Of its rooms in the database, what isn't as it is for others."""
+    is_warm: bool = True
+    """Of joins: whether the rights of the user have been looked up before."""
+    newcomers: int = 0
+    """Of entries: as many of the members come late."""
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Regime:
@@ -66,8 +79,8 @@ class Regime:
         return self.rooms * self.members
 
     @property
-    def layout(self) -> tuple[str, int, int, int]:
-        return self.prefix, self.rooms, self.members, self.servers
+    def layout(self) -> tuple[str, int, int, int, str]:
+        return self.prefix, self.rooms, self.members, self.servers, self.dialect
 
     def room_names(self) -> list[str]:
         return [f"{self.prefix}{number}" for number in range(self.rooms)]

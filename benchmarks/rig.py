@@ -60,13 +60,15 @@ class Rig:
     def populate(self, regimes: Sequence[Regime]) -> None:
         """Every connection of a server gets a user of its own."""
         users = max(sum(it.connections for it in batch) for batch in batches(regimes))
-        rooms = {name for regime in regimes for name in regime.room_names()}
+        rooms = {
+            name: dict(regime.room_fields) for regime in regimes for name in regime.room_names()
+        }
         with self._tokens.open("w") as output:
             subprocess.run(
                 [sys.executable, "-m", "benchmarks.population", "--users", str(users)],
                 cwd=ROOT,
                 env={**os.environ, **PEERS["ours-uvicorn"].env, **self._database},
-                input=json.dumps(sorted(rooms)),
+                input=json.dumps(rooms),
                 stdout=output,
                 text=True,
                 check=True,

@@ -23,7 +23,7 @@ class Peer:
     dialect: str
     command: Callable[[int], list[str]]
     """Of one server process that listens on this port of 127.0.0.1."""
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def is_ours(self) -> bool:
