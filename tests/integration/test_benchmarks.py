@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import wire
+from benchmarks import features, wire
 from benchmarks.connections import Address, Connection
 from benchmarks.dialects import DIALECTS
 from benchmarks.flights import Flight, Lane
@@ -213,3 +213,45 @@ def test_nothing_comes_after_the_end_of_a_right_was_told():
     figures = json.loads(finished.stdout)
     assert figures["revocations"] == 6
     assert figures["messages after the end was told"] == 0
+
+
+# What each feature costs
+
+
+def test_each_feature_is_measured_with_and_without_it_and_all_that_was_sent_arrives(tmp_path):
+    scale = features.Scale(members=3, rooms=2, joins=3, newcomers=2, handshakes=4, messages=12)
+    compared = [it for it in features.COMPARISONS if it.off[0] in (features.FULL, it.on[0])]
+    outcomes = features.measure(tmp_path, Cores.choose(), compared, scale, rounds=1)
+    costs = [features.cost(comparison, outcomes) for comparison in compared]
+    assert [it.problems for it in costs] == [[]] * len(compared)
+    assert all(it.on > 0 and it.off > 0 for it in costs)
+    full = {name: found[0].figures for (server, name), found in outcomes.items()}
+    for kind in ("", " unkept", " unlisted", " plain"):
+        assert (full["message" + kind]["messages"], full["message" + kind]["units"]) == (12, 12)
+        assert (full["delivery" + kind]["messages"], full["delivery" + kind]["units"]) == (12, 36)
+    assert (full["entry watched"]["units"], full["connect anonymous"]["units"]) == (2, 4)
+    assert (full["join cold"]["queries"], full["join"]["queries"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("on", "off", "told"),
+    [([9, 12, 10], [8, 8, 8], "+2.00"), ([9, 8, 10], [8, 9, 8], "unclear")],
+    ids=["all rounds agree", "they don't"],
+)
+def test_a_cost_is_told_only_where_all_rounds_agree(on, off, told):
+    comparison = features.COMPARISONS[0]
+    outcomes = {
+        (server.name, name): [Outcome({"cpu_us": float(it)}) for it in values]
+        for (server, name), values in ((comparison.on, on), (comparison.off, off))
+    }
+    assert told in features.table([features.cost(comparison, outcomes)])[1]
+
+
+def test_a_feature_with_a_round_that_lost_something_has_no_cost():
+    comparison = features.COMPARISONS[0]
+    outcomes = {
+        (server.name, name): [Outcome({"cpu_us": 1.0}, ["1 of 2 deliveries came"])]
+        for server, name in (comparison.on, comparison.off)
+    }
+    lines = features.table([features.cost(comparison, outcomes)])
+    assert "INVALID" in lines[1] and lines[2].endswith("message: 1 of 2 deliveries came")

@@ -1,0 +1,126 @@
+"""Clients that go into rooms, and who is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Sequence
+
+from .connections import Connection
+from .flights import STALLED_SECONDS
+
+QUIET_SECONDS = 0.3
+"""So long after the last write about who is there, all members have been told."""
+_ERROR = re.compile(rb'"error":\{[^}]*\}')
+
+
+class Visitor:
+    """One client that asks for one thing after the other. Raises an OSError where it is refused."""
+
+    def __init__(self, client: Connection) -> None:
+        self.room = client.address.room
+        self._client = client
+        self._id = 100
+        self._heard = bytearray()
+        self._wanted = re.compile(b"")
+        self._answer: asyncio.Future[re.Match[bytes]] | None = None
+        client.on_data = self._hear
+
+    async def visit(self, rooms: Sequence[str]) -> int:
+        """Into each room and out again; returns how many let the visitor in."""
+        joined = 0
+        for room in rooms:
+            await self._ask({"subscribe": {"channel": room}}, {"unsubscribe": {"channel": room}})
+            joined += self._heard.count(b'"subscribe":{')
+        return joined
+
+    async def enter(self) -> None:
+        await self._ask({"subscribe": {"channel": self.room}})
+
+    async def be_known(self) -> None:
+        """Have one's rights in the room looked up."""
+        await self._ask({"history": {"channel": self.room, "limit": 0}})
+
+    async def settle(self) -> None:
+        """Until everybody who is in the room is written down."""
+        await self._ask({"presence_stats": {"channel": self.room}})
+
+    async def queries(self) -> int:
+        """How often the server has asked its database so far."""
+        return int((await self._ask({"rpc": {"method": "queries", "data": None}}))[1])
+
+    async def _ask(self, *commands: dict[str, object]) -> re.Match[bytes]:
+        """What the last command was answered."""
+        lines = []
+        for command in commands:
+            self._id += 1
+            lines.append(json.dumps({"id": self._id, **command}, separators=(",", ":")))
+        (name,) = commands[-1]
+        data = rb'\{"data":(\d+)\}' if name == "rpc" else b""
+        self._wanted = re.compile(b'"id":%d,"%b":%b' % (self._id, name.encode(), data))
+        self._heard.clear()
+        self._answer = asyncio.get_running_loop().create_future()
+        self._client.say("\n".join(lines))
+        async with asyncio.timeout(STALLED_SECONDS):
+            return await self._answer
+
+    def _hear(self, data: bytes) -> None:
+        self._heard += data
+        if self._answer is None or self._answer.done():
+            return
+        if refused := _ERROR.search(self._heard):
+            self._answer.set_exception(ConnectionError(refused[0].decode()))
+        elif answer := self._wanted.search(self._heard):
+            self._answer.set_result(answer)
+
+
+class Entries:
+    """Newcomers enter a room one after the other; its members may be told of each."""
+
+    NEWS = b'"join":{"info"'
+
+    def __init__(
+        self, members: Sequence[Connection], newcomers: Sequence[Connection], *, is_watched: bool
+    ) -> None:
+        self._members = members
+        self._visitors = [Visitor(it) for it in newcomers]
+        self._expected = len(newcomers) if is_watched else 0
+        self._counts = [0] * len(members)
+        self._tails = [b""] * len(members)
+        self._everybody_knows = asyncio.Event()
+
+    async def prepare(self) -> None:
+        """The rights of all are known, and who has been in the room before is no news any more."""
+        for visitor in self._visitors:
+            await visitor.be_known()
+        await self._visitors[0].settle()
+        await asyncio.sleep(QUIET_SECONDS)
+        for number, member in enumerate(self._members):
+            member.on_data = self._listener(number)
+
+    async def run(self) -> None:
+        """Until all have entered, which is written down and told."""
+        for visitor in self._visitors:
+            await visitor.enter()
+        await self._visitors[0].settle()
+        if self._expected:
+            async with asyncio.timeout(STALLED_SECONDS):
+                await self._everybody_knows.wait()
+
+    async def problems(self) -> list[str]:
+        await asyncio.sleep(QUIET_SECONDS)
+        expected = self._expected * len(self._members)
+        if all(count == self._expected for count in self._counts):
+            return []
+        return [f"{sum(self._counts):,} of {expected:,} entries were told"]
+
+    def _listener(self, number: int) -> Callable[[bytes], None]:
+        def on_data(data: bytes) -> None:
+            whole = self._tails[number] + data
+            self._counts[number] += whole.count(self.NEWS)
+            self._tails[number] = whole[1 - len(self.NEWS) :]
+            if self._expected and min(self._counts) >= self._expected:
+                self._everybody_knows.set()
+
+        return on_data
