@@ -81,7 +81,7 @@ class Publisher:
         self._bytes -= size
         if self._landed is not None and not self.is_full:
             self._landed.set()
-        failed = None if kept.cancelled() else kept.exception()
+        failed = asyncio.CancelledError() if kept.cancelled() else kept.exception()
         if failed is None:
             session.reply(command, {})
         else:
