@@ -15,7 +15,7 @@ from tests.delivery.ledger import Ledger, judge
 
 SOCKETS = 500
 BRIEF = {"DJANGO_SETTINGS_MODULE": "tests.brief_settings"}
-DRAIN_SECONDS = 4  # of the brief settings
+DRAIN_SECONDS = 6  # of the brief settings
 MAKE_ROOM = (
     "from realtime.models import Room; "
     f"Room.objects.create(name='{ROOM}', access='authenticated', history_size=1000)"
