@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,9 @@ logger = logging.getLogger("realtime.local_room")
 
 CHECK_JITTER = 1.6
 BATCH_MAX = 500
-REST_SHARE = 1.5
-"""How long after the begin of a fan-out the next one begins at the earliest, in its duration."""
+REST_MIN, REST_MAX = 1.25, 10
+"""How long after the begin of a fan-out the next one begins, in its duration: a server that is busy
+with it gets some rest, and a small room does not wait for long to save next to nothing."""
 FRAME_CHARACTERS = 65_536
 """Publications that leave together are joined to frames of about this size."""
 
@@ -119,13 +121,13 @@ class LocalRoom:
         batch, self._batch = self._batch, []
         if not batch:
             return
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
+        # The loop's own clock may stand still within a tick.
+        begun = time.perf_counter()
         _fan_out(self.sessions, lambda protocol: _encode_batch(protocol, self.name, batch))
-        # A fan-out that takes long, to many or on a slow server, makes the next one wait: what
-        # comes meanwhile costs hardly more than one message.
-        rest = REST_SHARE * (loop.time() - begun)
-        self._fresh_until = begun + max(realtime_settings.COALESCE_SECONDS, rest)
+        took = time.perf_counter() - begun
+        # What comes while the next fan-out waits costs hardly more than one message.
+        rest = min(realtime_settings.COALESCE_SECONDS, REST_MAX * took)
+        self._fresh_until = asyncio.get_running_loop().time() + max(rest, REST_MIN * took)
 
     def _on_lost(self) -> None:
         self._flush()
