@@ -66,6 +66,9 @@ class Regime:
     """Of its rooms in the database, what isn't as it is for others."""
     is_warm: bool = True
     """Of joins: whether the rights of the user have been looked up before."""
+    settle_seconds: float = 0
+    """Of storms: how long those are left alone who were there before, and whom the server still
+    takes off its lists."""
     newcomers: int = 0
     """Of entries: as many of the members come late."""
 
