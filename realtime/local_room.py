@@ -121,13 +121,12 @@ class LocalRoom:
         batch, self._batch = self._batch, []
         if not batch:
             return
-        # The loop's own clock may stand still within a tick.
-        begun = time.perf_counter()
+        now, begun = asyncio.get_running_loop().time(), time.perf_counter()
         _fan_out(self.sessions, lambda protocol: _encode_batch(protocol, self.name, batch))
         took = time.perf_counter() - begun
         # What comes while the next fan-out waits costs hardly more than one message.
         rest = min(realtime_settings.COALESCE_SECONDS, REST_MAX * took)
-        self._fresh_until = asyncio.get_running_loop().time() + max(rest, REST_MIN * took)
+        self._fresh_until = now + max(rest, REST_MIN * took)
 
     def _on_lost(self) -> None:
         self._flush()
