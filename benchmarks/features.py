@@ -29,9 +29,10 @@ from .rig import Rig, end_children
 
 NOTES = (
     "Offsets can't be switched off: every message has one, with or without a history.",
-    "Medians in µs. `unclear`: under 1 %, or fewer than four of five rounds agree. SQL: queries for",
-    "one join with, without. Who is not signed in shares one look-up of rights with all others like",
-    "that, is in no list of presence, and counts for no limit: this is part of the JWT's rows.",
+    "Medians in µs. `unclear`: under 1 %, or fewer than four of five rounds agree.",
+    "SQL: queries for one join, with and without. Redis: its own CPU for one message, so too.",
+    "Who is not signed in shares one look-up of rights with all others like that, is in no list",
+    "of presence, and counts for no limit: this is part of the JWT's rows.",
 )
 NOTEWORTHY = 0.01
 """The share of the whole below which nobody can tell a cost from chance."""
@@ -258,6 +259,7 @@ class Cost:
     cost: float = 0.0
     rounds: list[float] = field(default_factory=list)
     queries: tuple[float, float] | None = None
+    redis: tuple[float, float] | None = None
     problems: list[str] = field(default_factory=list)
     """Where there are some, the figures are not to be trusted and not given."""
 
@@ -278,12 +280,6 @@ def cost(comparison: Comparison, outcomes: Outcomes) -> Cost:
         return Cost(comparison.feature, comparison.unit, problems=problems)
     pairs = [(a.figures["cpu_us"], b.figures["cpu_us"]) for a, b in zip(on, off, strict=True)]
     differences = [a - b for a, b in pairs]
-    queries = None
-    if "queries" in on[0].figures:
-        queries = (
-            statistics.median(it.figures["queries"] for it in on),
-            statistics.median(it.figures["queries"] for it in off),
-        )
     return Cost(
         comparison.feature,
         comparison.unit,
@@ -291,11 +287,34 @@ def cost(comparison: Comparison, outcomes: Outcomes) -> Cost:
         off=statistics.median(b for _, b in pairs),
         cost=statistics.median(differences),
         rounds=differences,
-        queries=queries,
+        queries=_medians("queries", on, off),
+        redis=_medians("redis_us", on, off),
     )
 
 
-HEADS = ("feature", "CPU µs for one", "with", "without", "ratio", "costs", "in the rounds", "SQL")
+def _medians(
+    figure: str, on: Sequence[Outcome], off: Sequence[Outcome]
+) -> tuple[float, float] | None:
+    """With and without, None where it is not measured or says nothing."""
+    if not any(it.figures.get(figure) for it in (*on, *off)):
+        return None
+    with_it, without = (
+        statistics.median(it.figures[figure] for it in outcomes) for outcomes in (on, off)
+    )
+    return with_it, without
+
+
+HEADS = (
+    "feature",
+    "CPU µs for one",
+    "with",
+    "without",
+    "ratio",
+    "costs",
+    "in the rounds",
+    "SQL",
+    "Redis",
+)
 
 
 def table(costs: Sequence[Cost]) -> list[str]:
@@ -316,7 +335,7 @@ def table(costs: Sequence[Cost]) -> list[str]:
 
 def _cells(it: Cost) -> tuple[str, ...]:
     if it.problems:
-        return it.feature, it.unit, *["INVALID"] * 3, "", "", ""
+        return it.feature, it.unit, *["INVALID"] * 3, "", "", "", ""
     digits = 2 if it.on < 100 else 0
     return (
         it.feature,
@@ -327,6 +346,7 @@ def _cells(it: Cost) -> tuple[str, ...]:
         f"{it.cost:+,.{digits}f}" if it.is_certain else "unclear",
         f"{min(it.rounds):+,.{digits}f} to {max(it.rounds):+,.{digits}f}",
         "{:.1f}, {:.1f}".format(*it.queries) if it.queries else "",
+        "{:.1f}, {:.1f}".format(*it.redis) if it.redis else "",
     )
 
 
@@ -347,6 +367,7 @@ def as_json(costs: Sequence[Cost], conditions: dict[str, Any]) -> str:
                     "rounds_us": it.rounds,
                     "certain": it.is_certain,
                     "queries": it.queries,
+                    "redis_us": it.redis,
                 }
             ),
         }
