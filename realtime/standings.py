@@ -9,7 +9,8 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
-from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Value
+from django.utils import timezone
 
 from .models import Membership, Room
 
@@ -79,41 +80,46 @@ def absent_room(user: Any, name: str) -> Room:
 
 
 def find_room(user: Any, name: str) -> Room | None:
-    """The open room called `name` with the standing of `user` in it: one query."""
+    """The open room called `name` with the standing of `user` in it: one query.
+
+    Django takes longer to build it than a database to answer it, so it is kept simple: who has one
+    of the permissions that cover all rooms, as few people do, is asked again which.
+    """
     asked = Room.objects.filter(name=name, archived=False)
     if not user.is_anonymous:
-        mine = Membership.objects.current().filter(room=OuterRef("pk"), user=user)
-        groups = Room.groups.through.objects.filter(
-            room=OuterRef("pk"), group__in=_groups(user).values("pk")
+        mine = Q(memberships__user=user) & (
+            Q(memberships__expires_at=None) | Q(memberships__expires_at__gt=timezone.now())
         )
-        held = {f"_has_{name}": _holds(user, name) for name in _CODENAMES}
         asked = asked.annotate(
-            _role=Subquery(mine.values("role")[:1]),
-            _muted=Subquery(mine.values("muted")[:1]),
-            _expires_at=Subquery(mine.values("expires_at")[:1]),
-            _in_group=Exists(groups),
-            **held,
+            _mine=FilteredRelation("memberships", condition=mine),
+            _role=F("_mine__role"),
+            _muted=F("_mine__muted"),
+            _expires_at=F("_mine__expires_at"),
+            _in_group=_is_in_group(user),
+            _covers=_covers_rooms(user),
         )
     found: Any = asked.first()
     # Some databases compare without regard to case; rooms don't.
     if found is None or found.name != name:
         return None
     if not user.is_anonymous:
-        membership = None
-        if found._role is not None:
-            membership = Membership(
-                room=found,
-                user_id=user.pk,
-                role=found._role,
-                muted=found._muted,
-                expires_at=found._expires_at,
-            )
-        permissions = frozenset(
-            permission for name, permission in _CODENAMES.items() if getattr(found, f"_has_{name}")
-        )
-        found.standings = {user.pk: Standing(membership, found._in_group, permissions)}
+        found.standings = {user.pk: _standing_found(user, found)}
     room: Room = found
     return room
+
+
+def _standing_found(user: Any, found: Any) -> Standing:
+    permissions = None if found._covers else frozenset[str]()
+    if found._role is None:
+        return Standing(None, found._in_group, permissions)
+    membership = Membership(
+        room=found,
+        user_id=user.pk,
+        role=found._role,
+        muted=found._muted,
+        expires_at=found._expires_at,
+    )
+    return Standing(membership, found._in_group, permissions)
 
 
 def find_rooms(wanted: Collection[str], users: Collection[Any]) -> dict[str, Room]:
@@ -169,10 +175,29 @@ def _groups(user: Any) -> Any:
     return user.groups.all() if hasattr(user, "groups") else Group.objects.none()
 
 
-def _holds(user: Any, codename: str) -> Any:
-    # ModelBackend reads the same in two queries of its own.
-    permission = Permission.objects.filter(content_type__app_label="realtime", codename=codename)
-    holders = Q(group__in=_groups(user).values("pk"))
+def _path(field: str) -> str:
+    """What leads from a group or a permission to the users who have it."""
+    relation: Any = get_user_model()._meta.get_field(field)
+    return str(relation.related_query_name())
+
+
+def _is_in_group(user: Any) -> Any:
+    if not hasattr(user, "groups"):
+        return Value(False)
+    shared = {f"group__{_path('groups')}": user.pk}
+    return Exists(Room.groups.through.objects.filter(room=OuterRef("pk"), **shared))
+
+
+def _covers_rooms(user: Any) -> Any:
+    """Whether the user has a permission that covers all rooms, directly or from a group."""
+    holders = Q()
+    if hasattr(user, "groups"):
+        holders |= Q(**{f"group__{_path('groups')}": user.pk})
     if hasattr(user, "user_permissions"):
-        holders |= Q(pk__in=user.user_permissions.values("pk"))
-    return Exists(permission.filter(holders))
+        holders |= Q(**{_path("user_permissions"): user.pk})
+    if not holders:
+        return Value(False)
+    of_rooms = Permission.objects.filter(
+        content_type__app_label="realtime", codename__in=list(_CODENAMES)
+    )
+    return Exists(of_rooms.filter(holders))
