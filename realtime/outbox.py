@@ -19,6 +19,7 @@ from .protocols.messages import WireProtocol
 logger = logging.getLogger("realtime.outbox")
 
 POLL_SECONDS = 0.005
+PING_BYTES = len(PING)
 FRAME_BYTES = 65_536
 """Messages that wait are joined to frames of about this size."""
 REASON_MAX_BYTES = 123
@@ -46,6 +47,7 @@ class Outbox:
         "_limit",
         "_marks",
         "_poll",
+        "_quiet_until",
         "_read_bytes",
         "_send",
         "_sending",
@@ -76,6 +78,8 @@ class Outbox:
         self._marks: deque[int] | None = None
         self._close: tuple[CloseCode, str] | None = None
         self._is_over = False
+        self._quiet_until = -1
+        """As long as fewer bytes are sent in all, there is nothing to be thought of."""
         self._sending: asyncio.Task[None] | None = None
         self._poll: asyncio.TimerHandle | None = None
 
@@ -89,13 +93,28 @@ class Outbox:
         return self._waiting_bytes + _kept_by_daphne(self._send)
 
     def write(self, frame: str) -> None:
+        size = len(frame) if frame.isascii() else len(frame.encode())
+        sent_bytes = self._sent_bytes + size
+        if sent_bytes < self._quiet_until and size > PING_BYTES and self._write_text(frame):
+            self._sent_bytes = sent_bytes
+            return
         if self._is_over:
             return
         nothing_waits = not self._frames and self._sending is None and self._close is None
         if nothing_waits and self._window_is_open():
-            self._transmit(self._counted(frame, _size(frame), frame == PING))
+            self._transmit(self._counted(frame, size, frame == PING))
         else:
             self._queue(frame)
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """Find out until when frames may be sent without a thought: nothing waits, no ping is due,
+        the window is open."""
+        if not self._has_pings or self._is_over or self._frames or self._sending or self._close:
+            self._quiet_until = -1
+        else:
+            marked = self._marks[-1] if self._marks else self._read_bytes
+            self._quiet_until = min(marked + self._limit // 8, self._read_bytes + self._limit // 4)
 
     def _queue(self, frame: str) -> None:
         if self._frames is None:
@@ -113,12 +132,14 @@ class Outbox:
             self._read_bytes = self._marks.popleft()
             if self._frames and self._sending is None:
                 self._go_on()
+            self._look_ahead()
 
     def close(self, code: CloseCode, reason: str) -> None:
         if code is CloseCode.SLOW and self._frames:
             # All but the last, which says why.
             self._frames = deque([self._frames[-1]])
         self._close = (code, reason)
+        self._quiet_until = -1
         self.on_close()
         if self._sending is None:
             self._go_on()
@@ -126,6 +147,7 @@ class Outbox:
     async def end(self) -> None:
         """The connection has gone: nothing is sent any more."""
         self._is_over = True
+        self._quiet_until = -1
         self._frames = None
         if self._poll is not None:
             self._poll.cancel()
@@ -173,6 +195,7 @@ class Outbox:
         except Exception as error:
             self._give_up(error)
             return False
+        self._quiet_until = -1
         self._sending = asyncio.create_task(self._finish(sending, waits_for))
         return False
 
@@ -184,11 +207,13 @@ class Outbox:
         finally:
             self._sending = None
         self._go_on()
+        self._look_ahead()
 
     def _give_up(self, error: Exception) -> None:
         # The other side has gone; the receive loop hears of it by itself.
         logger.debug("a connection could not be written to: %s", type(error).__name__)
         self._is_over = True
+        self._quiet_until = -1
         self._frames = None
         self._waiting_bytes = 0
 

@@ -25,6 +25,7 @@ logger = logging.getLogger("realtime.reviewer")
 SESSIONS_AT_ONCE = 200
 RETRY_SECONDS = 1.0
 TELL_SECONDS = 0.1
+PAUSE_MIN_SECONDS = 0.5
 
 
 class Reviewer:
@@ -147,7 +148,8 @@ class Reviewer:
                 await self._review_some()
 
     def _pause(self) -> float:
-        return float(realtime_settings.RECHECK_SECONDS * random.uniform(0.75, 1))
+        pause: float = realtime_settings.RECHECK_SECONDS * random.uniform(0.75, 1)
+        return max(PAUSE_MIN_SECONDS, pause)
 
     async def _review_some(self) -> None:
         due: dict[Session, set[str] | None] = {}

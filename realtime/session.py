@@ -245,8 +245,9 @@ class Session:
 
     @property
     def is_stale(self) -> bool:
-        """Whether something of the user has changed since it was looked up."""
-        return changes.since(self.caller.version, self.user_id)
+        """Whether something of the user has changed since it was looked up. Of nobody in particular
+        nothing changes."""
+        return bool(self.user_id) and changes.since(self.caller.version, self.user_id)
 
     def client_info(self) -> ClientInfo | None:
         """What others see of who publishes here; None for nobody in particular."""
