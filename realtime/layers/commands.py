@@ -18,7 +18,8 @@ from .wire import Wire
 
 logger = logging.getLogger("realtime.layers.redis")
 
-TIMEOUT_SECONDS = 2.0
+TIMEOUT_SECONDS = 1.9
+SECOND_LOOK_SECONDS = 0.1
 MOST_WAITING = 50_000
 
 Convert = Callable[[Any], Any]
@@ -51,6 +52,7 @@ class Commands:
         self._unsent: deque[_Waiting] = deque()
         self._sent: deque[_Waiting] = deque()
         self._watch: asyncio.TimerHandle | None = None
+        self._suspect: _Waiting | None = None
 
     def send(self, *command: Any, convert: Convert | None = None) -> asyncio.Future[Any]:
         """`convert` makes the result out of Redis' reply."""
@@ -150,6 +152,10 @@ class Commands:
         left = oldest[0].since + TIMEOUT_SECONDS - self._loop.time()
         if left > 0.001:
             self._watch = self._loop.call_later(left, self._look_at_the_oldest)
+        elif self._suspect is not oldest[0]:
+            # After a loop that stood still its clocks ring before it has read what has come.
+            self._suspect = oldest[0]
+            self._watch = self._loop.call_later(SECOND_LOOK_SECONDS, self._look_at_the_oldest)
         elif self._sent:
             self._on_lost()
         else:

@@ -19,6 +19,7 @@ logger = logging.getLogger("realtime.layers.redis")
 QUIET_SECONDS = 1.0
 """After so long without a word from Redis it is asked whether it is there."""
 ANSWER_SECONDS = 3.0
+SECOND_LOOK_SECONDS = 0.1
 RETRY_SECONDS = 0.5
 _CHANNELS_A_COMMAND = 500
 
@@ -114,7 +115,8 @@ class Listener:
                     await ended.wait()
                 raise ConnectionError("the connection was closed")
             except TimeoutError:
-                pass
+                # After a loop that stood still its clocks ring before it has read what has come.
+                await asyncio.sleep(SECOND_LOOK_SECONDS)
             if self._heard:
                 asked = False
             elif asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from weakref import WeakKeyDictionary
 
@@ -100,9 +101,15 @@ def sockets(page):
     return _sockets[page]
 
 
-async def enter(page, room):
+async def show(page, room):
     await page.get_by_role("navigation").get_by_role("button", name=room).click()
     await expect(page.locator("#room-title")).to_have_text(room)
+
+
+async def enter(page, room):
+    """Show a room, and wait until the server has let the page in: what is said then is heard."""
+    await show(page, room)
+    await expect(messages(page)).to_contain_text(re.compile("You are (in the room|back)"))
 
 
 async def say(page, text):

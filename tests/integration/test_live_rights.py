@@ -13,6 +13,7 @@ from tests.integration.browsers import (
     people,
     picture,
     say,
+    show,
     sockets,
 )
 
@@ -239,7 +240,7 @@ async def test_who_left_a_room_on_purpose_stays_out_when_it_opens_again(
     await expect(rooms(alice).filter(has_text="Announcements")).to_have_count(0)
     await admin.get_by_label("Archived").uncheck()
     await save(admin)
-    await enter(alice, "Announcements")
+    await show(alice, "Announcements")
     await expect(alice.get_by_text("You are not in the room.")).to_be_visible()
     frames = alice.get_by_label("Frames").locator("li.out")
     entered = frames.filter(has_text='"subscribe":{"channel":"announcements"')
