@@ -109,11 +109,6 @@ async def ping(session: Session, body: centrifuge.Ping) -> Reply:
     return {}
 
 
-async def pong(session: Session, body: None) -> None:
-    session.timers.on_pong()
-    session.transport.acknowledge()
-
-
 def _required(channel: str) -> str:
     if not channel:
         raise CommandError(Error(Error.BAD_REQUEST.code, "bad request: channel is missing"))
@@ -134,5 +129,4 @@ HANDLERS: Mapping[str, Handler] = {
     "rpc": rpc,
     "send": send,
     "ping": ping,
-    "pong": pong,
 }

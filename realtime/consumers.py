@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from channels.consumer import AsyncConsumer
 
@@ -13,13 +14,17 @@ from . import credentials, drain
 from .conf import realtime_settings
 from .exceptions import AuthenticationError
 from .hub import get_hub
+from .inbox import Inbox
 from .outbox import Outbox
 from .protocols.centrifuge import CentrifugeProtocol, Connect
 from .protocols.codes import CloseCode, Error
 from .protocols.messages import Command, MalformedCommand, WireProtocol
 from .protocols.plain import PlainProtocol
 from .protocols.plain import subscribe as plain_subscribe
-from .session import Session, State
+from .session import Session
+
+if TYPE_CHECKING:
+    from .uvicorn import Socket
 
 logger = logging.getLogger("realtime.consumers")
 
@@ -40,7 +45,58 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         drain.install()
         subprotocol = credentials.selected_subprotocol(scope)
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
-        protocol, hub = self.protocol(scope), get_hub()
+        socket = self.take_over(send)
+        if socket is None:
+            await self._serve(scope, receive, send)
+        else:
+            self._hand_over(scope, socket)
+
+    def protocol(self, scope: dict[str, Any]) -> WireProtocol:
+        return _CENTRIFUGE
+
+    def take_over(self, send: Send) -> Socket | None:
+        """The connection itself, where the server gives it away and no middleware has wrapped
+        `send`: nothing of what has called us has to wait for the client's next word then."""
+        take_over = getattr(getattr(send, "__self__", None), "take_over", None)
+        socket: Socket | None = None if take_over is None else take_over()
+        return socket
+
+    def opened(self, session: Session, scope: dict[str, Any]) -> Coroutine[Any, Any, None] | None:
+        """Begin. What is returned has to be done before the client is listened to."""
+        session.open()
+        error = scope.get("authentication_error")
+        # An expired token may be replaced by one in the connect command; nothing else may.
+        if error is not None and not (
+            isinstance(error, AuthenticationError) and error.close_code is CloseCode.EXPIRED
+        ):
+            session.close(getattr(error, "close_code", CloseCode.INTERNAL))
+        return None
+
+    def _hand_over(self, scope: dict[str, Any], socket: Socket) -> None:
+        session, outbox = self._session(scope, socket.send)
+        outbox.on_close = partial(socket.expect_end, realtime_settings.CLOSE_SECONDS)
+        inbox = Inbox(session, on_end=partial(_leave, session, outbox))
+        socket.listen(inbox)
+        inbox.begin(partial(self._open, session, scope))
+
+    async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        session, outbox = self._session(scope, send)
+        try:
+            async with asyncio.timeout(None) as deadline:
+                outbox.on_close = lambda: deadline.reschedule(_close_deadline())
+                if (opening := self._open(session, scope)) is not None:
+                    await opening
+                while (event := await receive())["type"] != "websocket.disconnect":
+                    if (rest := session.receive(event.get("text"))) is not None:
+                        await rest
+        except TimeoutError:
+            logger.info("a client that was told to go did not; its connection is cut")
+        finally:
+            _leave(session, outbox)
+            await outbox.wait_until_over()
+
+    def _session(self, scope: dict[str, Any], send: Send) -> tuple[Session, Outbox]:
+        hub, protocol = get_hub(), self.protocol(scope)
         outbox = Outbox(send, protocol)
         session = Session(
             transport=outbox,
@@ -50,52 +106,22 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             authentication_error=scope.get("authentication_error"),
             address=_address(scope),
         )
-        outbox.on_overflow = lambda: session.close(CloseCode.SLOW)
+        outbox.on_overflow = partial(session.close, CloseCode.SLOW)
         hub.sessions.add(session)
-        try:
-            async with asyncio.timeout(None) as deadline:
-                outbox.on_close = lambda: deadline.reschedule(_close_deadline())
-                await self._serve(scope, receive, session)
-        except TimeoutError:
-            logger.info("a client that was told to go did not; its connection is cut")
-        finally:
-            session.end()
-            hub.sessions.discard(session)
-            await outbox.end()
+        return session, outbox
 
-    async def _serve(self, scope: dict[str, Any], receive: Receive, session: Session) -> None:
-        if drain.is_draining():
-            session.close(CloseCode.SHUTDOWN)
-        else:
-            await self.opened(session, scope)
-        await self._read(receive, session)
+    def _open(self, session: Session, scope: dict[str, Any]) -> Coroutine[Any, Any, None] | None:
+        if not drain.is_draining():
+            return self.opened(session, scope)
+        session.close(CloseCode.SHUTDOWN)
+        return None
 
-    def protocol(self, scope: dict[str, Any]) -> WireProtocol:
-        return _CENTRIFUGE
 
-    async def opened(self, session: Session, scope: dict[str, Any]) -> None:
-        session.open()
-        error = scope.get("authentication_error")
-        # An expired token may be replaced by one in the connect command; nothing else may.
-        if error is not None and not (
-            isinstance(error, AuthenticationError) and error.close_code is CloseCode.EXPIRED
-        ):
-            session.close(getattr(error, "close_code", CloseCode.INTERNAL))
-
-    async def _read(self, receive: Receive, session: Session) -> None:
-        while True:
-            event = await receive()
-            if event["type"] == "websocket.disconnect":
-                return
-            if session.state is State.CLOSED:
-                continue  # what comes after our close, until the client answers it
-            text = event.get("text")
-            if text is None:
-                session.close(CloseCode.BAD_REQUEST, "text frames only")
-            elif len(text) > realtime_settings.FRAME_MAX_BYTES:
-                session.close(CloseCode.BAD_REQUEST, "the frame is too large")
-            else:
-                await session.receive(text)
+def _leave(session: Session, outbox: Outbox) -> None:
+    """The connection has ended."""
+    session.end()
+    session.hub.sessions.discard(session)
+    outbox.end()
 
 
 class PlainConsumer(RealtimeConsumer):
@@ -104,8 +130,14 @@ class PlainConsumer(RealtimeConsumer):
     def protocol(self, scope: dict[str, Any]) -> WireProtocol:
         return PlainProtocol(_room(scope))
 
-    async def opened(self, session: Session, scope: dict[str, Any]) -> None:
+    def take_over(self, send: Send) -> Socket | None:
+        return None  # without pings of its own it needs those of the server
+
+    def opened(self, session: Session, scope: dict[str, Any]) -> Coroutine[Any, Any, None] | None:
         session.open()
+        return self._join(session, scope)
+
+    async def _join(self, session: Session, scope: dict[str, Any]) -> None:
         try:
             subscribe = plain_subscribe(_room(scope), scope["query_string"].decode("latin-1"))
         except MalformedCommand as malformed:
@@ -117,7 +149,7 @@ class PlainConsumer(RealtimeConsumer):
             error = await session.run(command)
             if error is not None:
                 session.close(_CLOSE_CODES.get(error.code, CloseCode.PERMISSION_DENIED))
-            if session.state is State.CLOSED:
+            if session.is_closed:
                 return
 
 

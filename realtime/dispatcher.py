@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .commands import HANDLERS, Handler
 from .exceptions import RealtimeError
@@ -33,22 +34,40 @@ class Dispatcher:
         self.is_busy = False
         """Whether a command is under way."""
 
-    async def receive(self, text: str) -> None:
-        """Obey the commands of one frame, in order."""
+    def receive(self, text: str) -> Coroutine[Any, Any, None] | None:
+        """Obey the commands of one frame, in order: at once, as far as nothing has to be waited
+        for. What is returned is the rest of it, to be awaited before the next frame."""
         session = self._session
-        publisher = session.publisher
         try:
             commands = session.protocol.decode(text)
         except ProtocolError as error:
             session.close(CloseCode.BAD_REQUEST, str(error))
-            return
+            return None
+        for number, command in enumerate(commands):
+            if session.publisher.is_full or not self._obeys_at_once(command):
+                return self._obey(commands[number:])
+        return None
+
+    async def _obey(self, commands: Sequence[Command | MalformedCommand]) -> None:
+        publisher = self._session.publisher
         for command in commands:
-            if session.is_closed:
-                return
-            if not (isinstance(command, Command) and publisher.publish_at_once(command)):
-                await self.run(command)
-            elif publisher.is_full:
+            if publisher.is_full:
                 await publisher.wait()
+            if self._session.is_closed:
+                return
+            if not self._obeys_at_once(command):
+                await self.run(command)
+
+    def _obeys_at_once(self, command: Command | MalformedCommand) -> bool:
+        """Whether it was a command for which nothing has to be waited, and has been obeyed."""
+        if not isinstance(command, Command):
+            return False
+        if command.name == "publish":
+            return self._session.publisher.publish_at_once(command)
+        if command.name == "pong" and not self._session.is_connecting:
+            self._session.on_pong()
+            return True
+        return False
 
     async def run(self, command: Command | MalformedCommand) -> Error | None:
         """Obey one command and write its reply. Returns the error that it was answered with."""
@@ -79,9 +98,7 @@ class Dispatcher:
         return error
 
     def _spend(self, command: Command | MalformedCommand) -> None:
-        """Use up one command of the user's allowance; a pong is none."""
-        if isinstance(command, Command) and command.name == "pong":
-            return
+        """Use up one command of the user's allowance."""
         allowance = self._session.hub.commands
         user = self._session.user_id or self._session.id
         if allowance.take(user):

@@ -144,7 +144,7 @@ class Outbox:
         if self._sending is None:
             self._go_on()
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """The connection has gone: nothing is sent any more."""
         self._is_over = True
         self._quiet_until = -1
@@ -152,7 +152,11 @@ class Outbox:
         if self._poll is not None:
             self._poll.cancel()
         if self._sending is not None:
-            await tasks.cancel(self._sending)
+            self._sending.cancel()
+
+    async def wait_until_over(self) -> None:
+        """After the end, until the server has taken notice."""
+        await tasks.cancel(self._sending)
 
     def _go_on(self) -> None:
         """Send what may be sent, until the server has to wait for the client."""

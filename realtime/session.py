@@ -164,13 +164,28 @@ class Session:
 
     # Commands and their answers
 
-    def receive(self, text: str) -> Coroutine[Any, Any, None]:
-        """Obey the commands of one frame, in order."""
-        return self.dispatcher.receive(text)
+    def receive(self, text: str | None) -> Coroutine[Any, Any, None] | None:
+        """Obey the commands of one frame, in order; None is a frame that is not text. What is
+        returned has to be awaited before the next one: something in it takes its time."""
+        if self.state is State.CLOSED:
+            return None  # what comes after our close, until the client answers it
+        if text is None:
+            self.close(CloseCode.BAD_REQUEST, "text frames only")
+        elif len(text) > realtime_settings.FRAME_MAX_BYTES:
+            self.close(CloseCode.BAD_REQUEST, "the frame is too large")
+        else:
+            return self.dispatcher.receive(text)
+        return None
 
     def run(self, command: Command | MalformedCommand) -> Coroutine[Any, Any, Error | None]:
         """Obey one command and write its reply. Returns the error that it was answered with."""
         return self.dispatcher.run(command)
+
+    def on_pong(self) -> None:
+        """The client has answered a ping."""
+        self._errors_in_a_row = 0
+        self.timers.on_pong()
+        self.transport.acknowledge()
 
     def refuse_when_congested(self) -> None:
         """A client that does not read what it has asked for gets no more of it."""

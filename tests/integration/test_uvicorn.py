@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
-from realtime.uvicorn import _text_frame
+from realtime.protocols.frames import text_frame
 
 SECONDS = 10
 
@@ -21,7 +21,7 @@ SECONDS = 10
 )
 def test_a_frame_is_read_as_it_was_meant(text):
     reader = StreamReader()
-    reader.feed_data(_text_frame(text.encode()))
+    reader.feed_data(text_frame(text.encode()))
     parsing = Frame.parse(reader.read_exact, mask=False)
     with pytest.raises(StopIteration) as end:
         next(parsing)

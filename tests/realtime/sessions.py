@@ -46,10 +46,17 @@ class RecordingTransport:
 _ids = iter(range(1, 1_000_000))
 
 
+async def send(session, text):
+    """Send one frame, and wait until its commands are done."""
+    rest = session.receive(text)
+    if rest is not None:
+        await rest
+
+
 async def call(session, **command):
     """Send one command and return its reply."""
     id = next(_ids)
-    await session.receive(json.dumps({"id": id, **command}))
+    await send(session, json.dumps({"id": id, **command}))
     if "publish" in command and session.transport.closed is None:
         # Its reply comes when it is kept; the next command need not wait for that.
         return await session.transport.until(lambda frame: frame.get("id") == id)

@@ -50,7 +50,8 @@ async def start():
 
     yield _start
     for outbox in started:
-        await outbox.end()
+        outbox.end()
+        await outbox.wait_until_over()
 
 
 async def settle():

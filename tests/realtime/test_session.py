@@ -15,7 +15,7 @@ from realtime.layers.base import CONTROL_GROUP
 from realtime.models import Membership, Room
 from realtime.protocols.codes import CloseCode, UnsubscribeCode
 from realtime.session import State
-from tests.realtime.sessions import call
+from tests.realtime.sessions import call, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -169,7 +169,7 @@ async def test_the_server_can_end_a_subscription(connected, lobby):
 @pytest.mark.parametrize("payload", ["1e999", '"\\ud800"', '"\\udc00"', "-1e999"])
 async def test_what_some_clients_could_not_read_is_not_sent_on(connected, lobby, payload):
     await call(connected, subscribe={"channel": "lobby"})
-    await connected.receive(f'{{"id":900,"publish":{{"channel":"lobby","data":{payload}}}}}')
+    await send(connected, f'{{"id":900,"publish":{{"channel":"lobby","data":{payload}}}}}')
     if connected.state is State.CONNECTED:
         assert connected.transport.frames[-1]["error"]["code"] == 107
     assert not any(map(is_publication, connected.transport.frames))
@@ -226,7 +226,7 @@ async def test_a_pong_keeps_the_connection(open_session, alice, settings):
             while session.transport.frames.count({}) < count:
                 session.transport.changed.clear()
                 await session.transport.changed.wait()
-        await session.receive("{}")
+        await send(session, "{}")
     assert session.transport.closed is None
 
 
@@ -376,7 +376,7 @@ class Test_rooms_in_code:
         heard = []
         rooms.on_send(lambda user, data: heard.append((user.username, data)))
         before = len(connected.transport.frames)
-        await connected.receive('{"send":{"data":{"typing":true}}}')
+        await send(connected, '{"send":{"data":{"typing":true}}}')
         assert heard == [("alice", {"typing": True})]
         assert len(connected.transport.frames) == before
 

@@ -1,0 +1,48 @@
+"""WebSocket frames (RFC 6455, 5.2) that are plain: whole texts, unfragmented and uncompressed.
+
+They are nearly all that there is, and reading one here costs a tenth of what a complete parser
+takes. Everything else is left to such a parser.
+"""
+
+from __future__ import annotations
+
+from websockets.frames import apply_mask  # type: ignore[attr-defined]
+
+_TEXT = 0x81
+"""The first byte of a text that is one frame."""
+_MASKED = 0x80
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A whole text message from a server."""
+    size = len(payload)
+    if size < 126:
+        return bytes((_TEXT, size)) + payload
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+
+
+def end_of_frame(data: bytes, begin: int) -> int | None:
+    """Where the masked frame ends that begins at `begin`: behind the end of `data` where not all of
+    it is there yet. None where it is none of less than 64 KiB."""
+    rest = len(data) - begin
+    if rest < 2:
+        return len(data) + 1
+    size = data[begin + 1] - _MASKED
+    if 0 <= size < 126:
+        return begin + 6 + size
+    if size == 126:
+        if rest < 4:
+            return len(data) + 1
+        return begin + 8 + int.from_bytes(data[begin + 2 : begin + 4], "big")
+    return None
+
+
+def text_of_frame(data: bytes, begin: int, end: int) -> bytes | None:
+    """The payload of a frame of a client that `end_of_frame` has found whole; None where it is
+    anything but a text that is one frame."""
+    if data[begin] != _TEXT:
+        return None
+    key = begin + (4 if data[begin + 1] & 0x7F == 126 else 2)
+    return bytes(apply_mask(data[key + 4 : end], data[key : key + 4]))
