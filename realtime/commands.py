@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import admission, publishing, rooms, threads
 from .conf import realtime_settings
-from .feed import to_publication
-from .layers.base import Attendance, Entry
+from .layers.base import Attendance
 from .protocols import centrifuge
 from .protocols.codes import Error
-from .protocols.messages import CommandError, Reply
+from .protocols.messages import CommandError, Publication, Reply
 from .reading import to_client_infos
 
 if TYPE_CHECKING:
@@ -52,20 +51,20 @@ async def history(session: Session, body: centrifuge.History) -> Reply:
     if body.since and body.since.epoch not in ("", page.position.epoch):
         raise CommandError(Error.UNRECOVERABLE_POSITION)
     return {
-        "publications": list(map(to_publication, _fitting(page.entries))),
+        "publications": _fitting(page.publications),
         "epoch": page.position.epoch,
         "offset": page.position.offset,
     }
 
 
-def _fitting(entries: list[Entry]) -> list[Entry]:
+def _fitting(publications: list[Publication]) -> list[Publication]:
     """As many as one reply may hold, and one at least; the client reads on from there."""
     size = 0
-    for index, entry in enumerate(entries):
-        size += len(entry.body)
+    for index, publication in enumerate(publications):
+        size += len(publication.body)
         if index and size > realtime_settings.RECOVERY_MAX_BYTES:
-            return entries[:index]
-    return entries
+            return publications[:index]
+    return publications
 
 
 async def presence(session: Session, body: centrifuge.Channel) -> Reply:

@@ -7,13 +7,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from . import tasks
 from .conf import realtime_settings
 from .exceptions import LayerUnavailable
 from .layers import RoomLayer
-from .layers.base import Entry, Page
+from .layers.base import Page
 from .protocols.messages import Position, Publication
 
 logger = logging.getLogger("realtime.feed")
@@ -22,8 +20,6 @@ READ_AT_ONCE = 500
 HELD_MAX = 1_000
 RETRY_SECONDS = 1.0
 _NEVER_MS = 2**53
-
-_decode = msgspec.json.Decoder(Publication).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +143,15 @@ class Feed:
         asked_at = self.position
         page = await self._layer.history(self.room, since=since.offset, limit=limit)
         self.compare(page.position, asked_at)
-        if not _is_whole(page, since) or _size(page.entries) > realtime_settings.RECOVERY_MAX_BYTES:
+        found = page.publications
+        if not _is_whole(page, since) or _size(found) > realtime_settings.RECOVERY_MAX_BYTES:
             return None, 0
         if self.position is not None and self.position.offset < page.position.offset:
             # What is given here must not come a second time.
             await self._repair_now()
-        missed = [to_publication(entry) for entry in page.entries]
-        missed += [late for late in self._recent if late.offset > page.position.offset]
+        missed = found + [late for late in self._recent if late.offset > page.position.offset]
         # What came after the reading is newer than any change that was asked for before it.
-        return missed, page.entries[0].at_ms if page.entries else _NEVER_MS
+        return missed, found[0].at_ms if found else _NEVER_MS
 
     def _hand_out(self, publication: Publication) -> None:
         assert self.position is not None
@@ -198,19 +194,13 @@ class Feed:
         if page.position.epoch != self.position.epoch:
             self.lose()
             return
-        for entry in page.entries:
-            if entry.offset == self.position.offset + 1:
-                self._hand_out(to_publication(entry))
-        read_to = page.entries[-1].offset if page.entries else page.position.offset
+        for publication in page.publications:
+            if publication.offset == self.position.offset + 1:
+                self._hand_out(publication)
+        read_to = page.publications[-1].offset if page.publications else page.position.offset
         if self.position.offset < read_to:
             logger.info("publications of a room are gone; its subscribers start again")
             self.lose()
-
-
-def to_publication(entry: Entry) -> Publication:
-    publication = _decode(entry.body)
-    publication.offset = entry.offset
-    return publication
 
 
 def _is_whole(page: Page, since: Position) -> bool:
@@ -219,9 +209,9 @@ def _is_whole(page: Page, since: Position) -> bool:
     return (
         since.epoch == page.position.epoch
         and since.offset <= page.position.offset
-        and [entry.offset for entry in page.entries] == list(missed)
+        and [entry.offset for entry in page.publications] == list(missed)
     )
 
 
-def _size(entries: Sequence[Entry]) -> int:
-    return sum(len(entry.body) for entry in entries)
+def _size(publications: Sequence[Publication]) -> int:
+    return sum(len(publication.body) for publication in publications)

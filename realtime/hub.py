@@ -8,14 +8,12 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import msgspec
-
 from . import tasks
 from .control import Control
 from .exceptions import AuthenticationError, LayerUnavailable
 from .feed import Start
 from .layers import RoomLayer, get_layer
-from .layers.base import PRESENCE, PUBLICATION
+from .layers.base import PRESENCE
 from .limits import CommandLimit, Doorway
 from .local_room import LocalRoom
 from .lookups import Lookups
@@ -24,6 +22,7 @@ from .protocols.messages import Position, Publication
 from .registry import Registry
 from .reviewer import Reviewer
 from .roster import Roster
+from .tail import Tail
 
 if TYPE_CHECKING:
     from .session import Session
@@ -32,8 +31,6 @@ logger = logging.getLogger("realtime.hub")
 
 PATROL_SECONDS = 1.0
 POSITIONS_AT_ONCE = 200
-
-_decode_publication = msgspec.json.Decoder(Publication).decode
 
 
 class Hub:
@@ -51,6 +48,7 @@ class Hub:
         self.doorway = Doorway()
         self.rooms: dict[str, LocalRoom] = {}
         self.sessions: set[Session] = set()
+        self.tail = Tail()
         self.reviewer = Reviewer(layer)
         self._last_changes: Lookups[tuple[str, str], float] = Lookups(self._ask_for_changes)
         self._control = Control(layer, self.sessions, self.reviewer, self._start_receiving)
@@ -146,10 +144,19 @@ class Hub:
         async with self._starting:
             if not self._tasks:
                 self._channel = await self.layer.new_channel("realtime.hub.")
-                self.layer.on_message(self._channel, self._receive)
+                self.layer.on_message(self._channel, self._receive, self._receive_publication)
                 self.layer.on_reconnect(self.check_soon)
                 self._tasks = [asyncio.create_task(self._patrol(), name="realtime-patrol")]
         return self._channel
+
+    def _receive_publication(self, name: str, epoch: str, publication: Publication) -> None:
+        room = self.rooms.get(name)
+        if room is None:
+            return
+        try:
+            room.feed.accept(epoch, publication)
+        except Exception:
+            logger.exception("a publication could not be delivered")
 
     def _receive(self, message: dict[str, Any]) -> None:
         try:
@@ -159,17 +166,10 @@ class Hub:
             logger.exception("a message of the channel layer could not be delivered")
 
     def _dispatch(self, message: dict[str, Any]) -> None:
-        room = self.rooms.get(message.get("room", ""))
-        if message["type"] == PUBLICATION:
-            if room is not None:
-                publication = _decode_publication(message["body"])
-                publication.offset = message["offset"]
-                room.feed.accept(message["epoch"], publication)
-        elif message["type"] == PRESENCE:
-            if room is not None:
-                room.tell_watchers(message["joined"], message["left"])
-        else:
+        if message["type"] != PRESENCE:
             self._control.obey(message)
+        elif (room := self.rooms.get(message["room"])) is not None:
+            room.tell_watchers(message["joined"], message["left"])
 
     # What goes wrong unseen
 

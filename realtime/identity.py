@@ -32,11 +32,12 @@ class Identity:
     """Tells the password that was set by this sign-in itself, "" where none was."""
     version: int = field(default=-1, compare=False)
     """The `changes.version` before `user` was read."""
+    user_id: str = field(init=False, repr=False, compare=False)
+    """The primary key as text; "" for an anonymous user."""
 
-    @property
-    def user_id(self) -> str:
-        """The primary key as text; "" for an anonymous user."""
-        return "" if self.user.pk is None else str(self.user.pk)
+    def __post_init__(self) -> None:
+        # Kept, because it is asked for with every message.
+        object.__setattr__(self, "user_id", "" if self.user.pk is None else str(self.user.pk))
 
     def permits(self, action: str, room: str) -> bool:
         """Whether the token's scopes allow `action`: `realtime:join`, or for one room

@@ -39,6 +39,7 @@ class Outbox:
     # Most connections wait most of the time, and a process has many of them: what they rarely need
     # is made when they need it.
     __slots__ = (
+        "_along",
         "_close",
         "_frames",
         "_has_overflown",
@@ -70,6 +71,7 @@ class Outbox:
         self._limit: int = realtime_settings.OUTBOX_MAX_BYTES
         self._separator = protocol.separator
         self._has_pings = protocol.has_pings
+        self._along = ""
         self._frames: deque[str] | None = None
         self._waiting_bytes = 0
         self._has_overflown = False
@@ -93,6 +95,8 @@ class Outbox:
         return self._waiting_bytes + _kept_by_daphne(self._send)
 
     def write(self, frame: str) -> None:
+        if self._along and frame != PING:
+            frame, self._along = f"{self._along}{self._separator}{frame}", ""
         size = len(frame) if frame.isascii() else len(frame.encode())
         sent_bytes = self._sent_bytes + size
         if sent_bytes < self._quiet_until and size > PING_BYTES and self._write_text(frame):
@@ -106,6 +110,17 @@ class Outbox:
         else:
             self._queue(frame)
         self._look_ahead()
+
+    def write_along(self, frame: str) -> None:
+        if self._separator is None or self._is_over:
+            self.write(frame)
+        else:
+            self._along = f"{self._along}{self._separator}{frame}" if self._along else frame
+
+    def flush(self) -> None:
+        if self._along:
+            frame, self._along = self._along, ""
+            self.write(frame)
 
     def _look_ahead(self) -> None:
         """Find out until when frames may be sent without a thought: nothing waits, no ping is due,
@@ -135,6 +150,7 @@ class Outbox:
             self._look_ahead()
 
     def close(self, code: CloseCode, reason: str) -> None:
+        self.flush()
         if code is CloseCode.SLOW and self._frames:
             # All but the last, which says why.
             self._frames = deque([self._frames[-1]])

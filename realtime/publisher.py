@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import publishing
 from .exceptions import RealtimeError
-from .protocols.codes import Error
 from .protocols.messages import Command
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class Publisher:
         data = await publishing.run_publish_hook(room, session.caller.user, data)
         if self._subscriptions.is_outdated(name, grant):
             await self._subscriptions.require("publish", name)
-        await publishing.append_soon(session.hub.layer, room, data, session.client_info())
+        await publishing.append(session.hub.layer, room, data, session.client_info())
 
     def publish_at_once(self, command: Command) -> bool:
         """Begin a publication for which nothing has to be waited: the next command may follow while
@@ -70,22 +69,20 @@ class Publisher:
             return False  # the longer way finds it too, and answers
         if not session.hub.commands.take(session.user_id or session.id):
             return False
-        kept = publishing.append_soon(session.hub.layer, room, data, info)
         self.in_flight += 1
         self._bytes += len(data)
-        kept.add_done_callback(partial(self._on_kept, command, len(data)))
+        on_kept = partial(self._on_kept, command, len(data))
+        publishing.append_soon(session.hub.layer, room, data, info, on_kept)
         return True
 
-    def _on_kept(self, command: Command, size: int, kept: asyncio.Future[Any]) -> None:
+    def _on_kept(self, command: Command, size: int, failed: RealtimeError | None) -> None:
         session = self._session
         self.in_flight -= 1
         self._bytes -= size
         if self._landed is not None and not self.is_full:
             self._landed.set()
-        failed = asyncio.CancelledError() if kept.cancelled() else kept.exception()
         if failed is None:
-            session.reply(command, {})
+            session.acknowledge(command)
         else:
-            error = failed.error if isinstance(failed, RealtimeError) else Error.INTERNAL
-            session.refuse(command.id, error)
+            session.refuse(command.id, failed.error)
         session.go_if_done()

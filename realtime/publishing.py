@@ -14,12 +14,10 @@ from . import names, rooms, threads
 from .conf import realtime_settings
 from .exceptions import InvalidPayload, InvalidRoomName, PayloadTooLarge
 from .layers import RoomLayer, get_layer
-from .layers.base import Retention
+from .layers.base import OnKept, Retention
 from .models import Room
-from .protocols.messages import ClientInfo, Position, Publication
-from .protocols.payloads import is_portable
-
-_encode_message = msgspec.json.Encoder().encode
+from .protocols.messages import publication_body
+from .protocols.payloads import is_portable, on_one_line
 
 
 def publish(
@@ -41,7 +39,7 @@ def publish(
     message may then have been sent or not, which is what the key is for.
     """
     refuse_on_event_loop("publish")
-    body = _body(encode(data), None)
+    body = publication_body(encode(data), None)
     check_name(room)
     layer = get_layer()
 
@@ -57,16 +55,22 @@ def publish(
 async def apublish(room: str, data: Any, *, idempotency_key: str = "") -> None:
     """As `publish`, from a coroutine, and at once: Django has no transactions in async code."""
     check_name(room)
-    body = _body(encode(data), None)
+    body = publication_body(encode(data), None)
     keep = await threads.run_in_thread(_retention, room)
     await get_layer().append(room, body, keep, idempotency_key)
 
 
+async def append(layer: RoomLayer, room: rooms.AnyRoom, data: bytes, info: bytes | None) -> None:
+    """Number, keep and broadcast `data`, JSON that has been checked, by the person that `info`
+    shows to others."""
+    await layer.append(room.name, publication_body(data, info), rooms.retention(room))
+
+
 def append_soon(
-    layer: RoomLayer, room: rooms.AnyRoom, data: bytes, info: ClientInfo | None
-) -> asyncio.Future[Position]:
-    """Number, keep and broadcast `data`, JSON that has been checked; in the order of the calls."""
-    return layer.append_soon(room.name, _body(data, info), rooms.retention(room))
+    layer: RoomLayer, room: rooms.AnyRoom, data: bytes, info: bytes | None, on_kept: OnKept
+) -> None:
+    """As `append`, in the order of the calls; `on_kept` is told of the end."""
+    layer.append_soon(room.name, publication_body(data, info), rooms.retention(room), on_kept)
 
 
 def has_publish_hook(room: rooms.AnyRoom) -> bool:
@@ -124,14 +128,7 @@ def checked(data: bytes) -> bytes:
         )
     if not is_portable(data):
         raise InvalidPayload("data is not JSON that every client can read")
-    return data
-
-
-def _body(data: bytes, info: ClientInfo | None) -> bytes:
-    publication = Publication(data=msgspec.Raw(data))
-    if info is not None:
-        publication.info = info
-    return _encode_message(publication)
+    return on_one_line(data)
 
 
 def _retention(name: str) -> Retention:

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from .conf import realtime_settings
-from .feed import to_publication
 from .layers import get_layer
 from .layers.base import Attendance, Page
 from .protocols.messages import ClientInfo, Position, Publication
@@ -115,14 +114,15 @@ def _history(page: Page, since: Position | None) -> History:
             f"The position is of the epoch {since.epoch!r}, and the room is in "
             f"{page.position.epoch!r}: its numbering has begun anew. Read without `since`."
         )
-    return History(page.position, [_message(to_publication(entry)) for entry in page.entries])
+    return History(page.position, list(map(_message, page.publications)))
 
 
 def _message(publication: Publication) -> Message:
-    info = None if publication.info is msgspec.UNSET else publication.info
+    content = publication.content()
+    info = None if content.info is msgspec.UNSET else content.info
     return Message(
         offset=publication.offset,
-        data=decode(bytes(publication.data)),
+        data=decode(bytes(content.data)),
         user=None if info is None else info.user,
         info=None if info is None or info.conn_info is msgspec.UNSET else info.conn_info,
     )

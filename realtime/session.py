@@ -9,6 +9,8 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 from . import authentication, grants
 from .authentication import ANONYMOUS, Identity
 from .changes import changes
@@ -106,7 +108,7 @@ class Session:
         self.authentication_error = authentication_error
         self._errors_in_a_row = 0
         self._at_the_door = False
-        self._info: tuple[Identity, ClientInfo | None] | None = None
+        self._info: tuple[Identity, bytes | None] | None = None
 
     def open(self) -> None:
         """Start the clock for the `connect` command."""
@@ -203,6 +205,15 @@ class Session:
         for frame in waiting or ():
             self.write(frame)
 
+    def acknowledge(self, command: Command) -> None:
+        """Answer a command that was obeyed and has no result, together with what else the client
+        gets in this moment."""
+        self._errors_in_a_row = 0
+        if self.state is not State.CLOSED:
+            for frame in self.protocol.encode_reply(command, {}):
+                self.transport.write_along(frame)
+                self.hub.tail.add(self.transport.flush)
+
     def refuse(self, command: int, error: Error) -> None:
         """Answer the command with this `id`, which could not be obeyed."""
         self.write(self.protocol.encode_error(command, error))
@@ -264,18 +275,19 @@ class Session:
         nothing changes."""
         return bool(self.user_id) and changes.since(self.caller.version, self.user_id)
 
-    def client_info(self) -> ClientInfo | None:
-        """What others see of who publishes here; None for nobody in particular."""
+    def client_info(self) -> bytes | None:
+        """What others see of who publishes here, a `ClientInfo` as JSON; None for nobody in
+        particular."""
         identity = self.caller
         if self._info is None or self._info[0] is not identity:
             self._info = (identity, self._make_client_info(identity))
         return self._info[1]
 
-    def _make_client_info(self, identity: Identity) -> ClientInfo | None:
+    def _make_client_info(self, identity: Identity) -> bytes | None:
         if identity.user.is_anonymous:
             return None
         info = authentication.public_info(identity.user)
-        return ClientInfo(user=identity.user_id, client=self.id, conn_info=info)
+        return msgspec.json.encode(ClientInfo(identity.user_id, self.id, info))
 
     def describe(self, *, process: str, unsent_bytes: int) -> Connection:
         """This connection as administrators see it."""

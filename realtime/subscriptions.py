@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from . import grants, rooms
 from .changes import changes
 from .conf import realtime_settings
@@ -156,7 +154,7 @@ class Subscriptions:
         self._hub.registry.update(self._session)
         info = self._session.client_info()
         if room.presence and info is not None:
-            member = Member(self._session.id, info.user, msgspec.json.encode(info))
+            member = Member(self._session.id, self._session.user_id, info)
             self._hub.roster.enter(name, member)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from ..protocols.messages import Position
+from ..exceptions import LayerUnavailable
+from ..protocols.messages import Position, Publication
 
 PUBLICATION = "realtime.publication"
 """The `type` of a message that brings a publication: `{type, room, epoch, offset, body}`."""
@@ -45,13 +45,8 @@ class Retention(NamedTuple):
 
 NOTHING_KEPT = Retention(0, 0)
 
-
-class Entry(NamedTuple):
-    """A publication as it is kept, since a Unix time in ms."""
-
-    offset: int
-    body: bytes
-    at_ms: int = 0
+OnKept = Callable[[LayerUnavailable | None], None]
+"""Is told of the end of an append."""
 
 
 Change = tuple[str | None, str | None]
@@ -66,7 +61,7 @@ class Page(NamedTuple):
     """Kept publications of a room, and where the room stood when they were read."""
 
     position: Position
-    entries: list[Entry]
+    publications: list[Publication]
 
 
 class Member(NamedTuple):
@@ -125,9 +120,15 @@ class RoomLayer(Protocol):
         ...
 
     async def receive(self, channel: str) -> dict[str, Any]: ...
-    def on_message(self, channel: str, receive: Callable[[dict[str, Any]], None]) -> None:
+    def on_message(
+        self,
+        channel: str,
+        receive: Callable[[dict[str, Any]], None],
+        receive_publication: Callable[[str, str, Publication], None],
+    ) -> None:
         """Call `receive`, on the running event loop, with what comes to `channel` from its groups,
-        rather than keep it for `receive(channel)`."""
+        rather than keep it for `receive(channel)`; and with publications `receive_publication`:
+        room, epoch, publication."""
         ...
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
@@ -145,11 +146,9 @@ class RoomLayer(Protocol):
         """
         ...
 
-    def append_soon(
-        self, room: str, body: bytes, keep: Retention = ..., once: str = ...
-    ) -> asyncio.Future[Position]:
+    def append_soon(self, room: str, body: bytes, keep: Retention, on_kept: OnKept) -> None:
         """As `append`, begun at once: of two that follow each other, the first gets the lower
-        offset."""
+        offset. `on_kept` is called when it is kept, or with the reason why it can't be."""
         ...
 
     def append_sync(
@@ -214,7 +213,7 @@ class RoomLayer(Protocol):
 
     async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[float]:
         """Of each user in a room, when rights that concern both have changed last: Unix time in ms,
-        on the clock that `Entry.at_ms` is of; -1 for never, infinite while they are `gone`."""
+        on the clock of `Publication.at_ms`; -1 for never, infinite while they are `gone`."""
         ...
 
     def end_sign_in_sync(self, sign_in: str, ttl_seconds: float) -> None:

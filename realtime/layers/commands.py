@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from redis.asyncio.connection import ConnectionPool
@@ -25,12 +26,15 @@ MOST_WAITING = 50_000
 Convert = Callable[[Any], Any]
 
 
+Answer = Callable[[Any], None]
+"""Is called once, with Redis' reply or with a `LayerUnavailable`."""
+
+
 class _Waiting(NamedTuple):
     """A command that was sent, or will be when there is a connection."""
 
     command: tuple[Any, ...]
-    future: asyncio.Future[Any]
-    convert: Convert | None
+    answer: Answer
     since: float
     call: Call | None = None
 
@@ -38,9 +42,9 @@ class _Waiting(NamedTuple):
 class Commands:
     """One connection to Redis for all commands of an event loop.
 
-    Every method returns a future at once. It fails with `LayerUnavailable` when Redis does not
-    answer within 2 s; the command may then have been done or not. Commands that are sent one after
-    the other are done in that order.
+    Nothing waits: the answer comes as a future, or as a call. It is `LayerUnavailable` when Redis
+    does not answer within 2 s; the command may then have been done or not. Commands that are sent
+    one after the other are done in that order.
     """
 
     def __init__(self, pool: Callable[[], ConnectionPool]) -> None:
@@ -56,12 +60,20 @@ class Commands:
 
     def send(self, *command: Any, convert: Convert | None = None) -> asyncio.Future[Any]:
         """`convert` makes the result out of Redis' reply."""
-        return self._send(command, convert, None)
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._send(command, partial(_settle, future, convert))
+        return future
 
     def run(self, call: Call, convert: Convert | None = None) -> asyncio.Future[Any]:
         """Run a script, by its name where Redis knows it."""
-        command = ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
-        return self._send(command, convert, call)
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._send(_by_name(call), partial(_settle, future, convert), call)
+        return future
+
+    def run_and_tell(self, call: Call, on_end: Callable[[LayerUnavailable | None], None]) -> None:
+        """As `run`, for a caller to whom it matters only whether it was done. It is told in the
+        moment in which the reply is read."""
+        self._send(_by_name(call), partial(_tell, on_end), call)
 
     async def close(self) -> None:
         if self._watch is not None:
@@ -74,14 +86,11 @@ class Commands:
         self._fail(self._sent, self._unsent)
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def _send(
-        self, command: tuple[Any, ...], convert: Convert | None, call: Call | None
-    ) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = self._loop.create_future()
+    def _send(self, command: tuple[Any, ...], answer: Answer, call: Call | None = None) -> None:
         if len(self._sent) + len(self._unsent) >= MOST_WAITING:
-            future.set_exception(LayerUnavailable("too many commands wait for Redis"))
-            return future
-        waiting = _Waiting(command, future, convert, self._loop.time(), call)
+            answer(LayerUnavailable("too many commands wait for Redis"))
+            return
+        waiting = _Waiting(command, answer, self._loop.time(), call)
         if self._wire is None:
             self._unsent.append(waiting)
             if self._opening is None:
@@ -91,7 +100,6 @@ class Commands:
             self._wire.send(*command)
         if self._watch is None:
             self._watch = self._loop.call_later(TIMEOUT_SECONDS, self._look_at_the_oldest)
-        return future
 
     async def _open(self) -> None:
         try:
@@ -117,22 +125,14 @@ class Commands:
         if isinstance(reply, NoScriptError) and waiting.call is not None:
             self._teach(waiting.call, waiting)
             return
-        future = waiting.future
-        if future.done():
-            return
         if isinstance(reply, ResponseError):
             # Such as a Redis that is out of memory, or still loading its data.
             logger.debug("Redis refused a command: %s", type(reply).__name__)
-            future.set_exception(LayerUnavailable("Redis refuses the command"))
-            future.exception()  # perhaps nobody waits any more
-            return
-        try:
-            future.set_result(reply if waiting.convert is None else waiting.convert(reply))
-        except Exception as error:
-            future.set_exception(error)
+            reply = LayerUnavailable("Redis refuses the command")
+        _answer(waiting, reply)
 
     def _nobody_waits(self) -> _Waiting:
-        return _Waiting((), self._loop.create_future(), None, self._loop.time())
+        return _Waiting((), _nothing, self._loop.time())
 
     def _teach(self, call: Call, waiting: _Waiting) -> None:
         """A script that Redis has forgotten, or never knew, is sent in full. Others that wait for
@@ -174,10 +174,40 @@ class Commands:
     def _fail(self, *queues: deque[_Waiting]) -> None:
         for queue in queues:
             while queue:
-                future = queue.popleft().future
-                if not future.done():
-                    future.set_exception(LayerUnavailable("Redis does not answer"))
-                    future.exception()  # perhaps nobody waits any more
+                _answer(queue.popleft(), LayerUnavailable("Redis does not answer"))
+
+
+def _by_name(call: Call) -> tuple[Any, ...]:
+    return ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
+
+
+def _answer(waiting: _Waiting, reply: Any) -> None:
+    try:
+        waiting.answer(reply)
+    except Exception:
+        # Others wait for the replies behind this one.
+        logger.exception("an answer of Redis could not be used")
+
+
+def _settle(future: asyncio.Future[Any], convert: Convert | None, reply: Any) -> None:
+    if future.done():
+        return
+    if isinstance(reply, LayerUnavailable):
+        future.set_exception(reply)
+        future.exception()  # perhaps nobody waits any more
+        return
+    try:
+        future.set_result(reply if convert is None else convert(reply))
+    except Exception as error:
+        future.set_exception(error)
+
+
+def _tell(on_end: Callable[[LayerUnavailable | None], None], reply: Any) -> None:
+    on_end(reply if isinstance(reply, LayerUnavailable) else None)
+
+
+def _nothing(reply: Any) -> None:
+    pass
 
 
 def run_sync(client: Any, call: Call) -> Any:

@@ -16,14 +16,14 @@ from channels.layers import BaseChannelLayer
 
 from ..conf import realtime_settings
 from ..names import group_name
-from ..protocols.messages import Position
+from ..protocols.messages import Position, Publication
 from .base import (
     NOTHING_KEPT,
     PUBLICATION,
     Attendance,
     Change,
-    Entry,
     Member,
+    OnKept,
     Page,
     PresenceChange,
     PresenceNews,
@@ -41,12 +41,12 @@ class _Stream:
     """The numbered publications of a room. The number outlives what is kept."""
 
     offset: int = 0
-    entries: deque[Entry] = field(default_factory=deque)
+    publications: deque[Publication] = field(default_factory=deque)
     expires_at: float = 0.0
 
     def expire(self, now: float) -> None:
-        if self.entries and self.expires_at <= now:
-            self.entries.clear()
+        if self.publications and self.expires_at <= now:
+            self.publications.clear()
 
 
 @dataclass(slots=True)
@@ -106,9 +106,21 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
             self._close(channel)
             raise
 
-    def on_message(self, channel: str, receive: Callable[[Message], None]) -> None:
+    def on_message(
+        self,
+        channel: str,
+        receive: Callable[[Message], None],
+        receive_publication: Callable[[str, str, Publication], None],
+    ) -> None:
+        def take(message: Message) -> None:
+            if message["type"] == PUBLICATION:
+                publication = Publication(message["offset"], message["body"])
+                receive_publication(message["room"], message["epoch"], publication)
+            else:
+                receive(message)
+
         with self._lock:
-            self._receivers[channel] = receive
+            self._receivers[channel] = take
 
     async def send(self, channel: str, message: Message) -> None:
         self.require_valid_channel_name(channel)
@@ -143,12 +155,9 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
     ) -> Position:
         return self.append_sync(room, body, keep, once)
 
-    def append_soon(
-        self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
-    ) -> asyncio.Future[Position]:
-        future: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-        future.set_result(self.append_sync(room, body, keep, once))
-        return future
+    def append_soon(self, room: str, body: bytes, keep: Retention, on_kept: OnKept) -> None:
+        self.append_sync(room, body, keep)
+        on_kept(None)
 
     def append_sync(
         self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
@@ -164,9 +173,9 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
             stream.offset += 1
             position = Position(self._epoch, stream.offset)
             if keep.keeps:
-                stream.entries.append(Entry(stream.offset, body, _now_ms()))
-                while len(stream.entries) > keep.size:
-                    stream.entries.popleft()
+                stream.publications.append(Publication(stream.offset, body, _now_ms()))
+                while len(stream.publications) > keep.size:
+                    stream.publications.popleft()
                 stream.expires_at = now + keep.ttl_seconds
             if once:
                 until = now + realtime_settings.IDEMPOTENCY_TTL_SECONDS
@@ -192,13 +201,13 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
         with self._lock:
             stream = self._streams.get(room) or _Stream()
             stream.expire(time.monotonic())
-            entries = list(stream.entries)
+            kept = list(stream.publications)
             position = Position(self._epoch, stream.offset)
         if reverse:
-            entries = [entry for entry in entries[::-1] if since is None or entry.offset < since]
+            kept = [it for it in kept[::-1] if since is None or it.offset < since]
         else:
-            entries = [entry for entry in entries if since is None or entry.offset > since]
-        return Page(position, entries[:limit])
+            kept = [it for it in kept if since is None or it.offset > since]
+        return Page(position, kept[:limit])
 
     async def positions(self, rooms: Sequence[str]) -> dict[str, Position]:
         return {room: (await self.history(room)).position for room in rooms}

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from typing import Any
 
 from channels_redis.utils import _consistent_hash
 from redis.exceptions import RedisError
 
 from ..exceptions import LayerUnavailable
-from ..protocols.messages import Position
+from ..protocols.messages import Position, Publication
 from . import scripts
 from .base import (
     NOTHING_KEPT,
     PUBLICATION,
     Attendance,
     Change,
-    Entry,
     Member,
+    OnKept,
     Page,
     PresenceChange,
     PresenceNews,
@@ -66,8 +66,19 @@ class RedisRoomLayer(RedisConnections):
         except RedisError as error:
             raise LayerUnavailable("Redis does not answer") from error
 
-    def on_message(self, channel: str, receive: Callable[[dict[str, Any]], None]) -> None:
-        self._get_layer().receivers[channel] = lambda data: receive(self.deserialize(data))
+    def on_message(
+        self,
+        channel: str,
+        receive: Callable[[dict[str, Any]], None],
+        receive_publication: Callable[[str, str, Publication], None],
+    ) -> None:
+        def take(message: bytes) -> None:
+            if _is_publication(message):
+                receive_publication(*self._publication(message))
+            else:
+                receive(self.deserialize(message))
+
+        self._get_layer().receivers[channel] = take
 
     async def receive(self, channel: str) -> dict[str, Any]:
         message: dict[str, Any] = await self._get_layer().receive(channel)
@@ -78,31 +89,35 @@ class RedisRoomLayer(RedisConnections):
 
     def deserialize(self, message: bytes) -> dict[str, Any]:
         """As Channels' own, and for publications with the position that Redis put in front."""
-        if message[:1] != b"\xc1":
+        if not _is_publication(message):
             plain: dict[str, Any] = super().deserialize(message)
             return plain
-        head, _, rest = message[1:].partition(b"\n")
-        offset, _, epoch = head.partition(b":")
-        publication: dict[str, Any] = super().deserialize(rest)
-        return {**publication, "offset": int(offset), "epoch": epoch.decode()}
+        room, epoch, publication = self._publication(message)
+        return {
+            "type": PUBLICATION,
+            "room": room,
+            "epoch": epoch,
+            "offset": publication.offset,
+            "body": publication.body,
+        }
 
     # Publications
 
     async def append(
         self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
     ) -> Position:
-        return await self.append_soon(room, body, keep, once)
+        call = scripts.append(self._keys, room, self._seal(room, body), keep, once)
+        position: Position = await self._shard_of(room).commands.run(call, scripts.to_position)
+        return position
 
-    def append_soon(
-        self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
-    ) -> asyncio.Future[Position]:
-        call = scripts.append(self._keys, room, self._message(room, body), keep, once)
-        return self._shard_of(room).commands.run(call, scripts.to_position)
+    def append_soon(self, room: str, body: bytes, keep: Retention, on_kept: OnKept) -> None:
+        call = scripts.append(self._keys, room, self._seal(room, body), keep, "")
+        self._shard_of(room).commands.run_and_tell(call, on_kept)
 
     def append_sync(
         self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
     ) -> Position:
-        call = scripts.append(self._keys, room, self._message(room, body), keep, once)
+        call = scripts.append(self._keys, room, self._seal(room, body), keep, once)
         return scripts.to_position(self._run_sync(room, call))
 
     async def history(
@@ -206,16 +221,37 @@ class RedisRoomLayer(RedisConnections):
         except RedisError as error:
             raise LayerUnavailable("Redis does not answer") from error
 
-    def _message(self, room: str, body: bytes) -> bytes:
-        message: bytes = self.serialize({"type": PUBLICATION, "room": room, "body": body})
-        return message
+    # Publications as they are in Redis: the room and the body, or where the site has keys for it,
+    # both encrypted
+
+    @cached_property
+    def _is_encrypted(self) -> bool:
+        # A serializer of the site's own has perhaps other ways to hide things.
+        return getattr(self._serializer, "crypter", self) is not None
+
+    def _seal(self, room: str, body: bytes) -> bytes:
+        content = b"%b\n%b" % (room.encode(), body)
+        return self.serialize({"publication": content}) if self._is_encrypted else content
+
+    def _unseal(self, message: bytes) -> tuple[str, bytes]:
+        if self._is_encrypted:
+            message = super().deserialize(message)["publication"]
+        room, _, body = message.partition(b"\n")
+        return room.decode(), body
+
+    def _publication(self, message: bytes) -> tuple[str, str, Publication]:
+        """Room, epoch, and the publication with the position that Redis put in front of it."""
+        head, _, content = message.partition(b"\n")
+        offset, _, epoch = head[1:].partition(b":")
+        room, body = self._unseal(content)
+        return room, epoch.decode(), Publication(int(offset), body)
 
     def _page(self, reply: list[Any]) -> Page:
-        entries = [
-            Entry(offset, self.deserialize(message)["body"], at_ms)
-            for offset, at_ms, message in scripts.to_entries(reply)
+        publications = [
+            Publication(offset, self._unseal(message)[1], at_ms)
+            for offset, at_ms, message in scripts.to_publications(reply)
         ]
-        return Page(scripts.to_position(reply), entries)
+        return Page(scripts.to_position(reply), publications)
 
     def _info(self, hidden: bytes) -> bytes:
         info: bytes = self.deserialize(hidden)["info"]
@@ -224,3 +260,7 @@ class RedisRoomLayer(RedisConnections):
     def _attendance(self, reply: list[Any]) -> Attendance:
         attendance = scripts.to_attendance(reply)
         return attendance._replace(infos=list(map(self._info, attendance.infos)))
+
+
+def _is_publication(message: bytes) -> bool:
+    return message[:1] == scripts.PUBLICATION_MARK

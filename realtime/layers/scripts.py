@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 from collections.abc import Collection
+from functools import lru_cache
 from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,9 @@ from ..conf import realtime_settings
 from ..names import group_name
 from ..protocols.messages import Position
 from .base import Attendance, Change, PresenceChange, Retention
+
+PUBLICATION_MARK = b"\xc1"
+"""What a publication begins with that append.lua sends; nothing of msgpack does."""
 
 META_TTL_SECONDS = 30 * 24 * 3600
 """How long a room's numbering outlives its last use: longer than any stream, so that an epoch never
@@ -80,22 +84,28 @@ class Keys:
     def processes(self) -> str:
         return f"{self._prefix}:processes"
 
-    def group_channel(self, room: str) -> str:
-        # As channels_redis calls the channel of a group.
-        return f"{self._prefix}__group__{group_name(room)}"
+    def of_publications(self, room: str) -> tuple[str, str, str, str]:
+        """What an append needs, looked up for each: the meta hash, the stream, a key for no
+        idempotency key, and the channel of the group."""
+        return _keys_of_publications(self._prefix, room)
+
+
+@lru_cache(maxsize=16_384)
+def _keys_of_publications(prefix: str, room: str) -> tuple[str, str, str, str]:
+    keys = Keys(prefix)
+    # As channels_redis calls the channel of a group.
+    channel = f"{prefix}__group__{group_name(room)}"
+    return keys.room(room, "meta"), keys.room(room, "stream"), keys.room(room, "once"), channel
 
 
 def append(keys: Keys, room: str, message: bytes, keep: Retention, once: str) -> Call:
+    meta, stream, unused, channel = keys.of_publications(room)
     return Call(
         APPEND,
-        [
-            keys.room(room, "meta"),
-            keys.room(room, "stream"),
-            keys.room(room, f"once:{_digest(once)}" if once else "once"),
-        ],
+        [meta, stream, keys.room(room, f"once:{_digest(once)}") if once else unused],
         [
             _new_epoch(),
-            keys.group_channel(room),
+            channel,
             message,
             META_TTL_SECONDS,
             keep.size,
@@ -166,7 +176,7 @@ def to_position(reply: list[Any]) -> Position:
     return Position(epoch.decode(), int(offset))
 
 
-def to_entries(reply: list[Any]) -> list[tuple[int, int, bytes]]:
+def to_publications(reply: list[Any]) -> list[tuple[int, int, bytes]]:
     """Offset, time in ms, and message of each kept publication."""
     return [(*map(int, id.split(b"-")), message) for id, message in reply[2]]
 

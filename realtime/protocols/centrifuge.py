@@ -127,7 +127,6 @@ class _Identified(msgspec.Struct):
 _COMMANDS = tuple(name for name in CommandObject.__struct_fields__ if name != "id")
 _decoder = msgspec.json.Decoder(CommandObject)
 _id_decoder = msgspec.json.Decoder(_Identified)
-_encode = msgspec.json.Encoder().encode
 
 
 class CentrifugeProtocol:
@@ -152,6 +151,8 @@ class CentrifugeProtocol:
     def encode_reply(self, command: Command, result: dict[str, Any]) -> list[str]:
         if not command.id:
             return []
+        if not result:
+            return [f'{{"id":{command.id},"{command.name}":{{}}}}']
         return [_text({"id": command.id, command.name: result})]
 
     def encode_error(self, id: int, error: Error) -> str:
@@ -163,7 +164,7 @@ class CentrifugeProtocol:
         return _text({"id": id, "error": body})
 
     def encode_publication(self, room: str, publication: Publication) -> str:
-        return _push({"channel": room, "pub": publication})
+        return f'{{"push":{{"channel":"{room}","pub":{_numbered(publication).decode()}}}}}'
 
     def encode_presence(self, room: str, event: str, info: ClientInfo) -> str:
         return _push({"channel": room, event: {"info": info}})
@@ -189,14 +190,18 @@ def _decode_line(line: str) -> Command | MalformedCommand:
         return MalformedCommand(_id_of(line), f"bad request: {error}")
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ProtocolError("the frame is not JSON") from error
-    names = [name for name in _COMMANDS if getattr(message, name) is not None]
-    if not names and line.strip() == PING:
+    id, *bodies = msgspec.structs.astuple(message)
+    absent = bodies.count(None)
+    if absent == len(bodies) and line.strip() == PING:
         return Command(0, "pong")
-    if message.id <= 0 and names != ["send"]:
+    if id <= 0 and (message.send is None or absent != len(bodies) - 1):
         raise ProtocolError("a command needs an id above 0")
-    if len(names) != 1:
-        return MalformedCommand(message.id, "bad request: a command object holds one known command")
-    return Command(message.id, names[0], getattr(message, names[0]))
+    if absent != len(bodies) - 1:
+        return MalformedCommand(id, "bad request: a command object holds one known command")
+    if message.publish is not None:
+        return Command(id, "publish", message.publish)
+    (place,) = (place for place, body in enumerate(bodies) if body is not None)
+    return Command(id, _COMMANDS[place], bodies[place])
 
 
 def _id_of(line: str) -> int:
@@ -207,6 +212,19 @@ def _id_of(line: str) -> int:
     if id <= 0:
         raise ProtocolError("a command is an object with an id above 0")
     return id
+
+
+def _numbered(publication: Publication) -> bytes:
+    """What a client gets of it: the body, which is an object with `data`, and the offset."""
+    return b'%b,"offset":%d}' % (publication.body[:-1], publication.offset)
+
+
+def _as_json(publication: Any) -> msgspec.Raw:
+    """What is in a reply and is no JSON yet."""
+    return msgspec.Raw(_numbered(publication))
+
+
+_encode = msgspec.json.Encoder(enc_hook=_as_json).encode
 
 
 def _text(message: dict[str, Any]) -> str:

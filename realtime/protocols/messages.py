@@ -1,7 +1,6 @@
 """What every protocol speaks of: commands from clients, publications to them."""
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -19,24 +18,46 @@ class ClientInfo(msgspec.Struct, omit_defaults=True):
     conn_info: Any = msgspec.UNSET
 
 
-class Publication(msgspec.Struct, omit_defaults=True):
-    """One message of a room. `data` is JSON as the publisher sent it; `offset` counts from 1."""
+class Content(msgspec.Struct, omit_defaults=True):
+    """What a publication holds. `data` is JSON as the publisher sent it."""
 
     data: msgspec.Raw
-    offset: int = 0
     info: ClientInfo | msgspec.UnsetType = msgspec.UNSET
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Publication:
+    """One message of a room, numbered from 1. `body` is a `Content` as JSON, `at_ms` the Unix time
+    when it was published, 0 where that is not known."""
+
+    __slots__ = ("at_ms", "body", "offset")
+
+    def __init__(self, offset: int, body: bytes, at_ms: int = 0) -> None:
+        self.offset = offset
+        self.body = body
+        self.at_ms = at_ms
+
+    def content(self) -> Content:
+        return _decode_content(self.body)
+
+
+def publication_body(data: bytes, info: bytes | None) -> bytes:
+    """The body of a publication of `data`, one JSON value, with a `ClientInfo` as JSON."""
+    if info is None:
+        return b'{"data":%b}' % data
+    return b'{"data":%b,"info":%b}' % (data, info)
+
+
+_decode_content = msgspec.json.Decoder(Content).decode
+
+
+class Position(NamedTuple):
     """Where a room's stream stands. Offsets are comparable within one epoch only."""
 
     epoch: str
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(msgspec.Struct, frozen=True):
     """One thing that a client asks. `id` 0 means that no reply is expected."""
 
     id: int

@@ -52,12 +52,13 @@ class PlainProtocol:
 
     def encode_publication(self, room: str, publication: Publication) -> str:
         message = {"type": "message", "room": room, "offset": publication.offset, "user": None}
-        if publication.info is not msgspec.UNSET:
-            message["user"] = publication.info.user
-            info = publication.info.conn_info
+        content = publication.content()
+        if content.info is not msgspec.UNSET:
+            message["user"] = content.info.user
+            info = content.info.conn_info
             if isinstance(info, dict) and "name" in info:
                 message["name"] = info["name"]
-        return _text({**message, "data": publication.data})
+        return _text({**message, "data": content.data})
 
     def encode_presence(self, room: str, event: str, info: ClientInfo) -> str:
         return ""  # nobody watches: a bare client can't ask for it

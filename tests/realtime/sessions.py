@@ -16,6 +16,11 @@ class RecordingTransport:
         self.frames += [json.loads(line) for line in frame.split("\n")]
         self.changed.set()
 
+    write_along = write
+
+    def flush(self):
+        pass
+
     is_congested = False
     unsent_bytes = 0
 

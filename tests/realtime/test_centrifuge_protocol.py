@@ -17,6 +17,7 @@ from realtime.protocols.messages import (
     MalformedCommand,
     ProtocolError,
     Publication,
+    publication_body,
 )
 
 protocol = CentrifugeProtocol()
@@ -115,11 +116,9 @@ def test_errors_say_whether_to_try_again():
 
 
 def test_a_publication_carries_the_payload_verbatim_and_who_sent_it():
-    publication = Publication(
-        data=msgspec.Raw(b'{"n" : 1.0}'),
-        offset=3,
-        info=ClientInfo(user="7", client="c", conn_info={"name": "alice"}),
-    )
+    info = ClientInfo(user="7", client="c", conn_info={"name": "alice"})
+    body = publication_body(b'{"n" : 1.0}', msgspec.json.encode(info))
+    publication = Publication(3, body)
     text = protocol.encode_publication("lobby", publication)
     assert '{"n" : 1.0}' in text
     assert json.loads(text) == {
@@ -141,3 +140,19 @@ def test_pushes_about_rooms_and_the_connection():
     }
     disconnect = protocol.encode_disconnect(CloseCode.SHUTDOWN, "bye")
     assert json.loads(disconnect) == {"push": {"disconnect": {"code": 3001, "reason": "bye"}}}
+
+
+def test_publications_are_the_same_in_a_reply_however_deep():
+    missed = Publication(3, publication_body(b"[1]", None))
+    result = {"subs": {"lobby": {"offset": 3, "publications": [missed]}}}
+    (reply,) = protocol.encode_reply(Command(1, "connect"), result)
+    assert json.loads(reply)["connect"]["subs"]["lobby"]["publications"] == [
+        {"data": [1], "offset": 3}
+    ]
+
+
+@pytest.mark.parametrize("line", ['{"id":1,"publish":{"channel":"a"},"ping":{}}', '{"id":1}'])
+def test_an_object_with_two_commands_or_none_is_answered_as_malformed(line):
+    (command,) = protocol.decode(line)
+    assert isinstance(command, MalformedCommand)
+    assert command.id == 1

@@ -7,7 +7,6 @@ import pytest
 from realtime import feed as feeds
 from realtime.authentication import Identity
 from realtime.exceptions import LayerUnavailable
-from realtime.layers.base import PUBLICATION
 from realtime.models import Room
 from realtime.protocols.messages import Position
 from tests.realtime.sessions import call
@@ -23,14 +22,14 @@ class LossyNetwork:
         self.lost = 0
         on_message = layer.on_message
 
-        def lossy(channel, receive):
-            def take(message):
-                if self.loses and message["type"] == PUBLICATION:
+        def lossy(channel, receive, receive_publication):
+            def take(*publication):
+                if self.loses:
                     self.lost += 1
                 else:
-                    receive(message)
+                    receive_publication(*publication)
 
-            on_message(channel, take)
+            on_message(channel, receive, take)
 
         monkeypatch.setattr(layer, "on_message", lossy)
 
@@ -181,7 +180,7 @@ async def test_what_comes_twice_or_late_is_heard_once(member, say, lobby, hub, h
     await until_heard(member, 1, 2)
     page = await hub_layer.history("lobby", limit=5)
     feed = hub.rooms["lobby"].feed
-    for entry in page.entries:
-        feed.accept(page.position.epoch, feeds.to_publication(entry))
+    for publication in page.publications:
+        feed.accept(page.position.epoch, publication)
     await say(3)
     await until_heard(member, 1, 2, 3)

@@ -12,8 +12,10 @@ from realtime.protocols.messages import (
     MalformedCommand,
     Position,
     Publication,
+    publication_body,
 )
 from realtime.protocols.plain import PlainProtocol, subscribe
+from realtime.publishing import checked
 
 protocol = PlainProtocol("lobby")
 
@@ -40,7 +42,7 @@ def test_other_replies_say_nothing():
 
 
 def test_what_was_missed_follows_the_joining():
-    missed = [Publication(data=msgspec.Raw(b"1"), offset=2)]
+    missed = [Publication(2, publication_body(b"1", None))]
     result = {"epoch": "e", "offset": 2, "recovered": True, "publications": missed}
     joined, message = protocol.encode_reply(Command(0, "subscribe"), result)
     assert json.loads(joined)["recovered"] is True
@@ -69,7 +71,7 @@ def test_a_position_that_is_none_is_a_bad_request(since):
 
 def test_a_message_says_who_sent_it():
     info = ClientInfo(user="7", client="c", conn_info={"name": "alice"})
-    publication = Publication(data=msgspec.Raw(b"[1]"), offset=9, info=info)
+    publication = Publication(9, publication_body(b"[1]", msgspec.json.encode(info)))
     assert json.loads(protocol.encode_publication("lobby", publication)) == {
         "type": "message",
         "room": "lobby",
@@ -81,7 +83,7 @@ def test_a_message_says_who_sent_it():
 
 
 def test_a_message_of_the_server_has_no_user():
-    frame = protocol.encode_publication("lobby", Publication(data=msgspec.Raw(b"1"), offset=1))
+    frame = protocol.encode_publication("lobby", Publication(1, publication_body(b"1", None)))
     assert json.loads(frame)["user"] is None
 
 
@@ -89,3 +91,8 @@ def test_errors_and_closes_are_objects_with_a_code():
     assert json.loads(protocol.encode_error(0, Error.PERMISSION_DENIED))["code"] == 103
     closing = json.loads(protocol.encode_disconnect(CloseCode.INVALID_TOKEN, "invalid token"))
     assert closing == {"type": "error", "code": 3500, "message": "invalid token"}
+
+
+def test_a_payload_of_several_lines_is_one_line_for_everybody():
+    (command,) = protocol.decode('{\r\n "a": [1,\n2],\n "b": "x  y"\n}')
+    assert checked(bytes(command.body.data)) == b'{"a":[1,2],"b":"x  y"}'

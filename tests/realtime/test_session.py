@@ -264,16 +264,18 @@ async def test_when_the_layer_is_away_the_error_is_temporary(connected, lobby, m
     async def away(*args, **options):
         raise LayerUnavailable("away")
 
-    def away_soon(*args, **options):
-        future = asyncio.get_running_loop().create_future()
-        future.set_exception(LayerUnavailable("away"))
-        return future
+    def away_soon(room, body, keep, on_kept):
+        on_kept(LayerUnavailable("away"))
 
+    await Room.objects.acreate(name="elsewhere", access=Room.Access.AUTHENTICATED)
+    await call(connected, subscribe={"channel": "lobby"})
     monkeypatch.setattr(connected.hub.layer, "append_soon", away_soon)
+    monkeypatch.setattr(connected.hub.layer, "append", away)
     monkeypatch.setattr(connected.hub.layer, "history", away)
     for command in (
         {"publish": {"channel": "lobby", "data": 1}},
-        {"subscribe": {"channel": "lobby"}},
+        {"publish": {"channel": "elsewhere", "data": 1}},
+        {"subscribe": {"channel": "elsewhere"}},
     ):
         error = (await call(connected, **command))["error"]
         assert (error["code"], error["temporary"]) == (100, True)
