@@ -137,12 +137,14 @@ class LocalRoom:
 def _fan_out(sessions: Iterable[Session], encode: Callable[[WireProtocol], list[str]]) -> None:
     """Hand the frames that `encode` makes to sessions, made once a protocol."""
     encoded: dict[str, list[str]] = {}
+    protocol, frames = None, []
     # A copy: a session that is cut for its full outbox leaves the room at once.
     for session in list(sessions):
-        protocol = session.protocol
-        frames = encoded.get(protocol.name)
-        if frames is None:
-            frames = encoded[protocol.name] = encode(protocol)
+        if session.protocol is not protocol:
+            protocol = session.protocol
+            if protocol.name not in encoded:
+                encoded[protocol.name] = encode(protocol)
+            frames = encoded[protocol.name]
         try:
             for frame in frames:
                 session.deliver(frame)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from enum import Enum
 from typing import Any
@@ -67,6 +67,7 @@ class Session:
         "address",
         "app",
         "authentication_error",
+        "deliver",
         "dispatcher",
         "hub",
         "id",
@@ -103,6 +104,8 @@ class Session:
         self.publisher = Publisher(self)
         self.dispatcher = Dispatcher(self)
         self.timers = Timers(self)
+        self.deliver: Callable[[str], None] = transport.write
+        """Called by the hub, with a push as this session's protocol encodes it."""
         self._before_reply: list[str] | None = None
         self._shutting_down = False
         self.authentication_error = authentication_error
@@ -140,6 +143,7 @@ class Session:
     def end(self) -> None:
         """Leave everything behind tidy: no room, no clock. Called also when the socket has gone."""
         self.state = State.CLOSED
+        self.deliver = _drop
         self.timers.stop()
         self._leave_the_door()
         self.hub.reviewer.dismiss(self)
@@ -201,9 +205,8 @@ class Session:
             return
         for frame in self.protocol.encode_reply(command, result):
             self.write(frame)
-        waiting, self._before_reply = self._before_reply, None
-        for frame in waiting or ():
-            self.write(frame)
+        if self._before_reply is not None:
+            self._let_go()
 
     def acknowledge(self, command: Command) -> None:
         """Answer a command that was obeyed and has no result, together with what else the client
@@ -231,6 +234,14 @@ class Session:
     def hold_back(self) -> None:
         """What rooms send from now on waits for the next reply."""
         self._before_reply = []
+        self.deliver = self._before_reply.append
+
+    def _let_go(self) -> None:
+        waiting, self._before_reply = self._before_reply, None
+        if self.state is not State.CLOSED:
+            self.deliver = self.transport.write
+            for frame in waiting or ():
+                self.write(frame)
 
     def begin(self) -> None:
         """It is connected."""
@@ -244,7 +255,8 @@ class Session:
 
     def not_let_in(self, given: Identity | None) -> None:
         """It stays as it was, and may ask again."""
-        self._before_reply = None
+        self._before_reply = []
+        self._let_go()
         self.hub.reviewer.dismiss(self)
         self.identity = given
 
@@ -309,13 +321,6 @@ class Session:
 
     # What comes from elsewhere
 
-    def deliver(self, frame: str) -> None:
-        """Called by the hub, with a push as this session's protocol encodes it."""
-        if self._before_reply is not None:
-            self._before_reply.append(frame)
-        elif self.state is not State.CLOSED:
-            self.transport.write(frame)
-
     def unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> None:
         """End a subscription from the server's side, and tell the client."""
         if not self.subscriptions.leave(room):
@@ -352,3 +357,7 @@ class Session:
         """Show the person a text of an administrator."""
         if self.state is State.CONNECTED:
             self.deliver(self.protocol.encode_notice(text))
+
+
+def _drop(frame: str) -> None:
+    """Where the pushes of a session go that is closed."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, ClassVar
+from typing import Any
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -29,15 +29,18 @@ from .protocols.frames import end_of_frame, text_frame, text_of_frame
 class _Frames:
     """The frame that was made last: when one message goes to many, it is the same for all."""
 
-    text: ClassVar[str | None] = None
-    frame: ClassVar[bytes] = b""
+    text = ""
+    frame = text_frame(b"")
 
-    @classmethod
-    def of(cls, text: str) -> bytes:
-        if text is not cls.text:
-            cls.frame = text_frame(text.encode())
-            cls.text = text
-        return cls.frame
+    def of(self, text: str) -> bytes:
+        # The same object, not an equal one: a comparison of long texts takes its time.
+        if text is not self.text:
+            self.frame = text_frame(text.encode())
+            self.text = text
+        return self.frame
+
+
+_frames = _Frames()
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -55,7 +58,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             or self.transport.is_closing()
         ):
             return False
-        self.transport.write(_Frames.of(text))
+        self.transport.write(_frames.of(text))
         return True
 
     def take_over(self) -> Socket | None:
@@ -153,9 +156,9 @@ class Socket(asyncio.Protocol):
     def write_text(self, text: str) -> bool:
         """Send `text` now. False where `send` has to be used, which waits for a slow client, and
         raises for one that has gone."""
-        if not self._is_writable or not self._is_open or self._transport.is_closing():
+        if not self._is_writable or not self._is_open:
             return False
-        self._transport.write(_Frames.of(text))
+        self._transport.write(_frames.frame if text is _frames.text else _frames.of(text))
         return True
 
     async def send(self, message: dict[str, Any]) -> None:
@@ -164,12 +167,12 @@ class Socket(asyncio.Protocol):
             if self._resumed is None:
                 self._resumed = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._resumed)
-        if self._transport.is_closing() or not self._is_open:
+        if not self._is_open:
             raise ClientDisconnected
         if message["type"] == "websocket.close":
             self._close(message["code"], message["reason"])
         else:
-            self._transport.write(_Frames.of(message["text"]))
+            self._transport.write(_frames.of(message["text"]))
 
     def expect_end(self, seconds: float) -> None:
         """The client is told to go: cut the connection where it has not in so many seconds."""
@@ -186,13 +189,14 @@ class Socket(asyncio.Protocol):
     def _abort(self) -> None:
         if self._inbox is not None:
             self._inbox.give_up()
+        self._is_open = False
         self._transport.abort()
 
     # What uvicorn calls
 
     def shutdown(self) -> None:
         """The server goes."""
-        if self._is_open and not self._transport.is_closing():
+        if self._is_open:
             self._close(CloseCode.SERVICE_RESTART)
         self._transport.close()
 
@@ -234,6 +238,7 @@ class Socket(asyncio.Protocol):
             self._resumed = None
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._is_open = False
         self._connections.discard(self)
         if self._cut is not None:
             self._cut.cancel()
