@@ -19,7 +19,7 @@ PYTHON_PACKAGES = (
     *("Django", "channels", "channels_redis", "daphne", "uvicorn", "uvloop", "websockets"),
     *("redis", "hiredis", "msgspec", "python-socketio"),
 )
-NODE_PACKAGES = ("socket.io", "@socket.io/redis-adapter", "ws", "redis", "bufferutil")
+NODE_PACKAGES = ("socket.io", "@socket.io/redis-adapter", "ws", "redis", "bufferutil", "bun")
 
 
 @dataclass(frozen=True)

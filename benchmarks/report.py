@@ -66,14 +66,13 @@ class Report:
         )
 
     def as_text(self) -> str:
-        found = {verdict.target.regime: verdict for verdict in verdicts(self.rows)}
+        found = verdicts(self.rows)
         lines = [f"date: {self.begun:%Y-%m-%d %H:%M} UTC"]
         lines += [f"{name}: {_written(value)}" for name, value in self.conditions.items()]
         for regime in dict.fromkeys(row.regime for row in self.rows):
             rows = [row for row in self.rows if row.regime == regime]
             lines += ["", *_table(regime, rows)]
-            if regime.name in found:
-                lines.append(_verdict(found[regime.name], rows))
+            lines += [_verdict(it) for it in found if it.target.regime == regime.name]
         return "\n".join(lines)
 
 
@@ -127,7 +126,7 @@ def _gain(row: Row) -> str:
     return f"{row.gain:.2f}x better" if row.gain >= 1 else f"{1 / row.gain:.2f}x worse"
 
 
-def _verdict(verdict: Verdict, rows: Sequence[Row]) -> str:
+def _verdict(verdict: Verdict) -> str:
     target = verdict.target
     if verdict.is_met is None:
         return f"target: {target.text}: not judged, a measurement is missing"

@@ -110,6 +110,7 @@ class Verdict:
 
 TARGETS = (
     Target("one", "at most the CPU of Socket.IO a delivery", 1.0, "socketio"),
+    Target("one", "at most twice the CPU of uWebSockets a delivery", 2.0, "uwebsockets"),
     Target("sixteen", "at least 5 times the deliveries of Socket.IO", 5.0, "socketio"),
     Target("pairs", "at most the CPU of Socket.IO a delivery", 1.0, "socketio"),
     Target("echo", "at most 1.5 times the CPU of Socket.IO an echo", 1.5, "socketio"),

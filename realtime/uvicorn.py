@@ -219,7 +219,9 @@ class Socket(asyncio.Protocol):
             if end > size:
                 self._unread = data[begin:]
                 return
-            text = text_of_frame(data, begin, end) if self._parser is None else None
+            text = None
+            if self._parser is None and end - begin <= self._max_size:
+                text = text_of_frame(data, begin, end)
             if text is None:
                 self._parse(data[begin:end])
             else:

@@ -13,6 +13,7 @@ UVICORN = (
     *("--loop", "uvloop", "--ws-per-message-deflate", "false"),
     *("--no-access-log", "--log-level", "warning"),
 )
+_BUN = str(FOLDER / "node_modules" / ".bin" / "bun")
 _KEY = secrets.token_hex(32)
 
 
@@ -31,7 +32,7 @@ class Peer:
 
     @property
     def needs_node(self) -> bool:
-        return self.command(0)[0] == "node"
+        return self.command(0)[0] in ("node", _BUN)
 
 
 def _daphne(application: str) -> Callable[[int], list[str]]:
@@ -46,6 +47,10 @@ def _uvicorn(application: str, ws: str = "websockets-sansio") -> Callable[[int],
 
 def _node(script: str) -> Callable[[int], list[str]]:
     return lambda port: ["node", str(FOLDER / script), str(port)]
+
+
+def _bun(script: str) -> Callable[[int], list[str]]:
+    return lambda port: [_BUN, str(FOLDER / script), str(port)]
 
 
 _OURS = {
@@ -112,6 +117,12 @@ PEERS = {
             {"NODE_ENV": "production"},
         ),
         Peer("ws", "ws with Redis", "bare", _node("ws.mjs"), {"NODE_ENV": "production"}),
+        Peer(
+            "uwebsockets",
+            "uWebSockets, as Bun has it inside, without Redis",
+            "bare",
+            _bun("uwebsockets.mjs"),
+        ),
         Peer(
             "python-socketio",
             "python-socketio with AsyncRedisManager on uvicorn",

@@ -29,7 +29,7 @@ from tests.delivery.clients import (
 )
 from tests.delivery.ledger import Ledger
 
-SERVERS = ("daphne", "uvicorn")
+SERVERS = ("daphne", "uvicorn-fast")
 SETTLE_SECONDS = 30
 SERVER_DIES_AT = 0.35
 REDIS_RESTARTS_AT = 0.7
@@ -154,7 +154,9 @@ async def _clients(
     plan: Plan, site: Site, ledger: Ledger, dice: random.Random
 ) -> tuple[list[Member], list[Publisher]]:
     urls = [server.ws_url for server in site.servers.values()]
-    token = await asyncio.to_thread(site.servers["uvicorn"].token, "alice") if plan.is_ours else ""
+    token = (
+        await asyncio.to_thread(site.servers["uvicorn-fast"].token, "alice") if plan.is_ours else ""
+    )
     headers = {"Authorization": f"Bearer {token}"} if token else {"Origin": "http://localhost"}
     ours = (urls, headers, ledger, dice)
     if not plan.is_ours:

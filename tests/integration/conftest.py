@@ -80,9 +80,9 @@ def start_site(demo_database, tmp_path_factory, request, started_sites):
         site.process.stop()
 
 
-@pytest.fixture(scope="session", params=["daphne", "uvicorn"])
+@pytest.fixture(scope="session", params=["daphne", "uvicorn", "uvicorn-fast"])
 def site(request, start_site):
-    """One site on Redis, on each of the two servers."""
+    """One site on Redis, on each of the servers."""
     return start_site(request.param, redis=True)
 
 

@@ -20,14 +20,14 @@ APPS = {"user": "auth", "group": "auth", "room": "realtime", "membership": "real
 def pair(start_site):
     """A Daphne and a uvicorn of one site."""
     daphne = start_site("daphne", redis=True, DJANGO_SETTINGS_MODULE="tests.authority_settings")
-    return daphne, start_site("uvicorn", beside=daphne)
+    return daphne, start_site("uvicorn-fast", beside=daphne)
 
 
 @pytest.fixture(scope="module")
 def hasty_pair(pair, start_site):
     """Two more servers of the same site, with short times."""
     env = {"beside": pair[0], "DJANGO_SETTINGS_MODULE": "tests.expiry_settings"}
-    return start_site("daphne", **env), start_site("uvicorn", **env)
+    return start_site("daphne", **env), start_site("uvicorn-fast", **env)
 
 
 @pytest.fixture(scope="module")
@@ -454,7 +454,7 @@ async def test_a_logout_ends_the_connections_of_its_sign_in(scene):
 async def test_a_sign_in_that_has_ended_stays_so_at_a_server_that_starts_later(scene, start_site):
     tokens = await scene.sign_in(scene.pair[0])
     await scene.sign_out(scene.pair[0], tokens)
-    scene.pair = (await asyncio.to_thread(start_site, "uvicorn", beside=scene.pair[0]),)
+    scene.pair = (await asyncio.to_thread(start_site, "uvicorn-fast", beside=scene.pair[0]),)
     await scene.refused_at_the_door(tokens["access"])
 
 

@@ -74,7 +74,7 @@ def sites(start_site, broken_redis):
         "DJANGO_SETTINGS_MODULE": "tests.brief_settings",
     }
     daphne = start_site("daphne", **env)
-    uvicorn = start_site("uvicorn", beside=daphne)
+    uvicorn = start_site("uvicorn-fast", beside=daphne)
     daphne.shell(MAKE_ROOM)
     return [daphne, uvicorn]
 

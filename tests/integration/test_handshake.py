@@ -76,7 +76,7 @@ async def test_the_selected_subprotocol_is_never_the_token(site, sign):
         assert socket.subprotocol == "realtime.v1"
 
 
-@pytest.fixture(scope="module", params=["daphne", "uvicorn"])
+@pytest.fixture(scope="module", params=["daphne", "uvicorn", "uvicorn-fast"])
 def opted_in_site(request, start_site):
     """A site with every credential switched on, beside none."""
     return start_site(request.param, DJANGO_SETTINGS_MODULE="tests.cookie_settings")

@@ -17,7 +17,7 @@ def pair(start_site):
     """A Daphne and a uvicorn of one site, with low limits."""
     settings = {"DJANGO_SETTINGS_MODULE": "tests.limits_settings"}
     daphne = start_site("daphne", redis=True, **settings)
-    return daphne, start_site("uvicorn", beside=daphne)
+    return daphne, start_site("uvicorn-fast", beside=daphne)
 
 
 @pytest.fixture

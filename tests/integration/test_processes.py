@@ -38,7 +38,7 @@ async def until(condition, seconds=10):
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("server", ["daphne", "uvicorn"])
+@pytest.mark.parametrize("server", ["daphne", "uvicorn", "uvicorn-fast"])
 async def test_sigterm_drains(server, start_site, tmp_path):
     site = start_site(server, redis=True, **BRIEF)
     site.shell(MAKE_ROOM)
@@ -104,7 +104,7 @@ async def test_a_killed_process(start_site, tmp_path):
     """Its presence ends with the TTL, and its clients recover on the other process."""
     doomed = start_site("daphne", redis=True, **BRIEF)
     doomed.shell(MAKE_ROOM)
-    other = start_site("uvicorn", beside=doomed)
+    other = start_site("uvicorn-fast", beside=doomed)
     dice, ledger = random.Random(2), Ledger()
     tokens = {u: await asyncio.to_thread(other.token, u) for u in ("alice", "bob")}
 
@@ -145,7 +145,7 @@ async def test_a_killed_process(start_site, tmp_path):
 async def test_a_rolling_restart_under_load(start_site, tmp_path):
     sites = {"daphne": start_site("daphne", redis=True, **BRIEF)}
     sites["daphne"].shell(MAKE_ROOM)
-    sites["uvicorn"] = start_site("uvicorn", beside=sites["daphne"])
+    sites["uvicorn"] = start_site("uvicorn-fast", beside=sites["daphne"])
     dice, ledger = random.Random(3), Ledger()
     token = await asyncio.to_thread(sites["daphne"].token, "alice")
     common = (

@@ -18,7 +18,7 @@ USERS = 300
 
 @pytest.fixture(scope="module")
 def site(start_site):
-    site = start_site("uvicorn", redis=True, DJANGO_SETTINGS_MODULE="tests.query_log_settings")
+    site = start_site("uvicorn-fast", redis=True, DJANGO_SETTINGS_MODULE="tests.query_log_settings")
     yield site
     site.process.stop()
 

@@ -6,27 +6,8 @@ from functools import partial
 
 import pytest
 import websockets
-from hypothesis import given
-from hypothesis import strategies as st
-from websockets.frames import Frame, Opcode
-from websockets.streams import StreamReader
-
-from realtime.protocols.frames import text_frame
 
 SECONDS = 10
-
-
-@given(
-    st.one_of(st.text(max_size=300), st.sampled_from([125, 126, 65_535, 65_536]).map("x".__mul__))
-)
-def test_a_frame_is_read_as_it_was_meant(text):
-    reader = StreamReader()
-    reader.feed_data(text_frame(text.encode()))
-    parsing = Frame.parse(reader.read_exact, mask=False)
-    with pytest.raises(StopIteration) as end:
-        next(parsing)
-    frame = end.value.value
-    assert (frame.fin, frame.opcode, frame.data) == (True, Opcode.TEXT, text.encode())
 
 
 @pytest.fixture(scope="module")

@@ -248,3 +248,51 @@ async def test_a_close_has_the_part_of_its_reason_that_fits(start):
     outbox.close(CloseCode.FORCED, "é" * 300)
     await settle()
     assert wire.events[-1]["reason"] == "é" * 61
+
+
+async def test_what_may_go_along_leaves_with_the_next_frame(start):
+    outbox, wire = start()
+    outbox.write_along("a")
+    outbox.write_along("b")
+    assert wire.texts == []
+    outbox.write("c")
+    outbox.write("d")
+    assert wire.texts == ["a\nb\nc", "d"]
+
+
+async def test_what_may_go_along_leaves_alone_where_nothing_else_does(start):
+    outbox, wire = start()
+    outbox.write_along("a")
+    outbox.flush()
+    outbox.flush()
+    assert wire.texts == ["a"]
+
+
+async def test_what_may_go_along_leaves_before_the_close(start):
+    outbox, wire = start()
+    outbox.write_along("a")
+    outbox.close(CloseCode.FORCED, "because")
+    assert wire.texts == ["a"]
+    assert wire.events[-1]["code"] == CloseCode.FORCED
+
+
+async def test_a_ping_takes_nothing_along_and_is_answered_as_one(start):
+    outbox, wire = start()
+    outbox.write_along("a")
+    outbox.write(PING)
+    outbox.flush()
+    assert wire.texts == [PING, "a"]
+
+
+async def test_where_frames_are_not_joined_nothing_goes_along(start):
+    outbox, wire = start(PlainProtocol("lobby"))
+    outbox.write_along("a")
+    assert wire.texts == ["a"]
+
+
+async def test_nothing_goes_along_after_the_end(start):
+    outbox, wire = start()
+    outbox.write_along("a")
+    outbox.end()
+    outbox.flush()
+    assert wire.texts == []
