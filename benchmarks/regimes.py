@@ -54,7 +54,7 @@ class Regime:
     window: int = 1
     size: int = 64
     """Bytes of a message."""
-    seconds: float = 1.2
+    seconds: float = 1.0
     servers: int = 1
     compared_with: str = ""
     """The regime that is the same on one server."""

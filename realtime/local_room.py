@@ -92,8 +92,12 @@ class LocalRoom:
         self.check_at = asyncio.get_running_loop().time() + pause
 
     def deliver(self, publication: Publication) -> None:
-        """Hand out in the same tick what comes to a quiet room, and together what comes close after
-        it."""
+        """Hand out in the same tick what comes to a quiet room.
+
+        Where several come at once, as they do in a busy room or on a busy server, they leave in one
+        frame, and so does what follows within `COALESCE_SECONDS`: it is made of many small ones.
+        One that comes alone would gain nothing by waiting for others.
+        """
         self._batch.append(publication)
         if self._flushing is None:
             loop = asyncio.get_running_loop()
@@ -124,9 +128,10 @@ class LocalRoom:
         now, begun = asyncio.get_running_loop().time(), time.perf_counter()
         _fan_out(self.sessions, lambda protocol: _encode_batch(protocol, self.name, batch))
         took = time.perf_counter() - begun
-        # What comes while the next fan-out waits costs hardly more than one message.
-        rest = min(realtime_settings.COALESCE_SECONDS, REST_MAX * took)
-        self._fresh_until = now + max(rest, REST_MIN * took)
+        if len(batch) > 1:
+            # What comes while the next fan-out waits costs hardly more than one message.
+            rest = min(realtime_settings.COALESCE_SECONDS, REST_MAX * took)
+            self._fresh_until = now + max(rest, REST_MIN * took)
 
     def _on_lost(self) -> None:
         self._flush()
