@@ -60,12 +60,23 @@ def enter(room, **options):
     return session
 
 
-async def test_what_comes_alone_leaves_at_once_however_soon_after_another(room, say):
-    session = enter(room, seconds=0.01)
-    for _ in range(3):
-        say(1)
-        await turn()
-    assert session.lines == [1, 1, 1]
+async def test_what_comes_alone_leaves_at_once(room, say):
+    session = enter(room)
+    say(1)
+    await turn()
+    assert session.lines == [1]
+
+
+async def test_after_one_alone_the_next_waits_only_for_a_part_of_its_duration(room, say, settings):
+    settings.REALTIME = {"COALESCE_SECONDS": 10}
+    session = enter(room, seconds=0.02)
+    say(1)
+    await turn()
+    say(1)
+    await turn()
+    assert session.lines == [1]
+    await asyncio.sleep(0.1)
+    assert session.lines == [1, 1]
 
 
 async def test_what_comes_in_one_piece_leaves_in_one_frame(room, say):
