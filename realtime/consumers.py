@@ -24,7 +24,7 @@ from .protocols.plain import subscribe as plain_subscribe
 from .session import Session
 
 if TYPE_CHECKING:
-    from .uvicorn import Socket
+    from .sockets import Socket
 
 logger = logging.getLogger("realtime.consumers")
 
@@ -45,7 +45,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         drain.install()
         subprotocol = credentials.selected_subprotocol(scope)
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
-        socket = self.take_over(send)
+        socket = self.take_over(receive, send)
         if socket is None:
             await self._serve(scope, receive, send)
         else:
@@ -54,11 +54,15 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
     def protocol(self, scope: dict[str, Any]) -> WireProtocol:
         return _CENTRIFUGE
 
-    def take_over(self, send: Send) -> Socket | None:
-        """The connection itself, where the server gives it away and no middleware has wrapped
-        `send`: nothing of what has called us has to wait for the client's next word then."""
-        take_over = getattr(getattr(send, "__self__", None), "take_over", None)
-        socket: Socket | None = None if take_over is None else take_over()
+    def take_over(self, receive: Receive, send: Send) -> Socket | None:
+        """The connection itself, where the server gives it away: nothing of what has called us has
+        to wait for the client's next word then. None where it does not, or where some middleware
+        wants to see what is received or sent."""
+        server = getattr(send, "__self__", None)
+        take_over = getattr(server, "take_over", None)
+        if take_over is None or getattr(receive, "__self__", None) is not server:
+            return None
+        socket: Socket | None = take_over()
         return socket
 
     def opened(self, session: Session, scope: dict[str, Any]) -> Coroutine[Any, Any, None] | None:
@@ -73,7 +77,11 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         return None
 
     def _hand_over(self, scope: dict[str, Any], socket: Socket) -> None:
-        session, outbox = self._session(scope, socket.send)
+        try:
+            session, outbox = self._session(scope, socket.send)
+        except BaseException:
+            socket.shutdown()  # nobody else would
+            raise
         outbox.on_close = partial(socket.expect_end, realtime_settings.CLOSE_SECONDS)
         inbox = Inbox(session, on_end=partial(_leave, session, outbox))
         socket.listen(inbox)
@@ -130,7 +138,7 @@ class PlainConsumer(RealtimeConsumer):
     def protocol(self, scope: dict[str, Any]) -> WireProtocol:
         return PlainProtocol(_room(scope))
 
-    def take_over(self, send: Send) -> Socket | None:
+    def take_over(self, receive: Receive, send: Send) -> Socket | None:
         return None  # without pings of its own it needs those of the server
 
     def opened(self, session: Session, scope: dict[str, Any]) -> Coroutine[Any, Any, None] | None:

@@ -23,6 +23,23 @@ def text_frame(payload: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
+class LastFrame:
+    """The frame that was made last: when one message goes to many, it is the same for all."""
+
+    text = ""
+    frame = text_frame(b"")
+
+    def of(self, text: str) -> bytes:
+        # The same object, not an equal one: a comparison of long texts takes its time.
+        if text is not self.text:
+            self.frame = text_frame(text.encode())
+            self.text = text
+        return self.frame
+
+
+last_frame = LastFrame()
+
+
 def end_of_frame(data: bytes, begin: int) -> int | None:
     """Where the masked frame ends that begins at `begin`: behind the end of `data` where not all of
     it is there yet. None where it is none of less than 64 KiB."""

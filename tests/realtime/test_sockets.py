@@ -1,9 +1,8 @@
-"""An open connection on uvicorn, without a network: it reads and writes as `websockets` does."""
+"""An open connection, without a network: it reads and writes as `websockets` does."""
 
 import asyncio
 import struct
 from itertools import pairwise
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import example, given
@@ -14,7 +13,7 @@ from websockets.server import ServerProtocol
 from websockets.streams import StreamReader
 
 from realtime.protocols.frames import end_of_frame, text_frame
-from realtime.uvicorn import Socket
+from realtime.sockets import Socket
 
 MAX_SIZE = 100_000
 
@@ -64,16 +63,10 @@ class FakeInbox:
 
 
 def open_socket(max_size=MAX_SIZE):
-    accepted = SimpleNamespace(
-        transport=FakeTransport(),
-        connections=set(),
-        config=SimpleNamespace(ws_max_size=max_size),
-        writable=SimpleNamespace(is_set=lambda: True),
-    )
-    socket, inbox = Socket(accepted), FakeInbox()
-    accepted.connections.add(socket)
+    transport, inbox = FakeTransport(), FakeInbox()
+    socket = Socket(transport, is_writable=True, max_size=max_size, on_end=transport.calls.append)
     socket.listen(inbox)
-    return socket, accepted.transport, inbox
+    return socket, transport, inbox
 
 
 def read_by_the_library(data):
@@ -230,7 +223,7 @@ async def test_a_client_that_goes_is_not_cut():
     socket.expect_end(0.01)
     socket.connection_lost(None)
     await asyncio.sleep(0.05)
-    assert transport.calls == []
+    assert transport.calls == [socket], "it is told, and not cut"
     assert inbox.has_ended
 
 
