@@ -5,7 +5,11 @@ import json
 from functools import partial
 
 import pytest
+import uvicorn
 import websockets
+
+from realtime.consumers import RealtimeConsumer
+from tests import processes
 
 SECONDS = 10
 
@@ -97,3 +101,56 @@ async def test_text_that_is_not_utf_8_ends_only_its_own_connection(members):
     call = partial(bob.call, publish={"channel": "lobby", "data": "still here"})
     assert "publish" in await call()
     assert (await carol.publication())["data"] == "still here"
+
+
+class Echo:
+    """In the place of an inbox."""
+
+    is_full = False
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.has_ended = asyncio.Event()
+
+    def receive(self, text):
+        self.socket.write_text(text)
+
+    def end(self):
+        self.has_ended.set()
+
+
+async def test_a_connection_that_was_taken_over_needs_nothing_of_uvicorn_but_its_end():
+    taken = []
+
+    async def application(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        socket = RealtimeConsumer().take_over(receive, send)
+        taken.append(Echo(socket))
+        socket.listen(taken[0])
+
+    config = uvicorn.Config(
+        application,
+        port=processes.free_port(),
+        ws="realtime.uvicorn:WebSocketProtocol",
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(SECONDS):
+        while not server.started:
+            await asyncio.sleep(0.01)
+        async with websockets.connect(f"ws://127.0.0.1:{config.port}/") as client:
+            await client.send("hello")
+            assert await client.recv() == "hello"
+            assert len(server.server_state.connections) == 1
+            assert not server.server_state.tasks, "the application has ended"
+            server.should_exit = True
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await client.recv()
+        assert closed.value.rcvd.code == 1012
+        await taken[0].has_ended.wait()
+        await serving
+    assert not server.server_state.connections
