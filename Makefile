@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 CLIENTS := tests/integration/clients
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: run test delivery revocation bench setup system lint format clean
+.PHONY: run test delivery revocation bench bench-long features setup system lint format clean
 
 run: setup
 	@DJANGO_DEBUG=1 ./config/serve.sh $(PYTHON) $(PORT)
@@ -22,6 +22,12 @@ revocation: system setup
 
 bench: system setup
 	@$(PYTHON) -m benchmarks
+
+bench-long: system setup
+	@$(PYTHON) -m benchmarks --long
+
+features: system setup
+	@$(PYTHON) -m benchmarks.features
 
 lint: setup
 	$(PYTHON) -m ruff check .
