@@ -1,3 +1,5 @@
+"""Who is connected, and who looks at it."""
+
 import time
 
 import msgspec
