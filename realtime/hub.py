@@ -75,7 +75,7 @@ class Hub:
         await self._start_receiving()
         room = self.rooms.get(name)
         if room is None:
-            room = self.rooms[name] = LocalRoom(name, self.layer)
+            room = self.rooms[name] = LocalRoom(name, self.layer, self.tail)
         room.starting += 1
         try:
             async with room.lock:

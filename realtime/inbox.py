@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .protocols.codes import CloseCode
@@ -45,20 +44,28 @@ class Inbox:
 
     def begin(self, opening: _Step) -> None:
         """Take the step that comes before all frames."""
-        rest = self._try(opening)
-        if rest is not None:
-            self._go_on_with(rest)
+        try:
+            rest = opening()
+        except Exception:
+            self._fail()
+        else:
+            if rest is not None:
+                self._go_on_with(rest)
 
     def receive(self, text: str | None) -> None:
         """Take a frame; None is one that is not text."""
-        if self._obeying is None:
-            rest = self._try(partial(self._session.receive, text))
+        if self._obeying is not None:
+            if self._waiting is None:
+                self._waiting = deque()
+            self._waiting.append(text)
+            return
+        try:
+            rest = self._session.receive(text)
+        except Exception:
+            self._fail()
+        else:
             if rest is not None:
                 self._go_on_with(rest)
-            return
-        if self._waiting is None:
-            self._waiting = deque()
-        self._waiting.append(text)
 
     def end(self) -> None:
         """The client has gone."""
@@ -71,13 +78,6 @@ class Inbox:
         """Don't wait any longer for the command that is under way."""
         if self._obeying is not None:
             self._obeying.cancel()
-
-    def _try(self, step: _Step) -> _Rest | None:
-        try:
-            return step()
-        except Exception:
-            self._fail()
-            return None
 
     def _go_on_with(self, rest: _Rest) -> None:
         self._obeying = asyncio.create_task(self._obey(rest), name="realtime-commands")

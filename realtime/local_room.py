@@ -20,12 +20,13 @@ from .protocols.messages import ClientInfo, Publication
 if TYPE_CHECKING:
     from .protocols.messages import WireProtocol
     from .session import Session
+    from .tail import Tail
 
 logger = logging.getLogger("realtime.local_room")
 
 CHECK_JITTER = 1.6
 BATCH_MAX = 500
-REST_MIN, REST_MAX = 1.25, 10
+REST_MIN, REST_MAX = 1.25, 4
 """How long after the begin of a fan-out the next one begins, in its duration: a fifth of the time
 is left for everything else, and a small room does not wait for long to save next to nothing."""
 FRAME_CHARACTERS = 65_536
@@ -40,8 +41,11 @@ class LocalRoom:
 
     __slots__ = (
         "_batch",
-        "_flushing",
         "_fresh_until",
+        "_is_flushing",
+        "_loop",
+        "_tail",
+        "_timer",
         "check_at",
         "feed",
         "in_group",
@@ -52,8 +56,10 @@ class LocalRoom:
         "watchers",
     )
 
-    def __init__(self, name: str, layer: RoomLayer) -> None:
+    def __init__(self, name: str, layer: RoomLayer, tail: Tail) -> None:
         self.name = name
+        self._tail = tail
+        self._loop = asyncio.get_running_loop()
         self.feed = Feed(name, layer, on_publication=self.deliver, on_lost=self._on_lost)
         self.sessions: set[Session] = set()
         self.watchers: set[Session] = set()
@@ -67,7 +73,8 @@ class LocalRoom:
         self._batch: list[Publication] = []
         """What came while the last frames were fresh, and leaves together."""
         self._fresh_until = 0.0
-        self._flushing: asyncio.Handle | None = None
+        self._is_flushing = False
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -92,20 +99,20 @@ class LocalRoom:
         self.check_at = asyncio.get_running_loop().time() + pause
 
     def deliver(self, publication: Publication) -> None:
-        """Hand out in the same tick what comes to a quiet room.
+        """Hand out in this moment what comes to a quiet room.
 
         Where several come at once, as they do in a busy room or on a busy server, they leave in one
         frame, and what follows within `COALESCE_SECONDS` in the next one. A message that comes
         alone would gain nothing by waiting for others.
         """
         self._batch.append(publication)
-        if self._flushing is None:
-            loop = asyncio.get_running_loop()
-            if loop.time() >= self._fresh_until:
+        if not self._is_flushing:
+            self._is_flushing = True
+            if self._loop.time() >= self._fresh_until:
                 # What came in the same piece of data goes along.
-                self._flushing = loop.call_soon(self._flush)
+                self._tail.hand_out(self._flush)
             else:
-                self._flushing = loop.call_at(self._fresh_until, self._flush)
+                self._timer = self._loop.call_at(self._fresh_until, self._flush)
         elif len(self._batch) >= BATCH_MAX:
             self._flush()
 
@@ -119,13 +126,14 @@ class LocalRoom:
         _fan_out(self.watchers, encode)
 
     def _flush(self) -> None:
-        if self._flushing is not None:
-            self._flushing.cancel()
-            self._flushing = None
+        self._is_flushing = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         batch, self._batch = self._batch, []
         if not batch:
             return
-        now, begun = asyncio.get_running_loop().time(), time.perf_counter()
+        now, begun = self._loop.time(), time.perf_counter()
 
         def encode(protocol: WireProtocol) -> list[str]:
             return _frames(protocol, [protocol.encode_publication(self.name, it) for it in batch])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import publishing
-from .exceptions import RealtimeError
+from .exceptions import LayerUnavailable
 from .protocols.messages import Command
 
 if TYPE_CHECKING:
@@ -75,14 +75,14 @@ class Publisher:
         publishing.append_soon(session.hub.layer, room, data, info, on_kept)
         return True
 
-    def _on_kept(self, command: Command, size: int, failed: RealtimeError | None) -> None:
+    def _on_kept(self, command: Command, size: int, outcome: Any) -> None:
         session = self._session
         self.in_flight -= 1
         self._bytes -= size
         if self._landed is not None and not self.is_full:
             self._landed.set()
-        if failed is None:
-            session.acknowledge(command)
+        if isinstance(outcome, LayerUnavailable):
+            session.refuse(command.id, outcome.error)
         else:
-            session.refuse(command.id, failed.error)
+            session.acknowledge(command)
         session.go_if_done()

@@ -10,20 +10,37 @@ logger = logging.getLogger("realtime.tail")
 
 
 class Tail:
-    """Calls back when everything has been handed out that came in the same moment."""
+    """Calls back in the next turn, when all has been read that came in the same moment: first those
+    that hand out, and then those that have something to add to what is handed out.
+
+    A publication and the answer to its sender come from Redis on two connections, within
+    microseconds of each other. In one frame they cost half.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._callbacks: list[Callable[[], None]] = []
+        self._is_due = False
+        self._handing_out: list[Callable[[], None]] = []
+        self._adding: list[Callable[[], None]] = []
+
+    def hand_out(self, callback: Callable[[], None]) -> None:
+        self._handing_out.append(callback)
+        if not self._is_due:
+            self._run_soon()
 
     def add(self, callback: Callable[[], None]) -> None:
-        if not self._callbacks:
-            # Behind those who are called in this turn, and those are who hand out.
-            self._loop.call_soon(self._loop.call_soon, self._run)
-        self._callbacks.append(callback)
+        self._adding.append(callback)
+        if not self._is_due:
+            self._run_soon()
+
+    def _run_soon(self) -> None:
+        self._is_due = True
+        self._loop.call_soon(self._loop.call_soon, self._run)
 
     def _run(self) -> None:
-        callbacks, self._callbacks = self._callbacks, []
+        self._is_due = False
+        callbacks = self._handing_out + self._adding
+        self._handing_out, self._adding = [], []
         for callback in callbacks:
             try:
                 callback()

@@ -4,7 +4,9 @@ import { createAdapter } from "@socket.io/redis-adapter";
 import { createClient } from "redis";
 import { Server } from "socket.io";
 
-const pubClient = createClient({ url: process.env.REDIS_URL });
+// By default the client of Redis gives each command 5 s, at the cost of a timer, and the adapter does
+// not expect that: a busy server ends by an unhandled rejection.
+const pubClient = createClient({ url: process.env.REDIS_URL, commandOptions: { timeout: undefined } });
 const subClient = pubClient.duplicate();
 await Promise.all([pubClient.connect(), subClient.connect()]);
 

@@ -3,7 +3,8 @@
 import { createClient } from "redis";
 import { WebSocket, WebSocketServer } from "ws";
 
-const publisher = createClient({ url: process.env.REDIS_URL });
+// Without the 5 s that the client gives to each command by default, at the cost of a timer.
+const publisher = createClient({ url: process.env.REDIS_URL, commandOptions: { timeout: undefined } });
 const subscriber = publisher.duplicate();
 await Promise.all([publisher.connect(), subscriber.connect()]);
 

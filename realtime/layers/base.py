@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from ..exceptions import LayerUnavailable
 from ..protocols.messages import Position, Publication
 
 PUBLICATION = "realtime.publication"
@@ -45,8 +44,8 @@ class Retention(NamedTuple):
 
 NOTHING_KEPT = Retention(0, 0)
 
-OnKept = Callable[[LayerUnavailable | None], None]
-"""Is told of the end of an append."""
+OnKept = Callable[[Any], None]
+"""Is told of the end of an append: by a `LayerUnavailable` where it may not have been kept."""
 
 
 Change = tuple[str | None, str | None]
@@ -148,7 +147,7 @@ class RoomLayer(Protocol):
 
     def append_soon(self, room: str, body: bytes, keep: Retention, on_kept: OnKept) -> None:
         """As `append`, begun at once: of two that follow each other, the first gets the lower
-        offset. `on_kept` is called when it is kept, or with the reason why it can't be."""
+        offset. `on_kept` is called once."""
         ...
 
     def append_sync(

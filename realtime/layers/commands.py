@@ -70,10 +70,9 @@ class Commands:
         self._send(_by_name(call), partial(_settle, future, convert), call)
         return future
 
-    def run_and_tell(self, call: Call, on_end: Callable[[LayerUnavailable | None], None]) -> None:
-        """As `run`, for a caller to whom it matters only whether it was done. It is told in the
-        moment in which the reply is read."""
-        self._send(_by_name(call), partial(_tell, on_end), call)
+    def run_and_tell(self, call: Call, answer: Answer) -> None:
+        """As `run`, for a caller that wants to know in the moment in which the reply is read."""
+        self._send(_by_name(call), answer, call)
 
     async def close(self) -> None:
         if self._watch is not None:
@@ -97,7 +96,7 @@ class Commands:
                 self._opening = asyncio.create_task(self._open(), name="realtime-redis-commands")
         else:
             self._sent.append(waiting)
-            self._wire.send(*command)
+            self._wire.send(command)
         if self._watch is None:
             self._watch = self._loop.call_later(TIMEOUT_SECONDS, self._look_at_the_oldest)
 
@@ -114,11 +113,11 @@ class Commands:
         for script in SCRIPTS:
             # So that no script has to be sent a second time, behind what came after it.
             self._sent.append(self._nobody_waits())
-            wire.send("SCRIPT", "LOAD", script.text)
+            wire.send(("SCRIPT", "LOAD", script.text))
         while self._unsent:
             waiting = self._unsent.popleft()
             self._sent.append(waiting)
-            wire.send(*waiting.command)
+            wire.send(waiting.command)
 
     def _on_reply(self, reply: Any) -> None:
         waiting = self._sent.popleft()
@@ -137,10 +136,10 @@ class Commands:
     def _teach(self, call: Call, waiting: _Waiting) -> None:
         """A script that Redis has forgotten, or never knew, is sent in full. Others that wait for
         the same are answered likewise, and so keep their order."""
-        command = ("EVAL", call.script.text, len(call.keys), *call.keys, *call.args)
+        command = ("EVAL", call.script.text, *call.arguments)
         if self._wire is not None:
             self._sent.append(waiting._replace(command=command, call=None))
-            self._wire.send(*command)
+            self._wire.send(command)
         else:
             self._fail(deque([waiting]))
 
@@ -178,7 +177,7 @@ class Commands:
 
 
 def _by_name(call: Call) -> tuple[Any, ...]:
-    return ("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args)
+    return ("EVALSHA", call.script.sha, *call.arguments)
 
 
 def _answer(waiting: _Waiting, reply: Any) -> None:
@@ -202,10 +201,6 @@ def _settle(future: asyncio.Future[Any], convert: Convert | None, reply: Any) ->
         future.set_exception(error)
 
 
-def _tell(on_end: Callable[[LayerUnavailable | None], None], reply: Any) -> None:
-    on_end(reply if isinstance(reply, LayerUnavailable) else None)
-
-
 def _nothing(reply: Any) -> None:
     pass
 
@@ -213,6 +208,6 @@ def _nothing(reply: Any) -> None:
 def run_sync(client: Any, call: Call) -> Any:
     """Run a script from a thread, with a client of redis-py."""
     try:
-        return client.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
+        return client.evalsha(call.script.sha, *call.arguments)
     except NoScriptError:
-        return client.eval(call.script.text, len(call.keys), *call.keys, *call.args)
+        return client.eval(call.script.text, *call.arguments)

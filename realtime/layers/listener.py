@@ -77,7 +77,7 @@ class Listener:
     def _send(self, *command: str) -> None:
         """Say something on the present connection; without one, the next one says it anyway."""
         if self._wire is not None:
-            self._wire.send(*command)
+            self._wire.send(command)
 
     async def _listen(self) -> None:
         while True:

@@ -48,8 +48,12 @@ class Call(NamedTuple):
     """One run of a script."""
 
     script: Script
-    keys: list[str]
-    args: list[Any]
+    arguments: tuple[Any, ...]
+    """The number of keys, the keys, and what follows them."""
+
+
+def _call(script: Script, keys: Collection[str], args: Collection[Any]) -> Call:
+    return Call(script, (len(keys), *keys, *args))
 
 
 class Keys:
@@ -100,19 +104,13 @@ def _keys_of_publications(prefix: str, room: str) -> tuple[str, str, str, str]:
 
 def append(keys: Keys, room: str, message: bytes, keep: Retention, once: str) -> Call:
     meta, stream, unused, channel = keys.of_publications(room)
-    return Call(
-        APPEND,
-        [meta, stream, keys.room(room, f"once:{_digest(once)}") if once else unused],
-        [
-            _new_epoch(),
-            channel,
-            message,
-            META_TTL_SECONDS,
-            keep.size,
-            keep.ttl_seconds,
-            int(realtime_settings.IDEMPOTENCY_TTL_SECONDS) if once else 0,
-        ],
-    )
+    key, ttl = unused, 0
+    if once:
+        key = keys.room(room, f"once:{_digest(once)}")
+        ttl = int(realtime_settings.IDEMPOTENCY_TTL_SECONDS)
+    names = (3, meta, stream, key)
+    kept = (META_TTL_SECONDS, keep.size, keep.ttl_seconds, ttl)
+    return Call(APPEND, (*names, _new_epoch(), channel, message, *kept))
 
 
 def history(keys: Keys, room: str, since: int | None, limit: int, reverse: bool) -> Call:
@@ -120,7 +118,7 @@ def history(keys: Keys, room: str, since: int | None, limit: int, reverse: bool)
     if since is not None:
         start, end = ("-", f"({since}-0") if reverse else (f"{since + 1}-0", "+")
     order = ["-", end, start] if reverse else ["+", start, end]
-    return Call(
+    return _call(
         HISTORY,
         [keys.room(room, "meta"), keys.room(room, "stream")],
         [_new_epoch(), META_TTL_SECONDS, limit, *order],
@@ -129,7 +127,7 @@ def history(keys: Keys, room: str, since: int | None, limit: int, reverse: bool)
 
 def presence(keys: Keys, change: PresenceChange) -> Call:
     members = [part for member in change.present for part in member]
-    return Call(
+    return _call(
         PRESENCE,
         [keys.room(change.room, part) for part in ("connections", "expiry", "people", "ended")],
         [
@@ -144,12 +142,12 @@ def presence(keys: Keys, change: PresenceChange) -> Call:
 
 def attendance(keys: Keys, room: str, infos: bool) -> Call:
     parts = [keys.room(room, part) for part in ("connections", "expiry")]
-    return Call(ATTENDANCE, parts, ["1" if infos else "0"])
+    return _call(ATTENDANCE, parts, ["1" if infos else "0"])
 
 
 def admit(keys: Keys, process: str, client: str, user: str, limit: int) -> Call:
     ttl_ms = _milliseconds(realtime_settings.PROCESS_TTL_SECONDS)
-    return Call(
+    return _call(
         ADMIT,
         [keys.user(user, "connections"), keys.processes()],
         [client, process, limit, ttl_ms, USER_TTL_SECONDS * 1000],
@@ -157,12 +155,12 @@ def admit(keys: Keys, process: str, client: str, user: str, limit: int) -> Call:
 
 
 def heartbeat(keys: Keys, process: str, ttl_ms: int) -> Call:
-    return Call(HEARTBEAT, [keys.processes()], [process, ttl_ms])
+    return _call(HEARTBEAT, [keys.processes()], [process, ttl_ms])
 
 
 def mark(keys: Keys, changes: Collection[Change], gone: bool) -> Call:
     names = [keys.change(*change) for change in changes]
-    return Call(MARK, names, [META_TTL_SECONDS, "1" if gone else "0"])
+    return _call(MARK, names, [META_TTL_SECONDS, "1" if gone else "0"])
 
 
 def to_last_change(times: list[bytes | None]) -> float:

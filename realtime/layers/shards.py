@@ -37,10 +37,11 @@ class ShardedLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
 
     def _get_layer(self) -> RoomLoopLayer:
         loop = asyncio.get_running_loop()
-        if loop not in self._layers:
-            self._layers[loop] = RoomLoopLayer(*self._args, **self._kwargs, channel_layer=self)
+        layer: RoomLoopLayer | None = self._layers.get(loop)
+        if layer is None:
+            layer = RoomLoopLayer(*self._args, **self._kwargs, channel_layer=self)
+            self._layers[loop] = layer
             _wrap_close(self, loop)
-        layer: RoomLoopLayer = self._layers[loop]
         return layer
 
     @cached_property
@@ -138,12 +139,12 @@ class RoomShard(RedisSingleShardConnection):  # type: ignore[misc]
 
     def _hand_out(self, name: str, data: bytes) -> None:
         layer = self.channel_layer
-        receivers = [layer.receivers.get(channel) for channel in layer.groups.get(name, ())]
-        if not receivers or None in receivers:
+        channels = layer.groups.get(name)
+        if not channels or not layer.receivers.keys() >= channels:
             self._receive_message({"channel": name, "data": data})
             return
-        for receive in receivers:
-            receive(data)
+        for channel in channels:
+            layer.receivers[channel](data)
 
 
 @asynccontextmanager

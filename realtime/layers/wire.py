@@ -55,7 +55,7 @@ class Wire(asyncio.Protocol):
             await pool.release(connection)
             raise
 
-    def send(self, *command: Any) -> None:
+    def send(self, command: tuple[Any, ...]) -> None:
         """Commands of one tick of the loop leave together."""
         if not self._unsent:
             self._loop.call_soon(self._flush)

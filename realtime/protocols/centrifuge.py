@@ -143,6 +143,8 @@ class CentrifugeProtocol:
         A part that cannot be answered is a `ProtocolError`, raised before any command of the frame
         has run: half of a broken frame is never obeyed.
         """
+        if text and "\n" not in text:
+            return [_decode_line(text)]
         lines = [line for line in text.split("\n") if line]
         if not lines:
             raise ProtocolError("a frame holds at least one command")
@@ -164,6 +166,7 @@ class CentrifugeProtocol:
         return _text({"id": id, "error": body})
 
     def encode_publication(self, room: str, publication: Publication) -> str:
+        # The name of a room has nothing that JSON would escape.
         return f'{{"push":{{"channel":"{room}","pub":{_numbered(publication).decode()}}}}}'
 
     def encode_presence(self, room: str, event: str, info: ClientInfo) -> str:

@@ -10,6 +10,7 @@ from realtime.local_room import BATCH_MAX, FRAME_CHARACTERS, LocalRoom
 from realtime.protocols.centrifuge import CentrifugeProtocol
 from realtime.protocols.messages import Publication, publication_body
 from realtime.protocols.plain import PlainProtocol
+from realtime.tail import Tail
 
 CENTRIFUGE = CentrifugeProtocol()
 
@@ -34,7 +35,7 @@ class FakeSession:
 
 @pytest.fixture
 async def room():
-    return LocalRoom("lobby", MemoryRoomLayer())
+    return LocalRoom("lobby", MemoryRoomLayer(), Tail())
 
 
 @pytest.fixture
@@ -50,8 +51,8 @@ def say(room):
 
 async def turn():
     """Until what was to be done in this turn of the loop has been."""
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def enter(room, **options):
