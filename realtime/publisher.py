@@ -51,19 +51,19 @@ class Publisher:
         await publishing.append(session.hub.layer, room, data, session.client_info())
 
     def publish_at_once(self, command: Command) -> bool:
-        """Begin a publication for which nothing has to be waited: the next command may follow while
-        it is kept, so that many go to Redis together. Whether it was one."""
-        if command.name != "publish":
-            return False
-        session, subscriptions = self._session, self._subscriptions
-        grant = subscriptions.rooms.get(command.body.channel)
-        if grant is None or grant.room is None or "publish" not in grant.actions:
+        """Begin what the command publishes, if nothing has to be waited for: the next command may
+        follow while it is kept, so that many go to Redis together. Whether it was begun."""
+        session, body = self._session, command.body
+        grant = self._subscriptions.rooms.get(body.channel)
+        if grant is None or "publish" not in grant.actions:
             return False
         room = grant.room
-        if publishing.has_publish_hook(room) or subscriptions.is_outdated(room.name, grant):
+        if room is None or publishing.has_publish_hook(room):
+            return False
+        if self._subscriptions.is_outdated(body.channel, grant):
             return False
         try:
-            data = publishing.checked(bytes(command.body.data))
+            data = publishing.checked(bytes(body.data))
             info = session.client_info()
         except Exception:
             return False  # the longer way finds it too, and answers

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -125,9 +126,12 @@ def send_handlers() -> tuple[Handler, ...]:
     return tuple(_message_handlers)
 
 
+_retention = lru_cache(Retention)  # asked for with every message
+
+
 def retention(room: AnyRoom) -> Retention:
     """How many of the room's publications are kept, and for how long."""
-    return Retention(room.history_size, room.history_ttl_seconds)
+    return _retention(room.history_size, room.history_ttl_seconds)
 
 
 def find_in_code(name: str) -> CodeRoom | None:

@@ -67,12 +67,12 @@ class Commands:
     def run(self, call: Call, convert: Convert | None = None) -> asyncio.Future[Any]:
         """Run a script, by its name where Redis knows it."""
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._send(_by_name(call), partial(_settle, future, convert), call)
+        self._send(call.command, partial(_settle, future, convert), call)
         return future
 
     def run_and_tell(self, call: Call, answer: Answer) -> None:
         """As `run`, for a caller that wants to know in the moment in which the reply is read."""
-        self._send(_by_name(call), answer, call)
+        self._send(call.command, answer, call)
 
     async def close(self) -> None:
         if self._watch is not None:
@@ -136,7 +136,7 @@ class Commands:
     def _teach(self, call: Call, waiting: _Waiting) -> None:
         """A script that Redis has forgotten, or never knew, is sent in full. Others that wait for
         the same are answered likewise, and so keep their order."""
-        command = ("EVAL", call.script.text, *call.arguments)
+        command = ("EVAL", call.script.text, *call.command[2:])
         if self._wire is not None:
             self._sent.append(waiting._replace(command=command, call=None))
             self._wire.send(command)
@@ -176,10 +176,6 @@ class Commands:
                 _answer(queue.popleft(), LayerUnavailable("Redis does not answer"))
 
 
-def _by_name(call: Call) -> tuple[Any, ...]:
-    return ("EVALSHA", call.script.sha, *call.arguments)
-
-
 def _answer(waiting: _Waiting, reply: Any) -> None:
     try:
         waiting.answer(reply)
@@ -208,6 +204,6 @@ def _nothing(reply: Any) -> None:
 def run_sync(client: Any, call: Call) -> Any:
     """Run a script from a thread, with a client of redis-py."""
     try:
-        return client.evalsha(call.script.sha, *call.arguments)
+        return client.execute_command(*call.command)
     except NoScriptError:
-        return client.eval(call.script.text, *call.arguments)
+        return client.eval(call.script.text, *call.command[2:])

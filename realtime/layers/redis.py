@@ -73,7 +73,7 @@ class RedisRoomLayer(RedisConnections):
         receive_publication: Callable[[str, str, Publication], None],
     ) -> None:
         def take(message: bytes) -> None:
-            if _is_publication(message):
+            if message[:1] == scripts.PUBLICATION_MARK:
                 receive_publication(*self._publication(message))
             else:
                 receive(self.deserialize(message))
@@ -89,7 +89,7 @@ class RedisRoomLayer(RedisConnections):
 
     def deserialize(self, message: bytes) -> dict[str, Any]:
         """As Channels' own, and for publications with the position that Redis put in front."""
-        if not _is_publication(message):
+        if message[:1] != scripts.PUBLICATION_MARK:
             plain: dict[str, Any] = super().deserialize(message)
             return plain
         room, epoch, publication = self._publication(message)
@@ -242,9 +242,9 @@ class RedisRoomLayer(RedisConnections):
     def _publication(self, message: bytes) -> tuple[str, str, Publication]:
         """Room, epoch, and the publication with the position that Redis put in front of it."""
         head, _, content = message.partition(b"\n")
-        offset, _, epoch = head[1:].partition(b":")
+        offset, _, epoch = head.partition(b":")
         room, body = self._unseal(content)
-        return room, epoch.decode(), Publication(int(offset), body)
+        return room, epoch.decode(), Publication(int(offset[1:]), body)
 
     def _page(self, reply: list[Any]) -> Page:
         publications = [
@@ -260,7 +260,3 @@ class RedisRoomLayer(RedisConnections):
     def _attendance(self, reply: list[Any]) -> Attendance:
         attendance = scripts.to_attendance(reply)
         return attendance._replace(infos=list(map(self._info, attendance.infos)))
-
-
-def _is_publication(message: bytes) -> bool:
-    return message[:1] == scripts.PUBLICATION_MARK

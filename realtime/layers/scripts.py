@@ -48,12 +48,12 @@ class Call(NamedTuple):
     """One run of a script."""
 
     script: Script
-    arguments: tuple[Any, ...]
-    """The number of keys, the keys, and what follows them."""
+    command: tuple[Any, ...]
+    """EVALSHA, the script's name, the number of keys, the keys, and what follows them."""
 
 
 def _call(script: Script, keys: Collection[str], args: Collection[Any]) -> Call:
-    return Call(script, (len(keys), *keys, *args))
+    return Call(script, ("EVALSHA", script.sha, len(keys), *keys, *args))
 
 
 class Keys:
@@ -108,9 +108,8 @@ def append(keys: Keys, room: str, message: bytes, keep: Retention, once: str) ->
     if once:
         key = keys.room(room, f"once:{_digest(once)}")
         ttl = int(realtime_settings.IDEMPOTENCY_TTL_SECONDS)
-    names = (3, meta, stream, key)
-    kept = (META_TTL_SECONDS, keep.size, keep.ttl_seconds, ttl)
-    return Call(APPEND, (*names, _new_epoch(), channel, message, *kept))
+    names = ("EVALSHA", APPEND.sha, 3, meta, stream, key, _new_epoch(), channel)
+    return Call(APPEND, (*names, message, META_TTL_SECONDS, keep.size, keep.ttl_seconds, ttl))
 
 
 def history(keys: Keys, room: str, since: int | None, limit: int, reverse: bool) -> Call:

@@ -11,13 +11,14 @@ from websockets.frames import apply_mask  # type: ignore[attr-defined]
 _TEXT = 0x81
 """The first byte of a text that is one frame."""
 _MASKED = 0x80
+_SHORT_HEADS = [bytes((_TEXT, size)) for size in range(126)]
 
 
 def text_frame(payload: bytes) -> bytes:
     """A whole text message from a server."""
     size = len(payload)
     if size < 126:
-        return bytes((_TEXT, size)) + payload
+        return _SHORT_HEADS[size] + payload
     if size < 65_536:
         return b"\x81\x7e" + size.to_bytes(2, "big") + payload
     return b"\x81\x7f" + size.to_bytes(8, "big") + payload
