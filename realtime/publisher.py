@@ -6,9 +6,9 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from . import publishing
+from . import publishing, rooms
 from .exceptions import LayerUnavailable
-from .protocols.messages import Command
+from .protocols.messages import Command, publication_body
 
 if TYPE_CHECKING:
     from .session import Session
@@ -48,22 +48,23 @@ class Publisher:
         data = await publishing.run_publish_hook(room, session.caller.user, data)
         if self._subscriptions.is_outdated(name, grant):
             await self._subscriptions.require("publish", name)
-        await publishing.append(session.hub.layer, room, data, session.client_info())
+        body = publication_body(data, session.client_info())
+        await session.hub.layer.append(room.name, body, rooms.retention(room))
 
     def publish_at_once(self, command: Command) -> bool:
         """Begin what the command publishes, if nothing has to be waited for: the next command may
         follow while it is kept, so that many go to Redis together. Whether it was begun."""
-        session, body = self._session, command.body
-        grant = self._subscriptions.rooms.get(body.channel)
+        session, wanted = self._session, command.body
+        grant = self._subscriptions.rooms.get(wanted.channel)
         if grant is None or "publish" not in grant.actions:
             return False
         room = grant.room
         if room is None or publishing.has_publish_hook(room):
             return False
-        if self._subscriptions.is_outdated(body.channel, grant):
+        if self._subscriptions.is_outdated(wanted.channel, grant):
             return False
         try:
-            data = publishing.checked(bytes(body.data))
+            data = publishing.checked(bytes(wanted.data))
             info = session.client_info()
         except Exception:
             return False  # the longer way finds it too, and answers
@@ -72,7 +73,8 @@ class Publisher:
         self.in_flight += 1
         self._bytes += len(data)
         on_kept = partial(self._on_kept, command, len(data))
-        publishing.append_soon(session.hub.layer, room, data, info, on_kept)
+        body = publication_body(data, info)
+        session.hub.layer.append_soon(room.name, body, rooms.retention(room), on_kept)
         return True
 
     def _on_kept(self, command: Command, size: int, outcome: Any) -> None:

@@ -13,8 +13,8 @@ from django.db import transaction
 from . import names, rooms, threads
 from .conf import realtime_settings
 from .exceptions import InvalidPayload, InvalidRoomName, PayloadTooLarge
-from .layers import RoomLayer, get_layer
-from .layers.base import OnKept, Retention
+from .layers import get_layer
+from .layers.base import Retention
 from .models import Room
 from .protocols.messages import publication_body
 from .protocols.payloads import is_portable, on_one_line
@@ -58,19 +58,6 @@ async def apublish(room: str, data: Any, *, idempotency_key: str = "") -> None:
     body = publication_body(encode(data), None)
     keep = await threads.run_in_thread(_retention, room)
     await get_layer().append(room, body, keep, idempotency_key)
-
-
-async def append(layer: RoomLayer, room: rooms.AnyRoom, data: bytes, info: bytes | None) -> None:
-    """Number, keep and broadcast `data`, JSON that has been checked, by the person that `info`
-    shows to others."""
-    await layer.append(room.name, publication_body(data, info), rooms.retention(room))
-
-
-def append_soon(
-    layer: RoomLayer, room: rooms.AnyRoom, data: bytes, info: bytes | None, on_kept: OnKept
-) -> None:
-    """As `append`, in the order of the calls; `on_kept` is told of the end."""
-    layer.append_soon(room.name, publication_body(data, info), rooms.retention(room), on_kept)
 
 
 def has_publish_hook(room: rooms.AnyRoom) -> bool:
@@ -128,7 +115,9 @@ def checked(data: bytes) -> bytes:
         )
     if not is_portable(data):
         raise InvalidPayload("data is not JSON that every client can read")
-    return on_one_line(data)
+    if b"\n" in data or b"\r" in data:
+        return on_one_line(data)
+    return data
 
 
 def _retention(name: str) -> Retention:

@@ -111,7 +111,7 @@ class Session:
         self.authentication_error = authentication_error
         self._errors_in_a_row = 0
         self._at_the_door = False
-        self._info: tuple[Identity, bytes | None] | None = None
+        self._info: tuple[Identity | None, bytes | None] | None = None
 
     def open(self) -> None:
         """Start the clock for the `connect` command."""
@@ -290,10 +290,10 @@ class Session:
     def client_info(self) -> bytes | None:
         """What others see of who publishes here, a `ClientInfo` as JSON; None for nobody in
         particular."""
-        identity = self.caller
-        if self._info is None or self._info[0] is not identity:
-            self._info = (identity, self._make_client_info(identity))
-        return self._info[1]
+        info = self._info
+        if info is None or info[0] is not self.identity:
+            info = self._info = (self.identity, self._make_client_info(self.caller))
+        return info[1]
 
     def _make_client_info(self, identity: Identity) -> bytes | None:
         if identity.user.is_anonymous:

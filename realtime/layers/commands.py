@@ -7,8 +7,10 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
+from msgspec.structs import replace
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
@@ -30,7 +32,7 @@ Answer = Callable[[Any], None]
 """Is called once, with Redis' reply or with a `LayerUnavailable`."""
 
 
-class _Waiting(NamedTuple):
+class _Waiting(msgspec.Struct, frozen=True):
     """A command that was sent, or will be when there is a connection."""
 
     command: tuple[Any, ...]
@@ -138,7 +140,7 @@ class Commands:
         the same are answered likewise, and so keep their order."""
         command = ("EVAL", call.script.text, *call.command[2:])
         if self._wire is not None:
-            self._sent.append(waiting._replace(command=command, call=None))
+            self._sent.append(replace(waiting, command=command, call=None))
             self._wire.send(command)
         else:
             self._fail(deque([waiting]))

@@ -11,6 +11,8 @@ from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from ..conf import realtime_settings
 from ..names import group_name
 from ..protocols.messages import Position
@@ -44,7 +46,7 @@ ADMIT, HEARTBEAT, MARK = map(_load, ("admit", "heartbeat", "mark"))
 SCRIPTS = (APPEND, HISTORY, PRESENCE, ATTENDANCE, ADMIT, HEARTBEAT, MARK)
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, frozen=True):
     """One run of a script."""
 
     script: Script

@@ -1,6 +1,6 @@
 """What every protocol speaks of: commands from clients, publications to them."""
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -50,7 +50,7 @@ def publication_body(data: bytes, info: bytes | None) -> bytes:
 _decode_content = msgspec.json.Decoder(Content).decode
 
 
-class Position(NamedTuple):
+class Position(msgspec.Struct, frozen=True, gc=False):
     """Where a room's stream stands. Offsets are comparable within one epoch only."""
 
     epoch: str

@@ -18,8 +18,6 @@ def is_portable(data: bytes | bytearray | memoryview | msgspec.Raw) -> bool:
 
 
 def on_one_line(data: bytes) -> bytes:
-    """The same JSON without line breaks, which end a message on the wire: inside of its strings
-    there are none, so that they mean nothing."""
-    if b"\n" not in data and b"\r" not in data:
-        return data
+    """The same JSON without line breaks, which would end a message on the wire. They mean nothing:
+    inside of strings there are none."""
     return msgspec.json.format(data, indent=-1)
