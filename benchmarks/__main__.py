@@ -79,7 +79,11 @@ def choose(names: list[str] | None, is_long: bool) -> list[Regime]:
 
 def measure(regimes: list[Regime], peers: list[Peer], rounds: int, cores: Cores) -> list[Row]:
     """All peers in each round, so that what changes on the machine changes for all."""
-    rows = {(regime.name, peer.name): Row(regime, peer) for regime in regimes for peer in peers}
+    rows = {
+        (regime.name, peer.name): Row(regime, peer)
+        for regime, peer in product(regimes, peers)
+        if regime.servers == 1 or not peer.is_alone
+    }
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         rig = Rig(Path(folder), cores)
         if any(peer.is_ours for peer in peers):
@@ -89,6 +93,9 @@ def measure(regimes: list[Regime], peers: list[Peer], rounds: int, cores: Cores)
             for peer, batch in product(
                 peers, batches([it for it in regimes if it.rounds > number])
             ):
+                batch = [it for it in batch if (it.name, peer.name) in rows]
+                if not batch:
+                    continue
                 names = ", ".join(it.name for it in batch)
                 say(f"round {number + 1} of {rounds}: {peer.name}: {names}")
                 for name, outcome in rig.measure(peer, batch).items():

@@ -69,6 +69,8 @@ class Regime:
     settle_seconds: float = 0
     """Of storms: how long those are left alone who were there before, and whom the server still
     takes off its lists."""
+    series: str = ""
+    """Regimes of one series follow each other on one server."""
     newcomers: int = 0
     """Of entries: as many of the members come late."""
 
@@ -158,6 +160,7 @@ def _of_size(members: int, size: int) -> Regime:
         Kind.FLIGHT,
         Figure.RATE,
         prefix=f"hall{members}m",
+        series=f"rooms of {members}",
         members=members,
         window=window,
         size=size,

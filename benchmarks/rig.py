@@ -42,10 +42,13 @@ def end_children() -> None:
 
 
 def batches(regimes: Sequence[Regime]) -> list[list[Regime]]:
-    """Which regimes follow each other on one server. Memory wants one that has done nothing yet."""
-    together = [it for it in regimes if it.kind is not Kind.IDLE and it.servers == 1]
-    alone = [[it] for it in regimes if it not in together]
-    return [batch for batch in (together, *alone) if batch]
+    """Which regimes follow each other on one server: those in which clients talk, of one size of a
+    room. Memory wants a server that has done nothing yet."""
+    found: dict[object, list[Regime]] = {}
+    for it in regimes:
+        is_apart = it.kind is Kind.IDLE or it.servers > 1
+        found.setdefault(it.name if is_apart else it.series, []).append(it)
+    return list(found.values())
 
 
 class Rig:
@@ -150,4 +153,6 @@ def _mark(outcomes: dict[str, Outcome], problem: str) -> None:
 
 
 def _last_line(text: str) -> str:
-    return next(reversed(text.strip().splitlines()), "it said nothing")
+    """What names an error, where a line does."""
+    lines = text.strip().splitlines() or ["it said nothing"]
+    return next((line for line in reversed(lines) if "Error" in line), lines[-1])

@@ -25,6 +25,8 @@ class Peer:
     command: Callable[[int], list[str]]
     """Of one server process that listens on this port of 127.0.0.1."""
     env: Mapping[str, str] = field(default_factory=dict, hash=False)
+    is_alone: bool = False
+    """Whether its processes know nothing of each other."""
 
     @property
     def is_ours(self) -> bool:
@@ -122,6 +124,7 @@ PEERS = {
             "uWebSockets, as Bun has it inside, without Redis",
             "bare",
             _bun("uwebsockets.mjs"),
+            is_alone=True,
         ),
         Peer(
             "python-socketio",
