@@ -1,6 +1,6 @@
 -- Gives a publication the room's next offset, keeps it and broadcasts it, in one step.
 -- KEYS: 1 the room's meta hash, 2 its stream, 3 its idempotency key
--- ARGV: 1 epoch for a room that has none, 2 channel of the group, 3 the message, 4 meta TTL,
+-- ARGV: 1 channel of the group, 2 epoch for a room that has none, 3 the message, 4 meta TTL,
 --       5 how many to keep, 6 stream TTL, 7 idempotency TTL, 0 for none. TTLs in seconds.
 if ARGV[7] ~= '0' then
   local first = redis.call('HMGET', KEYS[3], 'epoch', 'offset')
@@ -8,7 +8,7 @@ if ARGV[7] ~= '0' then
     return {first[1], tonumber(first[2])}
   end
 end
-if redis.call('HSETNX', KEYS[1], 'epoch', ARGV[1]) == 1 then
+if redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2]) == 1 then
   -- What an older epoch left behind must not be taken for this one's.
   redis.call('DEL', KEYS[2])
 end
@@ -29,5 +29,5 @@ if ARGV[7] ~= '0' then
   redis.call('EXPIRE', KEYS[3], ARGV[7])
 end
 -- 0xC1 starts no msgpack value: it marks a message whose position stands in front of it.
-redis.call('PUBLISH', ARGV[2], '\193' .. string.format('%.0f', offset) .. ':' .. epoch .. '\n' .. ARGV[3])
+redis.call('PUBLISH', ARGV[1], '\193' .. string.format('%.0f', offset) .. ':' .. epoch .. '\n' .. ARGV[3])
 return {epoch, offset}

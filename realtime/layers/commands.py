@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import hiredis
 import msgspec
 from msgspec.structs import replace
 from redis.asyncio.connection import ConnectionPool
@@ -16,8 +17,8 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from .. import tasks
 from ..exceptions import LayerUnavailable
-from .scripts import SCRIPTS, Call
-from .wire import Wire
+from .scripts import SCRIPTS, Call, Script
+from .wire import Command, Wire
 
 logger = logging.getLogger("realtime.layers.redis")
 
@@ -35,10 +36,10 @@ Answer = Callable[[Any], None]
 class _Waiting(msgspec.Struct, frozen=True):
     """A command that was sent, or will be when there is a connection."""
 
-    command: tuple[Any, ...]
+    command: Command
     answer: Answer
     since: float
-    call: Call | None = None
+    script: Script | None = None
 
 
 class Commands:
@@ -69,12 +70,13 @@ class Commands:
     def run(self, call: Call, convert: Convert | None = None) -> asyncio.Future[Any]:
         """Run a script, by its name where Redis knows it."""
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._send(call.command, partial(_settle, future, convert), call)
+        self._send(call.command, partial(_settle, future, convert), call.script)
         return future
 
-    def run_and_tell(self, call: Call, answer: Answer) -> None:
-        """As `run`, for a caller that wants to know in the moment in which the reply is read."""
-        self._send(call.command, answer, call)
+    def run_packed(self, script: Script, command: bytes, answer: Answer) -> None:
+        """Run a script by a command that is packed already. The answer comes in the moment in which
+        the reply is read."""
+        self._send(command, answer, script)
 
     async def close(self) -> None:
         if self._watch is not None:
@@ -87,11 +89,11 @@ class Commands:
         self._fail(self._sent, self._unsent)
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def _send(self, command: tuple[Any, ...], answer: Answer, call: Call | None = None) -> None:
+    def _send(self, command: Command, answer: Answer, script: Script | None = None) -> None:
         if len(self._sent) + len(self._unsent) >= MOST_WAITING:
             answer(LayerUnavailable("too many commands wait for Redis"))
             return
-        waiting = _Waiting(command, answer, self._loop.time(), call)
+        waiting = _Waiting(command, answer, self._loop.time(), script)
         if self._wire is None:
             self._unsent.append(waiting)
             if self._opening is None:
@@ -123,8 +125,8 @@ class Commands:
 
     def _on_reply(self, reply: Any) -> None:
         waiting = self._sent.popleft()
-        if isinstance(reply, NoScriptError) and waiting.call is not None:
-            self._teach(waiting.call, waiting)
+        if isinstance(reply, NoScriptError) and waiting.script is not None:
+            self._teach(waiting.script, waiting)
             return
         if isinstance(reply, ResponseError):
             # Such as a Redis that is out of memory, or still loading its data.
@@ -135,12 +137,12 @@ class Commands:
     def _nobody_waits(self) -> _Waiting:
         return _Waiting((), _nothing, self._loop.time())
 
-    def _teach(self, call: Call, waiting: _Waiting) -> None:
+    def _teach(self, script: Script, waiting: _Waiting) -> None:
         """A script that Redis has forgotten, or never knew, is sent in full. Others that wait for
         the same are answered likewise, and so keep their order."""
-        command = ("EVAL", call.script.text, *call.command[2:])
+        command = ("EVAL", script.text, *_parts(waiting.command)[2:])
         if self._wire is not None:
-            self._sent.append(replace(waiting, command=command, call=None))
+            self._sent.append(replace(waiting, command=command, script=None))
             self._wire.send(command)
         else:
             self._fail(deque([waiting]))
@@ -176,6 +178,15 @@ class Commands:
         for queue in queues:
             while queue:
                 _answer(queue.popleft(), LayerUnavailable("Redis does not answer"))
+
+
+def _parts(command: Command) -> Sequence[Any]:
+    if not isinstance(command, bytes):
+        return command
+    reader = hiredis.Reader()  # a command looks like a reply that is a list
+    reader.feed(command)
+    parts: list[bytes] = reader.gets()
+    return parts
 
 
 def _answer(waiting: _Waiting, reply: Any) -> None:

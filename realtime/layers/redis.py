@@ -111,8 +111,8 @@ class RedisRoomLayer(RedisConnections):
         return position
 
     def append_soon(self, room: str, body: bytes, keep: Retention, on_kept: OnKept) -> None:
-        call = scripts.append(self._keys, room, self._seal(room, body), keep, "")
-        self._shard_of(room).commands.run_and_tell(call, on_kept)
+        packed = scripts.packed_append(self._keys, room, self._seal(room, body), keep)
+        self._shard_of(room).commands.run_packed(scripts.APPEND, packed, on_kept)
 
     def append_sync(
         self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""

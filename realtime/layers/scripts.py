@@ -11,6 +11,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hiredis
 import msgspec
 
 from ..conf import realtime_settings
@@ -95,6 +96,19 @@ class Keys:
         idempotency key, and the channel of the group."""
         return _keys_of_publications(self._prefix, room)
 
+    def around_publications(self, room: str, keep: Retention) -> tuple[bytes, bytes]:
+        """What stands in an append before the epoch and the message, and behind them."""
+        return _around_publications(self._prefix, room, keep)
+
+
+@lru_cache(maxsize=16_384)
+def _around_publications(prefix: str, room: str, keep: Retention) -> tuple[bytes, bytes]:
+    command = append(Keys(prefix), room, b"message", keep, "").command
+    epoch = command[command.index(b"message") - 1]
+    packed = hiredis.pack_command(command)
+    head, tail = packed.split(b"$8\r\n%b\r\n$7\r\nmessage\r\n" % epoch.encode())
+    return head, tail
+
 
 @lru_cache(maxsize=16_384)
 def _keys_of_publications(prefix: str, room: str) -> tuple[str, str, str, str]:
@@ -110,8 +124,15 @@ def append(keys: Keys, room: str, message: bytes, keep: Retention, once: str) ->
     if once:
         key = keys.room(room, f"once:{_digest(once)}")
         ttl = int(realtime_settings.IDEMPOTENCY_TTL_SECONDS)
-    names = ("EVALSHA", APPEND.sha, 3, meta, stream, key, _new_epoch(), channel)
+    names = ("EVALSHA", APPEND.sha, 3, meta, stream, key, channel, _new_epoch())
     return Call(APPEND, (*names, message, META_TTL_SECONDS, keep.size, keep.ttl_seconds, ttl))
+
+
+def packed_append(keys: Keys, room: str, message: bytes, keep: Retention) -> bytes:
+    """The command of `append` as it goes over the wire: but for two parts the same each time."""
+    head, tail = keys.around_publications(room, keep)
+    epoch, size = random.getrandbits(32), len(message)
+    return b"%b$8\r\n%08x\r\n$%d\r\n%b\r\n%b" % (head, epoch, size, message, tail)
 
 
 def history(keys: Keys, room: str, since: int | None, limit: int, reverse: bool) -> Call:

@@ -14,6 +14,9 @@ import hiredis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError, NoScriptError, ResponseError
 
+Command = tuple[Any, ...] | bytes
+"""Its parts, or all of it as it goes over the wire."""
+
 
 class Wire(asyncio.Protocol):
     """Sends commands and hands out each reply; an error of Redis is a `ResponseError` among them.
@@ -55,11 +58,12 @@ class Wire(asyncio.Protocol):
             await pool.release(connection)
             raise
 
-    def send(self, command: tuple[Any, ...]) -> None:
+    def send(self, command: Command) -> None:
         """Commands of one tick of the loop leave together."""
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.append(hiredis.pack_command(command))
+        packed = command if isinstance(command, bytes) else hiredis.pack_command(command)
+        self._unsent.append(packed)
 
     def abort(self) -> None:
         """End at once: not even what has arrived already is handed out."""

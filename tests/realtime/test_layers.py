@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 import uuid
 
@@ -427,3 +428,53 @@ async def test_sign_ins_that_ended_are_remembered_for_a_while(layer):
         while "s2" in await layer.ended_sign_ins():
             await asyncio.sleep(0.02)
     assert set(await layer.ended_sign_ins()) == {"s1"}
+
+
+async def kept(layer, room, *bodies, keep=KEEP_THREE):
+    """Append all of them at once, and wait until they are kept."""
+    outcomes = []
+    for body in bodies:
+        layer.append_soon(room, body, keep, outcomes.append)
+    async with asyncio.timeout(5):
+        while len(outcomes) < len(bodies):
+            await asyncio.sleep(0.001)
+    assert not any(isinstance(outcome, LayerUnavailable) for outcome in outcomes)
+
+
+async def test_appends_that_nobody_waits_for_keep_their_order_and_are_kept_like_others(
+    layer, listen
+):
+    receive = await listen("lobby")
+    await layer.append("lobby", b"1", KEEP_THREE)
+    await kept(layer, "lobby", b"2", b"\r\n$3\r\n\x00\xff", b"4")
+    heard = [await receive() for _ in range(4)]
+    assert [message["offset"] for message in heard] == [1, 2, 3, 4]
+    assert [message["body"] for message in heard] == [b"1", b"2", b"\r\n$3\r\n\x00\xff", b"4"]
+    page = await layer.history("lobby", limit=9)
+    assert [it.body for it in page.publications] == [message["body"] for message in heard[1:]]
+    assert {message["epoch"] for message in heard} == {page.position.epoch}
+
+
+async def test_appends_survive_that_redis_forgets_its_scripts(redis_server):
+    layer = redis_layer(redis_server)
+    try:
+        await kept(layer, "lobby", b"1")
+        await layer._get_layer().room_shard("lobby").commands.send("SCRIPT", "FLUSH")
+        await kept(layer, "lobby", b"2", b"3")
+        await layer.append("lobby", b"4", KEEP_THREE)
+        page = await layer.history("lobby", limit=9)
+        assert [(it.offset, it.body) for it in page.publications] == [
+            (2, b"2"),
+            (3, b"3"),
+            (4, b"4"),
+        ]
+    finally:
+        await layer.flush()
+
+
+async def test_a_room_that_begins_with_such_an_append_has_an_epoch_of_its_own(layer):
+    await kept(layer, "one", b"1")
+    await kept(layer, "two", b"1", keep=Retention(0, 0))
+    one, two = (await layer.positions(["one", "two"])).values()
+    assert one.offset == two.offset == 1
+    assert re.fullmatch(r"[0-9a-f]{8}", one.epoch)
