@@ -116,7 +116,8 @@ def write(report: Report, folder: Path) -> None:
 def main() -> int:
     options = parse()
     regimes = choose(options.regime, options.long)
-    peers = [PEERS[name] for name in dict.fromkeys(options.peer or PEERS)]
+    usual = [name for name, peer in PEERS.items() if options.long or not peer.is_long_only]
+    peers = [PEERS[name] for name in dict.fromkeys(options.peer or usual)]
     begun, cores = datetime.now(UTC), Cores.choose()
     conditions = machine.describe(cores)
     machine.raise_file_limit()

@@ -27,6 +27,8 @@ class Peer:
     env: Mapping[str, str] = field(default_factory=dict, hash=False)
     is_alone: bool = False
     """Whether its processes know nothing of each other."""
+    is_long_only: bool = False
+    """Whether the short form leaves it out, where it isn't asked for by its name."""
 
     @property
     def is_ours(self) -> bool:
@@ -117,6 +119,14 @@ PEERS = {
             "socketio",
             _node("socketio.mjs"),
             {"NODE_ENV": "production"},
+        ),
+        Peer(
+            "socketio-unlimited",
+            "Socket.IO, without the time limit that Node's Redis client has by default",
+            "socketio",
+            _node("socketio.mjs"),
+            {"NODE_ENV": "production", "REDIS_COMMANDS": "unlimited"},
+            is_long_only=True,
         ),
         Peer("ws", "ws with Redis", "bare", _node("ws.mjs"), {"NODE_ENV": "production"}),
         Peer(

@@ -5,8 +5,9 @@ import { createClient } from "redis";
 import { Server } from "socket.io";
 
 // By default the client of Redis gives each command 5 s, at the cost of a timer, and the adapter does
-// not expect that: a busy server ends by an unhandled rejection.
-const pubClient = createClient({ url: process.env.REDIS_URL, commandOptions: { timeout: undefined } });
+// not expect that: a busy server can end by an unhandled rejection.
+const commandOptions = process.env.REDIS_COMMANDS === "unlimited" ? { timeout: undefined } : {};
+const pubClient = createClient({ url: process.env.REDIS_URL, commandOptions });
 const subClient = pubClient.duplicate();
 await Promise.all([pubClient.connect(), subClient.connect()]);
 

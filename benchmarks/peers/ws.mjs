@@ -3,8 +3,7 @@
 import { createClient } from "redis";
 import { WebSocket, WebSocketServer } from "ws";
 
-// Without the 5 s that the client gives to each command by default, at the cost of a timer.
-const publisher = createClient({ url: process.env.REDIS_URL, commandOptions: { timeout: undefined } });
+const publisher = createClient({ url: process.env.REDIS_URL });
 const subscriber = publisher.duplicate();
 await Promise.all([publisher.connect(), subscriber.connect()]);
 
