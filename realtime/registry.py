@@ -225,7 +225,21 @@ class Registry:
 
     def _describe(self, session: Session) -> Connection:
         unsent = self._unsent[session.id] = session.transport.unsent_bytes
-        return session.describe(process=self.process.id, unsent_bytes=unsent)
+        user = session.caller.user
+        return Connection(
+            client=session.id,
+            user=session.user_id,
+            username="" if user.is_anonymous else user.get_username(),
+            since=session.opened_at,
+            address=session.address,
+            app=session.app,
+            protocol=session.protocol.name,
+            sign_in=session.sign_in,
+            expires_at=session.caller.expires_at,
+            rooms=sorted(session.rooms),
+            unsent_bytes=unsent,
+            process=self.process.id,
+        )
 
 
 def _server(program: str) -> str:

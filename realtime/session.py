@@ -29,7 +29,6 @@ from .protocols.messages import (
     WireProtocol,
 )
 from .publisher import Publisher
-from .registry import Connection
 from .subscriptions import Subscriptions
 from .timers import Timers
 from .transport import Transport
@@ -300,24 +299,6 @@ class Session:
             return None
         info = authentication.public_info(identity.user)
         return msgspec.json.encode(ClientInfo(identity.user_id, self.id, info))
-
-    def describe(self, *, process: str, unsent_bytes: int) -> Connection:
-        """This connection as administrators see it."""
-        user = self.caller.user
-        return Connection(
-            client=self.id,
-            user=self.user_id,
-            username="" if user.is_anonymous else user.get_username(),
-            since=self.opened_at,
-            address=self.address,
-            app=self.app,
-            protocol=self.protocol.name,
-            sign_in=self.sign_in,
-            expires_at=self.caller.expires_at,
-            rooms=sorted(self.rooms),
-            unsent_bytes=unsent_bytes,
-            process=process,
-        )
 
     # What comes from elsewhere
 

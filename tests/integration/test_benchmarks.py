@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import features, wire
+from benchmarks import comparisons, costs, features, wire
 from benchmarks.connections import Address, Connection
 from benchmarks.dialects import DIALECTS
 from benchmarks.flights import Flight, Lane
@@ -219,12 +219,12 @@ def test_nothing_comes_after_the_end_of_a_right_was_told():
 
 
 def test_each_feature_is_measured_with_and_without_it_and_all_that_was_sent_arrives(tmp_path):
-    scale = features.Scale(members=3, rooms=2, joins=3, newcomers=2, handshakes=4, messages=12)
-    compared = [it for it in features.COMPARISONS if it.off[0] in (features.FULL, it.on[0])]
+    scale = comparisons.Scale(members=3, rooms=2, joins=3, newcomers=2, handshakes=4, messages=12)
+    compared = [it for it in comparisons.COMPARISONS if it.off[0] in (comparisons.FULL, it.on[0])]
     outcomes = features.measure(tmp_path, Cores.choose(), compared, scale, rounds=1)
-    costs = [features.cost(comparison, outcomes) for comparison in compared]
-    assert [it.problems for it in costs] == [[]] * len(compared)
-    assert all(it.on > 0 and it.off > 0 for it in costs)
+    measured = [costs.cost(comparison, outcomes) for comparison in compared]
+    assert [it.problems for it in measured] == [[]] * len(compared)
+    assert all(it.on > 0 and it.off > 0 for it in measured)
     full = {name: found[0].figures for (server, name), found in outcomes.items()}
     for kind in ("", " unkept", " unlisted", " plain"):
         assert (full["message" + kind]["messages"], full["message" + kind]["units"]) == (12, 12)
@@ -242,19 +242,19 @@ def test_each_feature_is_measured_with_and_without_it_and_all_that_was_sent_arri
     ids=["the rounds agree", "they don't"],
 )
 def test_a_cost_is_told_only_where_the_rounds_agree(on, off, told):
-    comparison = features.COMPARISONS[0]
+    comparison = comparisons.COMPARISONS[0]
     outcomes = {
         (server.name, name): [Outcome({"cpu_us": float(it)}) for it in values]
         for (server, name), values in ((comparison.on, on), (comparison.off, off))
     }
-    assert told in features.table([features.cost(comparison, outcomes)])[1]
+    assert told in costs.table([costs.cost(comparison, outcomes)])[1]
 
 
 def test_a_feature_with_a_round_that_lost_something_has_no_cost():
-    comparison = features.COMPARISONS[0]
+    comparison = comparisons.COMPARISONS[0]
     outcomes = {
         (server.name, name): [Outcome({"cpu_us": 1.0}, ["1 of 2 deliveries came"])]
         for server, name in (comparison.on, comparison.off)
     }
-    lines = features.table([features.cost(comparison, outcomes)])
+    lines = costs.table([costs.cost(comparison, outcomes)])
     assert "INVALID" in lines[1] and lines[2].endswith("message: 1 of 2 deliveries came")

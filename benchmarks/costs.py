@@ -1,0 +1,156 @@
+"""What features cost, by what was measured with and without them: as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .comparisons import Comparison
+from .outcomes import Outcome
+
+NOTES = (
+    "Offsets can't be switched off: every message has one, with or without a history.",
+    "Medians in µs. `unclear`: under 1 %, or fewer than four of five rounds agree.",
+    "SQL: queries for one join, with and without. Redis: its own CPU for one message, so too.",
+    "Who is not signed in shares one look-up of rights with all others like that, is in no list",
+    "of presence, and counts for no limit: this is part of the JWT's rows.",
+)
+NOTEWORTHY = 0.01
+"""The share of the whole below which nobody can tell a cost from chance."""
+CERTAIN = 0.8
+"""The share of rounds that must agree on whether a feature costs or saves."""
+
+
+Outcomes = dict[tuple[str, str], list[Outcome]]
+"""Of each round, by the names of the server and the regime."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a feature costs: medians in µs, and how far the rounds were apart."""
+
+    feature: str
+    unit: str
+    on: float = 0.0
+    off: float = 0.0
+    cost: float = 0.0
+    rounds: list[float] = field(default_factory=list)
+    queries: tuple[float, float] | None = None
+    redis: tuple[float, float] | None = None
+    problems: list[str] = field(default_factory=list)
+    """Where there are some, the figures are not to be trusted and not given."""
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the rounds agree that it costs, or saves, something that is worth a word."""
+        if abs(self.cost) < NOTEWORTHY * self.on:
+            return False
+        agreeing = sum(it * self.cost > 0 for it in self.rounds)
+        return agreeing >= CERTAIN * len(self.rounds)
+
+
+def cost(comparison: Comparison, outcomes: Outcomes) -> Cost:
+    on = outcomes[comparison.on[0].name, comparison.on[1]]
+    off = outcomes[comparison.off[0].name, comparison.off[1]]
+    problems = list(dict.fromkeys(it for outcome in (*on, *off) for it in outcome.problems))
+    if problems:
+        return Cost(comparison.feature, comparison.unit, problems=problems)
+    pairs = [(a.figures["cpu_us"], b.figures["cpu_us"]) for a, b in zip(on, off, strict=True)]
+    differences = [a - b for a, b in pairs]
+    return Cost(
+        comparison.feature,
+        comparison.unit,
+        on=statistics.median(a for a, _ in pairs),
+        off=statistics.median(b for _, b in pairs),
+        cost=statistics.median(differences),
+        rounds=differences,
+        queries=_medians("queries", on, off),
+        redis=_medians("redis_us", on, off),
+    )
+
+
+def _medians(
+    figure: str, on: Sequence[Outcome], off: Sequence[Outcome]
+) -> tuple[float, float] | None:
+    """With and without, None where it is not measured or says nothing."""
+    if not any(it.figures.get(figure) for it in (*on, *off)):
+        return None
+    with_it, without = (
+        statistics.median(it.figures[figure] for it in outcomes) for outcomes in (on, off)
+    )
+    return with_it, without
+
+
+HEADS = (
+    "feature",
+    "CPU µs for one",
+    "with",
+    "without",
+    "ratio",
+    "costs",
+    "in the rounds",
+    "SQL",
+    "Redis",
+)
+
+
+def table(costs: Sequence[Cost]) -> list[str]:
+    cells = [HEADS, *map(_cells, costs)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for line in cells:
+        words = [
+            it.ljust(width) if number < 2 else it.rjust(width)
+            for number, (it, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        lines.append("  ".join(words).rstrip())
+    lines += [
+        f"INVALID: {it.feature}, {it.unit}: {problem}" for it in costs for problem in it.problems
+    ]
+    return lines
+
+
+def _cells(it: Cost) -> tuple[str, ...]:
+    if it.problems:
+        return it.feature, it.unit, *["INVALID"] * 3, "", "", "", ""
+    digits = 2 if it.on < 100 else 0
+    return (
+        it.feature,
+        it.unit,
+        f"{it.on:,.{digits}f}",
+        f"{it.off:,.{digits}f}",
+        f"{it.off / it.on:.2f}",
+        f"{it.cost:+,.{digits}f}" if it.is_certain else "unclear",
+        f"{min(it.rounds):+,.{digits}f} to {max(it.rounds):+,.{digits}f}",
+        "{:.1f}, {:.1f}".format(*it.queries) if it.queries else "",
+        "{:.1f}, {:.1f}".format(*it.redis) if it.redis else "",
+    )
+
+
+def as_json(costs: Sequence[Cost], conditions: dict[str, Any]) -> str:
+    rows = [
+        {
+            "feature": it.feature,
+            "unit": it.unit,
+            "valid": not it.problems,
+            "problems": it.problems,
+            **(
+                {}
+                if it.problems
+                else {
+                    "with_us": it.on,
+                    "without_us": it.off,
+                    "costs_us": it.cost,
+                    "rounds_us": it.rounds,
+                    "certain": it.is_certain,
+                    "queries": it.queries,
+                    "redis_us": it.redis,
+                }
+            ),
+        }
+        for it in costs
+    ]
+    return json.dumps({**conditions, "notes": NOTES, "rows": rows}, indent=1)
