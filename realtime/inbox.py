@@ -88,7 +88,7 @@ class Inbox:
             while self._waiting:
                 was_full = self.is_full
                 more = self._session.receive(self._waiting.popleft())
-                if was_full:
+                if was_full and not self.is_full:
                     self.on_room()
                 if more is not None:
                     await more

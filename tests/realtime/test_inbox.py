@@ -94,6 +94,17 @@ async def test_it_says_when_it_is_full_and_when_there_is_room_again(session, inb
     assert not inbox.is_full
 
 
+async def test_it_stays_full_until_less_waits_than_is_allowed(session, inbox):
+    told = []
+    inbox.on_room = lambda: told.append(inbox.is_full)
+    inbox.receive("wait")
+    for number in range(MOST_UNREAD + 5):  # what had been read already
+        inbox.receive(number)
+    session.gate.set()
+    await settle()
+    assert told == [False]
+
+
 async def test_the_end_waits_for_the_command_that_is_under_way(session, inbox, ends):
     inbox.receive("wait")
     inbox.end()
