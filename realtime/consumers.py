@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from channels.consumer import AsyncConsumer
 
-from . import credentials, drain
+from . import credentials, daphne, drain
 from .conf import realtime_settings
 from .exceptions import AuthenticationError
 from .hub import get_hub
@@ -88,6 +88,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         inbox.begin(partial(self._open, session, scope))
 
     async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        daphne.give_time_to_close(send, realtime_settings.CLOSE_SECONDS)
         session, outbox = self._session(scope, send)
         try:
             async with asyncio.timeout(None) as deadline:

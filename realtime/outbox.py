@@ -10,7 +10,7 @@ from functools import partial
 from inspect import iscoroutine
 from typing import Any
 
-from . import tasks
+from . import daphne, tasks
 from .conf import realtime_settings
 from .protocols.centrifuge import PING
 from .protocols.codes import CloseCode
@@ -92,7 +92,7 @@ class Outbox:
     @property
     def unsent_bytes(self) -> int:
         """What waits here, and what Daphne holds, which takes everything at once."""
-        return self._waiting_bytes + _kept_by_daphne(self._send)
+        return self._waiting_bytes + daphne.held_bytes(self._send)
 
     def write(self, frame: str) -> None:
         if self._along and frame != PING:
@@ -243,7 +243,7 @@ class Outbox:
     def _under_way(self) -> int:
         if self._has_pings:
             return self._sent_bytes - self._read_bytes
-        return _kept_by_daphne(self._send)
+        return daphne.held_bytes(self._send)
 
     def _next(self, frames: deque[str]) -> str:
         """The next frame: one message, or several where the protocol can join them."""
@@ -305,23 +305,6 @@ class _Rest(Awaitable[None]):
                 waits_for = step()
             except StopIteration:
                 return
-
-
-def _kept_by_daphne(send: Callable[..., Any]) -> int:
-    """The bytes that Daphne holds for a client; 0 on servers whose `send` waits for the client.
-
-    Twisted has no public way to ask. Where its names change, or `send` is wrapped, this is 0,
-    and a client without pongs is bounded by Daphne's ping time-out only.
-    """
-    protocol = next(iter(getattr(send, "args", ())), None)
-    transport = getattr(protocol, "transport", None)
-    buffered = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
-    return buffered + int(getattr(transport, "_tempDataLen", 0))
-
-
-def _window() -> int:
-    limit: int = realtime_settings.OUTBOX_MAX_BYTES
-    return limit // 4
 
 
 def _size(frame: str) -> int:

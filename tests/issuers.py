@@ -67,7 +67,8 @@ class Key:
 class Issuer:
     """Serves its keys on a free port of this machine, and counts how often they are fetched.
 
-    `hang()` lets fetches wait, `fail(status, body)` spoils them, `heal()` ends both.
+    `hang()` lets fetches wait, until `answer()`. `fail(status, body)` spoils them. `heal()` ends
+    both.
     """
 
     def __init__(self, algorithm="ES256"):
@@ -116,9 +117,12 @@ class Issuer:
     def fail(self, status=500, body=b"out of order"):
         self._answer = (status, body)
 
+    def answer(self):
+        self._may_answer.set()
+
     def heal(self):
         self._answer = None
-        self._may_answer.set()
+        self.answer()
 
     def stop(self):
         self.heal()

@@ -16,7 +16,7 @@ async def outcome_at(url, token):
                 if "id" in reply:
                     return "connected" if "connect" in reply else reply["error"]["code"]
         except websockets.ConnectionClosed as closed:
-            return closed.rcvd.code
+            return closed.rcvd.code if closed.rcvd else 1006
 
 
 async def outcomes_at(url, *tokens):

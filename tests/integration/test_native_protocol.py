@@ -6,6 +6,8 @@ import time
 
 import pytest
 import websockets
+from websockets.client import ClientProtocol
+from websockets.uri import parse_uri
 
 from realtime.names import group_name
 
@@ -142,6 +144,24 @@ async def test_who_does_not_connect_in_time_is_closed_3502(start_site, open_clie
         client = await open_client(url=site.ws_url, connect=False)
         async with asyncio.timeout(10):
             assert await client.closed() == 3502
+
+
+async def test_who_is_told_to_go_has_time_to_do_so(site):
+    """Daphne's own time is a second at most, and now and then none: the close frame is lost."""
+    client = ClientProtocol(parse_uri(site.ws_url))
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    client.send_request(client.connect())
+    async with asyncio.timeout(10):
+        while client.close_rcvd is None:
+            writer.write(b"".join(client.data_to_send()))
+            client.receive_data(await reader.read(65_536))
+            if client.events_received() and client.close_rcvd is None:
+                client.send_text(b'{"id": 1, "connect": {"token": "a.b.c"}}')
+    assert client.close_rcvd.code == 3500
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1.2):
+            await reader.read(1)
+    writer.close()
 
 
 async def test_a_disconnected_client_leaves_the_room(alice, site, redis_server):
