@@ -46,7 +46,7 @@ def push(number, offset=None, size=20):
 
 # Counting
 
-messages = st.builds(push, st.integers(0, 999), size=st.sampled_from((17, 64, 300)))
+messages = st.builds(push, st.integers(0, 999), size=st.sampled_from((17, 64, 300, 5_000)))
 replies = st.just(b'{"id":7,"publish":{}}')
 frames = st.one_of(
     st.tuples(
@@ -58,7 +58,10 @@ frames = st.one_of(
 )
 
 
-@given(st.lists(frames, max_size=8), st.lists(st.integers(1, 60), min_size=1, max_size=20))
+@given(
+    st.lists(frames, max_size=8),
+    st.lists(st.one_of(st.integers(1, 60), st.just(9_000)), min_size=1, max_size=20),
+)
 def test_whatever_the_chunks_messages_and_pings_are_counted_once(sent, sizes):
     stream = b"".join(from_server(b"\n".join(lines), opcode) for opcode, lines in sent)
     intake, count, number = Intake(line=PING), 0, 0
