@@ -49,6 +49,7 @@ class RealtimeSettings:
     COMMANDS_BURST: int = 500
     ERRORS_IN_A_ROW: int = 10
     DATABASE_THREADS: int = 4
+    COLLECTOR_THRESHOLD: int = 10_000
 
 
 CREDENTIALS = ("subprotocol", "header", "connect", "ticket", "cookie", "session", "query")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from channels.consumer import AsyncConsumer
 
-from . import credentials, daphne, drain
+from . import credentials, daphne, drain, garbage
 from .conf import realtime_settings
 from .exceptions import AuthenticationError
 from .hub import get_hub
@@ -43,6 +43,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         if (await receive())["type"] != "websocket.connect":
             return
         drain.install()
+        garbage.set_up()
         subprotocol = credentials.selected_subprotocol(scope)
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
         socket = self.take_over(receive, send)

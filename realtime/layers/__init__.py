@@ -1,5 +1,7 @@
 """What processes share: the room layer of the site, on Redis or within one process."""
 
+from functools import cache
+
 from channels.layers import channel_layers
 from django.core.exceptions import ImproperlyConfigured
 
@@ -23,8 +25,15 @@ def get_layer() -> RoomLayer:
             f"There is no channel layer {alias!r}: " + _HINT.format(alias=alias)
         )
     layer = channel_layers[alias]
-    if not isinstance(layer, RoomLayer):
+    if not _keeps_rooms(type(layer)):  # type: ignore[arg-type]  # classes are hashable
         raise ImproperlyConfigured(
             f"{type(layer).__name__} can't keep rooms: " + _HINT.format(alias=alias)
         )
-    return layer
+    found: RoomLayer = layer
+    return found
+
+
+@cache
+def _keeps_rooms(kind: type) -> bool:
+    """Asking a protocol is slow, and this is asked for each message and each connection."""
+    return issubclass(kind, RoomLayer)

@@ -69,25 +69,65 @@ async def test_what_comes_while_others_are_answered_waits_and_goes_together():
     asked = Lookups(source)
     first = ask(asked, "a")
     await source.until_round(1)
-    second = ask(asked, "b")
-    await source.until_round(2)
-    rest = ask(asked, *"cdefgh")
+    rest = ask(asked, "b")
     await asyncio.sleep(0)
-    assert source.rounds == [["a"], ["b"]]
+    rest += ask(asked, *"cdefgh")
+    await asyncio.sleep(0)
     source.let(1)
-    await source.until_round(3)
-    assert source.rounds[2] == list("cdefgh")
+    await source.until_round(2)
+    assert source.rounds == [["a"], list("bcdefgh")]
     source.let_all()
-    assert await asyncio.gather(*first, *second, *rest) == list("ABCDEFGH")
+    assert await asyncio.gather(*first, *rest) == list("ABCDEFGH")
 
 
-async def test_no_more_rounds_than_allowed_are_under_way():
+async def test_a_round_that_is_slow_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(lookups, "PATIENCE_SECONDS", 0.01)
+    source = Source(held=True)
+    asked = Lookups(source)
+    slow = ask(asked, "a")
+    await source.until_round(1)
+    for number in (2, 3):  # each of them beside the slow one
+        quick = ask(asked, f"b{number}", f"c{number}")
+        await source.until_round(number)
+        source.let(number)
+        assert await asyncio.gather(*quick) == [f"B{number}", f"C{number}"]
+        assert not slow[0].done()
+    source.let_all()
+    assert await asyncio.gather(*slow) == ["A"]
+
+
+async def test_a_crowd_is_gathered_for_as_long_as_the_last_round_took(monkeypatch):
+    monkeypatch.setattr(lookups, "GATHER_SECONDS", 60)
+    naps = []
+
+    async def sleep(seconds, inner=asyncio.sleep):
+        naps.append(seconds)
+        tasks.extend(ask(asked, "late"))
+        await inner(0)
+
+    source = Source(held=True)
+    asked = Lookups(source)
+    tasks = ask(asked, "a")
+    await source.until_round(1)
+    tasks += ask(asked, *"bcde")
+    await asyncio.sleep(0)
+    monkeypatch.setattr(lookups.asyncio, "sleep", sleep)
+    source.let_all()
+    await source.until_round(2)
+    monkeypatch.undo()
+    assert source.rounds == [["a"], [*"bcde", "late"]]
+    assert len(naps) == 1 and 0 < naps[0] < 60
+    assert await asyncio.gather(*tasks) == ["A", "B", "C", "D", "E", "LATE"]
+
+
+async def test_no_more_rounds_than_allowed_are_under_way(monkeypatch):
+    monkeypatch.setattr(lookups, "PATIENCE_SECONDS", 0)
     source = Source(held=True)
     asked = Lookups(source)
     tasks = []
     for number in range(20):
         tasks += ask(asked, f"q{number}")
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
     await source.until_round(lookups.ROUNDS_AT_ONCE)
     source.let_all()
     await asyncio.gather(*tasks)
@@ -196,8 +236,8 @@ async def test_nothing_stays_behind():
     async with asyncio.timeout(5):
         while any(task.get_name() == "realtime-lookups" for task in asyncio.all_tasks()):
             await asyncio.sleep(0)
-    assert not any(asked._waiting.values())
-    assert not any(asked._rounds.values())
+    (queue,) = asked._queues.values()
+    assert not queue.waiting and not queue.workers
 
 
 def test_each_event_loop_has_its_own_rounds():
