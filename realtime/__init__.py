@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from .authority import notify as notify
     from .authority import recheck as recheck
     from .authority import unsubscribe as unsubscribe
+    from .live_connections import connections as connections
     from .publishing import apublish as apublish
     from .publishing import publish as publish
     from .reading import ahistory as ahistory
     from .reading import apresence as apresence
     from .reading import history as history
     from .reading import presence as presence
-    from .registry import connections as connections
 
 __version__ = "0.1.0"
 _MODULES = {
@@ -29,7 +29,7 @@ _MODULES = {
     "unsubscribe": "authority",
     "recheck": "authority",
     "notify": "authority",
-    "connections": "registry",
+    "connections": "live_connections",
 }
 __all__ = [
     "adisconnect",

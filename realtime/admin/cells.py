@@ -22,8 +22,8 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
+from ..live_connections import Connection, Process
 from ..models import Room
-from ..registry import Connection, Process
 
 SHOWN_ROOMS = 5
 LIST = "admin:realtime_connection_changelist"

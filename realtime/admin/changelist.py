@@ -10,7 +10,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from .. import registry
+from ..live_connections import Connection as LiveConnection
 from ..models import Connection
 from . import cells
 from .listing import Filter, Listing
@@ -19,7 +19,7 @@ from .listing import Filter, Listing
 class ConnectionList(ChangeList):
     """Django's change list over what the registry says, which no queryset can ask."""
 
-    _KEYS: ClassVar[dict[str, Callable[[registry.Connection], Any]]] = {
+    _KEYS: ClassVar[dict[str, Callable[[LiveConnection], Any]]] = {
         "user": lambda it: (not it.username, it.username.casefold()),
         "since": lambda it: -it.since,
         "address": lambda it: it.address,
@@ -55,7 +55,7 @@ class ConnectionList(ChangeList):
         self.links.know_rooms(name for it in page for name in it.rooms)
         self.result_list = [self._row(it) for it in page]
 
-    def _sorted(self, found: list[registry.Connection]) -> list[registry.Connection]:
+    def _sorted(self, found: list[LiveConnection]) -> list[LiveConnection]:
         # The least important column first: sorting leaves in order what is alike.
         for column, direction in reversed(self.get_ordering_field_columns().items()):
             name = self.list_display[column] if 0 <= column < len(self.list_display) else ""
@@ -63,7 +63,7 @@ class ConnectionList(ChangeList):
                 found = sorted(found, key=key, reverse=direction == "desc")
         return found
 
-    def _row(self, connection: registry.Connection) -> Connection:
+    def _row(self, connection: LiveConnection) -> Connection:
         row: Any = Connection(client=connection.client)
         row.description = connection.username or connection.address
         row.live = connection

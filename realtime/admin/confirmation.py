@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from ..exceptions import LayerUnavailable
-from ..registry import Connection
+from ..live_connections import Connection
 from . import cells
 from .actions import Action, Disconnect, Notify
 from .listing import Filter, Listing, Person, people

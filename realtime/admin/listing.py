@@ -15,8 +15,8 @@ from django.utils.translation import gettext as _
 from ..exceptions import LayerUnavailable
 from ..layers import get_layer
 from ..layers.memory import MemoryRoomLayer
+from ..live_connections import Connection, Process, live_processes
 from ..models import Connection as ConnectionRow
-from ..registry import Connection, Process, live_processes
 
 GONE_SECONDS = 1.0
 LOOK_SECONDS = 0.05

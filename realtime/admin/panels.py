@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from .. import registry
+from ..live_connections import Connection as LiveConnection
 from ..models import Connection
 from . import cells
 from .confirmation import ACTIONS
@@ -144,7 +144,7 @@ class RoomPanel(LivePanel):
         }
 
 
-def _row(it: registry.Connection, listing: Listing, links: cells.Links) -> dict[str, Any]:
+def _row(it: LiveConnection, listing: Listing, links: cells.Links) -> dict[str, Any]:
     return {
         "since": cells.moment(it.since),
         "app": cells.client_name(it),

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.utils.timezone import get_current_timezone
 
-from ..registry import Connection, LiveProcess
+from ..live_connections import Connection, LiveProcess
 
 WIDTH = 80
 GAP = "  "

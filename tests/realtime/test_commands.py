@@ -13,9 +13,9 @@ from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 
 from realtime.layers.redis import RedisRoomLayer
+from realtime.live_connections import Connection, Process
 from realtime.management.tables import table
 from realtime.models import Membership, Room
-from realtime.registry import Connection, Process
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ... import authority, publishing, registry, rights
+from ... import authority, live_connections, publishing, rights
 from ...conf import realtime_settings
 from ...exceptions import RealtimeError
 from ...explanation import MOST_COMPARED, Explanation, Rule, explain, nearest
@@ -77,8 +77,8 @@ class Command(BaseCommand):
     def status(self, *, user: str | None, room: str | None, **options: Any) -> None:
         _require_shared_layer()
         owner = None if user is None else _find_user(user)
-        alive = registry.live_processes()
-        shown = registry.connections(user=owner, room=room)
+        alive = live_connections.live_processes()
+        shown = live_connections.connections(user=owner, room=room)
         if options["json"]:
             processes = [
                 {**msgspec.to_builtins(it.process), "connections": len(it.connections)}
@@ -115,7 +115,7 @@ class Command(BaseCommand):
         owner = _find_user(user) if user else None
         found = {
             it.client
-            for it in registry.connections(user=owner)
+            for it in live_connections.connections(user=owner)
             if (not client or it.client == client) and (not session or it.sign_in == session)
         }
         authority.disconnect(owner, client=client or "", session=session or "", reason=reason)
@@ -161,7 +161,7 @@ def _wait_until_gone(clients: set[str]) -> set[str]:
     while left and time.monotonic() < ends:
         time.sleep(pause)
         pause *= 1.5
-        left = left & {it.client for it in registry.connections()}
+        left = left & {it.client for it in live_connections.connections()}
     return left
 
 
