@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from functools import partial
-from inspect import iscoroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from . import daphne, tasks
+from . import daphne, eager, tasks
 from .conf import realtime_settings
 from .protocols.centrifuge import PING
 from .protocols.codes import CloseCode
 from .protocols.messages import WireProtocol
+from .window import Window
 
 logger = logging.getLogger("realtime.outbox")
 
@@ -46,15 +45,13 @@ class Outbox:
         "_has_pings",
         "_is_over",
         "_limit",
-        "_marks",
         "_poll",
         "_quiet_until",
-        "_read_bytes",
         "_send",
         "_sending",
-        "_sent_bytes",
         "_separator",
         "_waiting_bytes",
+        "_window",
         "_write_text",
         "on_close",
         "on_overflow",
@@ -75,13 +72,11 @@ class Outbox:
         self._frames: deque[str] | None = None
         self._waiting_bytes = 0
         self._has_overflown = False
-        self._sent_bytes = 0
-        self._read_bytes = 0
-        self._marks: deque[int] | None = None
+        self._window = Window(self._limit // 4)
         self._close: tuple[CloseCode, str] | None = None
         self._is_over = False
         self._quiet_until = -1
-        """As long as fewer bytes are sent in all, there is nothing to be thought of."""
+        """Up to so many bytes sent in all, there is nothing to be thought of."""
         self._sending: asyncio.Task[None] | None = None
         self._poll: asyncio.TimerHandle | None = None
 
@@ -98,9 +93,9 @@ class Outbox:
         if self._along and frame != PING:
             frame, self._along = f"{self._along}{self._separator}{frame}", ""
         size = len(frame) if frame.isascii() else len(frame.encode())
-        sent_bytes = self._sent_bytes + size
+        sent_bytes = self._window.sent_bytes + size
         if sent_bytes < self._quiet_until and size > PING_BYTES and self._write_text(frame):
-            self._sent_bytes = sent_bytes
+            self._window.sent_bytes = sent_bytes
             return
         if self._is_over:
             return
@@ -128,8 +123,7 @@ class Outbox:
         if not self._has_pings or self._is_over or self._frames or self._sending or self._close:
             self._quiet_until = -1
         else:
-            marked = self._marks[-1] if self._marks else self._read_bytes
-            self._quiet_until = min(marked + self._limit // 8, self._read_bytes + self._limit // 4)
+            self._quiet_until = self._window.quiet_until
 
     def _queue(self, frame: str) -> None:
         if self._frames is None:
@@ -143,8 +137,7 @@ class Outbox:
             self.on_overflow()
 
     def acknowledge(self) -> None:
-        if self._marks:
-            self._read_bytes = self._marks.popleft()
+        if self._window.acknowledge():
             if self._frames and self._sending is None:
                 self._go_on()
             self._look_ahead()
@@ -203,25 +196,21 @@ class Outbox:
             self._go_on()
 
     def _has_sent(self, event: dict[str, Any]) -> bool:
-        """Drive `send` as far as it goes without waiting, which is almost always its end: a task
-        for each message would cost more than the message. The rest of it becomes a task."""
-        sending = self._send(event)
-        if not iscoroutine(sending):
-            sending = _wait_for(sending)
+        """Call the server's `send`. Where it has to wait, False, and a task does the rest."""
         try:
-            waits_for = sending.send(None)
-        except StopIteration:
-            return True
+            rest = eager.start(self._send(event))
         except Exception as error:
             self._give_up(error)
             return False
+        if rest is None:
+            return True
         self._quiet_until = -1
-        self._sending = asyncio.create_task(self._finish(sending, waits_for))
+        self._sending = asyncio.create_task(self._finish(rest))
         return False
 
-    async def _finish(self, sending: Coroutine[Any, Any, None], waits_for: Any) -> None:
+    async def _finish(self, rest: Awaitable[None]) -> None:
         try:
-            await _Rest(sending, waits_for)
+            await rest
         except Exception as error:
             self._give_up(error)
         finally:
@@ -238,12 +227,9 @@ class Outbox:
         self._waiting_bytes = 0
 
     def _window_is_open(self) -> bool:
-        return self._under_way() < self._limit // 4
-
-    def _under_way(self) -> int:
         if self._has_pings:
-            return self._sent_bytes - self._read_bytes
-        return daphne.held_bytes(self._send)
+            return self._window.is_open
+        return daphne.held_bytes(self._send) < self._window.size
 
     def _next(self, frames: deque[str]) -> str:
         """The next frame: one message, or several where the protocol can join them."""
@@ -261,15 +247,9 @@ class Outbox:
 
     def _counted(self, frame: str, size: int, pings: int) -> str:
         """The frame, with a ping at its end where the client should say how far it has come."""
-        self._sent_bytes += size
         if not self._has_pings:
             return frame
-        marked = self._marks[-1] if self._marks else self._read_bytes
-        is_due = not pings and self._sent_bytes - marked >= self._limit // 8
-        if is_due or pings:
-            if self._marks is None:
-                self._marks = deque()
-            self._marks.extend([self._sent_bytes] * (pings or 1))
+        is_due = self._window.count(size, pings)
         return f"{frame}\n{PING}" if is_due else frame
 
 
@@ -279,32 +259,6 @@ def _nothing() -> None:
 
 def _can_not(text: str) -> bool:
     return False
-
-
-async def _wait_for(awaitable: Awaitable[None]) -> None:
-    await awaitable
-
-
-class _Rest(Awaitable[None]):
-    """What is left of a coroutine that was driven up to where it waits for something."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
-        self._coroutine = coroutine
-        self._waits_for = waits_for
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        waits_for = self._waits_for
-        while True:
-            try:
-                value = yield waits_for
-            except BaseException as error:
-                step = partial(self._coroutine.throw, error)
-            else:
-                step = partial(self._coroutine.send, value)
-            try:
-                waits_for = step()
-            except StopIteration:
-                return
 
 
 def _size(frame: str) -> int:
