@@ -13,7 +13,7 @@ class RealtimeConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import authority, checks, logs
+        from . import checks, logs, signals
 
         django_checks.register(checks.check_settings)
         django_checks.register(checks.check_backend)
@@ -21,5 +21,5 @@ class RealtimeConfig(AppConfig):
         django_checks.register(checks.check_layer)
         django_checks.register(checks.check_deployment, deploy=True)
         logs.install()
-        authority.connect_signals()
+        signals.connect()
         autodiscover_modules("realtime")

@@ -20,17 +20,14 @@ from ..protocols.messages import Position, Publication
 from .base import (
     NOTHING_KEPT,
     PUBLICATION,
-    Attendance,
     Change,
-    Member,
     OnKept,
     Page,
-    PresenceChange,
-    PresenceNews,
     Retention,
     changes_that_concern,
 )
 from .memory_connections import MemoryConnections
+from .memory_presence import MemoryPresence
 
 Message = dict[str, Any]
 PURGE_SECONDS = 60
@@ -49,34 +46,14 @@ class _Stream:
             self.publications.clear()
 
 
-@dataclass(slots=True)
-class _Crowd:
-    """Who is in a room: each connection, and until when it counts."""
-
-    members: dict[str, Member] = field(default_factory=dict)
-    expires_at: dict[str, float] = field(default_factory=dict)
-    ended: dict[str, str] = field(default_factory=dict)
-    """Of each user whose last connection has ended a moment ago, that connection."""
-
-    def connections(self, user: str) -> int:
-        return sum(member.user == user for member in self.members.values())
-
-    def forget(self, client: str) -> Member | None:
-        """Returns the member if it was the last connection of its user."""
-        member = self.members.pop(client, None)
-        self.expires_at.pop(client, None)
-        if member is not None and self.ended.get(member.user) == client:
-            del self.ended[member.user]
-        return member if member is not None and not self.connections(member.user) else None
-
-
-class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc]
+class MemoryRoomLayer(MemoryConnections, MemoryPresence, BaseChannelLayer):  # type: ignore[misc]
     """Rooms within one process. Safe to use from every thread and event loop of it."""
 
     extensions = ["groups"]
 
     def __init__(self, **kwargs: Any) -> None:
         MemoryConnections.__init__(self)
+        MemoryPresence.__init__(self)
         BaseChannelLayer.__init__(self, **kwargs)
         self._lock = threading.RLock()
         self._channels: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Queue[Message]]] = {}
@@ -85,7 +62,6 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
         self._epoch = uuid.uuid4().hex[:8]
         self._streams: defaultdict[str, _Stream] = defaultdict(_Stream)
         self._once: dict[tuple[str, str], tuple[float, Position]] = {}
-        self._crowds: defaultdict[str, _Crowd] = defaultdict(_Crowd)
         self._changed: dict[Change, float] = {}
         self._tickets: dict[str, tuple[float, bytes]] = {}
         self._purged_at = time.monotonic()
@@ -212,25 +188,6 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
     async def positions(self, rooms: Sequence[str]) -> dict[str, Position]:
         return {room: (await self.history(room)).position for room in rooms}
 
-    # Presence
-
-    async def update_presence(self, changes: Collection[PresenceChange]) -> list[PresenceNews]:
-        with self._lock:
-            return [self._update_crowd(change) for change in changes]
-
-    async def presence(self, room: str, *, infos: bool = True) -> Attendance:
-        return self.presence_sync(room, infos=infos)
-
-    def presence_sync(self, room: str, *, infos: bool = True) -> Attendance:
-        now = time.monotonic()
-        with self._lock:
-            crowd = self._crowds.get(room) or _Crowd()
-            there = [
-                member for client, member in crowd.members.items() if crowd.expires_at[client] > now
-            ]
-        users = {member.user for member in there}
-        return Attendance(len(there), len(users), [member.info for member in there if infos])
-
     # Rights that changed
 
     def mark_changes_sync(self, changes: Collection[Change]) -> None:
@@ -275,37 +232,6 @@ class MemoryRoomLayer(MemoryConnections, BaseChannelLayer):  # type: ignore[misc
         self._once = {key: kept for key, kept in self._once.items() if kept[0] > now}
         for stream in self._streams.values():
             stream.expire(now)
-
-    def _update_crowd(self, change: PresenceChange) -> PresenceNews:
-        now = time.monotonic()
-        crowd = self._crowds[change.room]
-        news = PresenceNews(change.room, [], [])
-        for member in change.present:
-            if member.client not in crowd.members:
-                if not crowd.connections(member.user):
-                    news.joined.append(member.info)
-                crowd.members[member.client] = member
-                if member.user in crowd.ended:
-                    crowd.forget(crowd.ended[member.user])
-            elif crowd.ended.get(member.user) == member.client:
-                del crowd.ended[member.user]
-            crowd.expires_at[member.client] = now + realtime_settings.PRESENCE_TTL_SECONDS
-        for client in change.ended:
-            ended = crowd.members.get(client)
-            if ended is None:
-                continue
-            if crowd.connections(ended.user) > 1:
-                crowd.forget(client)
-            else:
-                crowd.expires_at[client] = now + realtime_settings.PRESENCE_LEAVE_SECONDS
-                crowd.ended[ended.user] = client
-        # After the others: who has come back in time has not left.
-        for client in [client for client, until in crowd.expires_at.items() if until <= now]:
-            if gone := crowd.forget(client):
-                news.left.append(gone.info)
-        if not crowd.members:
-            del self._crowds[change.room]
-        return news
 
     def _open(self, channel: str) -> asyncio.Queue[Message]:
         with self._lock:

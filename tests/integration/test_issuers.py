@@ -125,7 +125,7 @@ async def test_keys_refuse_forgeries(issuer, issue, outcomes):
     forged = forgeries(issuer.key, good)
     answers = await outcomes(*forged.values())
     assert dict(zip(forged, answers, strict=True)) == dict.fromkeys(forged, 3500)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 2.5  # nobody waited for the issuer
     assert issuer.requests == before
 
 

@@ -74,7 +74,7 @@ async def test_what_is_no_command_closes_3501(alice, bystander, text):
     await alice.connection.send(text)
     async with asyncio.timeout(5):
         assert await alice.closed() == 3501
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 async def test_binary_frames_close_3501(alice, bystander):
@@ -124,7 +124,7 @@ async def test_a_hundred_thousand_keys_are_refused_quickly(alice, bystander):
     started = time.monotonic()
     reply = await alice.call(publish={"channel": "lobby", "data": keys})
     assert reply["error"]["code"] == 106
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 async def test_the_server_pings_and_cuts_who_does_not_answer(start_site, open_client, sign):

@@ -76,7 +76,7 @@ async def test_forgeries_are_refused_for_good_and_quickly(outcome, sign, name):
     token = forgeries(sign("alice"))[name]
     started = time.monotonic()
     assert await outcome(token) == 3500
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 async def test_keys_that_are_not_ours_are_refused(outcome, sign):
