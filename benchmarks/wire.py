@@ -80,8 +80,8 @@ class Intake:
         if self._begun:
             data, self._begun = self._begun + data, b""
         tail = self._tail
-        if self._later:
-            self.lines += _count(self._later, tail, data) if b"\n" in data or tail else 0
+        if self._later and (tail or b"\n" in data):
+            self.lines += _count(self._later, tail, data)
         self._step_over(data)
         if self._begun:
             data = data[: -len(self._begun)]  # comes again

@@ -19,10 +19,10 @@ def held_bytes(send: Callable[..., Any]) -> int:
 
 
 def give_time_to_close(send: Callable[..., Any], seconds: float) -> None:
-    """Let a client that is told to go have so long to read that, give or take a second.
+    """Let a client that is told to go have so long to read that, or up to a second less.
 
-    Autobahn gives it one second and counts in whole ones: what is closed just before the clock
-    strikes is cut at once, now and then before the close frame has left.
+    Autobahn gives it one second, and cuts at the full ones of the clock: what is closed just before
+    is cut at once, now and then before the close frame has left. So it is two at least.
     """
     protocol = _protocol(send)
     if hasattr(protocol, "closeHandshakeTimeout"):

@@ -76,7 +76,7 @@ class Outbox:
         self._close: tuple[CloseCode, str] | None = None
         self._is_over = False
         self._quiet_until = -1
-        """Up to so many bytes sent in all, there is nothing to be thought of."""
+        """As long as fewer bytes are sent in all, there is nothing to be thought of."""
         self._sending: asyncio.Task[None] | None = None
         self._poll: asyncio.TimerHandle | None = None
 

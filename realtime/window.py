@@ -13,8 +13,9 @@ class Window:
 
     def __init__(self, size: int) -> None:
         self.sent_bytes = 0
-        """In all."""
+        """In all; whoever stays below `quiet_until` may add to it without `count`."""
         self.size = size
+        """The bytes that may be under way."""
         self._read_bytes = 0
         self._marks: deque[int] | None = None
 
@@ -25,7 +26,7 @@ class Window:
 
     @property
     def quiet_until(self) -> int:
-        """The number of bytes sent in all up to which the window stays open and no mark is due."""
+        """As long as fewer bytes are sent in all, the window is open and no mark is due."""
         return min(self._last_mark + self.size // 2, self._read_bytes + self.size)
 
     def count(self, size: int, pings: int) -> bool:
