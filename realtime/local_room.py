@@ -26,6 +26,7 @@ logger = logging.getLogger("realtime.local_room")
 
 CHECK_JITTER = 1.6
 BATCH_MAX = 500
+BATCH_MAX_GIVING_WAY = 5_000
 REST_MIN, REST_MAX = 1.25, 4
 """How long after the begin of a fan-out the next one begins, in its duration: a fifth of the time
 is left for everything else, and a small room does not wait for long to save next to nothing."""
@@ -112,8 +113,18 @@ class LocalRoom:
                 # What came in the same piece of data goes along.
                 self._tail.hand_out(self._flush)
             else:
-                self._timer = self._loop.call_at(self._fresh_until, self._flush)
-        elif len(self._batch) >= BATCH_MAX:
+                self._timer = self._loop.call_at(self._fresh_until, self._on_timer)
+        elif len(self._batch) >= self._batch_max:
+            self._flush()
+
+    @property
+    def _batch_max(self) -> int:
+        return BATCH_MAX_GIVING_WAY if self._tail.gives_way else BATCH_MAX
+
+    def _on_timer(self) -> None:
+        if self._tail.gives_way:
+            self._tail.hand_out(self._flush)
+        else:
             self._flush()
 
     def tell_watchers(self, joined: list[bytes], left: list[bytes]) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 logger = logging.getLogger("realtime.tail")
 
+REST = 3
+"""How long fan-out rests while clients leave, in the time that it took before."""
+
 
 class Tail:
     """Calls back in the next turn, when all has been read that came in the same moment: first those
@@ -22,6 +25,13 @@ class Tail:
         self._is_due = False
         self._handing_out: list[Callable[[], None]] = []
         self._adding: list[Callable[[], None]] = []
+        self.gives_way = False
+        """Whether fan-out takes only a part of the time, because clients are leaving."""
+        self._resting: asyncio.TimerHandle | None = None
+
+    def give_way(self) -> None:
+        """Let fan-out take at most a quarter of the time from now on."""
+        self.gives_way = True
 
     def hand_out(self, callback: Callable[[], None]) -> None:
         self._handing_out.append(callback)
@@ -39,10 +49,31 @@ class Tail:
 
     def _run(self) -> None:
         self._is_due = False
-        callbacks = self._handing_out + self._adding
-        self._handing_out, self._adding = [], []
-        for callback in callbacks:
-            try:
-                callback()
-            except Exception:
-                logger.exception("something could not leave; the rest goes on")
+        callbacks = [] if self._resting is not None else self._handing_out
+        if self.gives_way and callbacks:
+            self._hand_out_and_rest()
+            callbacks = []
+        elif callbacks:
+            self._handing_out = []
+        adding, self._adding = self._adding, []
+        _call(callbacks + adding)
+
+    def _hand_out_and_rest(self) -> None:
+        handing_out, self._handing_out = self._handing_out, []
+        begun = self._loop.time()
+        _call(handing_out)
+        now = self._loop.time()
+        self._resting = self._loop.call_at(now + REST * (now - begun), self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = None
+        if self._handing_out:
+            self._hand_out_and_rest()
+
+
+def _call(callbacks: list[Callable[[], None]]) -> None:
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception:
+            logger.exception("something could not leave; the rest goes on")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -43,6 +44,10 @@ class Process:
         self.popen.kill()
         self.popen.wait()
 
+    def terminate_group(self) -> None:
+        """As a supervisor does that signals the program and all that it has started."""
+        os.killpg(self.popen.pid, signal.SIGTERM)
+
     def stop(self, seconds: float = 10) -> None:
         if self.popen.poll() is None:
             self.popen.terminate()
@@ -54,10 +59,15 @@ class Process:
 
 
 def start(command: list[str], log: Path, port: int, env: dict[str, str] | None = None) -> Process:
-    """Start a program and wait until it listens on `port`."""
+    """Start a program, in a process group of its own, and wait until it listens on `port`."""
     with log.open("ab") as output:
         popen = subprocess.Popen(
-            command, cwd=ROOT, stdout=output, stderr=output, env={**os.environ, **(env or {})}
+            command,
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **(env or {})},
+            process_group=0,
         )
     process = Process(popen, log)
     deadline = time.monotonic() + START_SECONDS
@@ -91,6 +101,10 @@ SERVERS: dict[str, Callable[[int, str], list[str]]] = {
         *[sys.executable, "-m", "uvicorn", application, "--port", str(port)],
         *["--ws", "realtime.uvicorn:WebSocketProtocol", "--loop", "uvloop"],
         *["--ws-per-message-deflate", "false", "--log-level", "debug"],
+    ],
+    "uvicorn-workers": lambda port, application: [
+        *[sys.executable, "-m", "uvicorn", application, "--port", str(port), "--workers", "2"],
+        *["--ws", "realtime.uvicorn:WebSocketProtocol", "--ws-per-message-deflate", "false"],
     ],
     "runserver": lambda port, application: [
         *[sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -31,6 +32,7 @@ class Client:
         self.connections = 0
         self.pings = 0
         self.close_codes: list[int] = []
+        self.closed_at = 0.0
         self.away_seconds = 0.0
         self.comes_back = True
         self.ready = asyncio.Event()
@@ -55,6 +57,7 @@ class Client:
                         await self.talk()
                     finally:
                         self.close_codes.append(self.connection.close_code or 0)
+                        self.closed_at = time.monotonic()
             except (OSError, TimeoutError, websockets.WebSocketException):
                 pass
             self.connection = None

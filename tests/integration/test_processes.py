@@ -31,7 +31,7 @@ def presence_of(site, room=ROOM):
     return int(site.shell(code).splitlines()[-1])
 
 
-async def until(condition, seconds=10):
+async def until(condition, seconds=30):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it took too long"
@@ -65,21 +65,18 @@ async def test_sigterm_drains(server, start_site, tmp_path):
 
     await publisher.ready.wait()
     work = asyncio.create_task(publish())
-    await until(lambda: len(acknowledged) > 3)
+    await until(lambda: len(acknowledged) > 3, 60)
     begun = time.monotonic()
     site.process.popen.terminate()
-    closed_at = {}
-    while len(closed_at) < SOCKETS:
-        for number, (member, _) in enumerate(members):
-            if member.close_codes and number not in closed_at:
-                closed_at[number] = time.monotonic() - begun
-        await asyncio.sleep(0.02)
-        assert time.monotonic() - begun < DRAIN_SECONDS + 5
-    await asyncio.to_thread(site.process.popen.wait, 10)
-    # The 500 sockets of the test itself take their time too.
-    assert time.monotonic() - begun < DRAIN_SECONDS + 6
+    await asyncio.to_thread(site.process.popen.wait, DRAIN_SECONDS * 5)
+    took = time.monotonic() - begun
+    # What the server does after the drain is its own, and starts as soon as the loop is free.
+    assert took < DRAIN_SECONDS + 3, f"it took {took:.1f} s"
+    # The 500 clients are of this process, which may be slower than the server.
+    await until(lambda: all(member.close_codes for member, _ in members), 60)
     assert {code for member, _ in members for code in member.close_codes} == {3001}
-    spread = max(closed_at.values()) - min(closed_at.values())
+    closed_at = [member.closed_at - begun for member, _ in members]
+    spread = max(closed_at) - min(closed_at)
     assert spread > DRAIN_SECONDS * 0.4, f"all were closed within {spread:.2f} s"
     for task in [publishing, work, *(task for _, task in members)]:
         task.cancel()
@@ -98,6 +95,32 @@ async def test_sigterm_drains(server, start_site, tmp_path):
     )
     numbers = json.loads(beside.shell(code).splitlines()[-1])
     assert set(acknowledged[-250:]) <= set(numbers)
+
+
+async def test_a_second_sigterm_does_not_cut_the_first_one_short(start_site):
+    """A supervisor that signals the whole process group reaches a worker twice: by itself, and
+    through its parent."""
+    site = start_site("uvicorn-workers", redis=True, **BRIEF)
+    site.shell(MAKE_ROOM)
+    token = await asyncio.to_thread(site.token, "alice")
+    headers = {"Authorization": f"Bearer {token}"}
+    dice, ledger = random.Random(7), Ledger()
+    members = [Member([site.ws_url], headers, ledger, dice) for _ in range(100)]
+    running = [asyncio.create_task(member.run()) for member in members]
+    await asyncio.gather(*(member.ready.wait() for member in members))
+    for member in members:
+        member.comes_back = False
+    begun = time.monotonic()
+    site.process.terminate_group()
+    await asyncio.to_thread(site.process.popen.wait, DRAIN_SECONDS * 5)
+    await until(lambda: all(member.close_codes for member in members), 60)
+    assert {code for member in members for code in member.close_codes} == {3001}
+    # 50 clients a worker, each 0.02 s after the one before.
+    spread = max(member.closed_at for member in members) - begun
+    assert spread > 0.5, f"all were closed within {spread:.2f} s"
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 async def test_a_killed_process(start_site, tmp_path):

@@ -1,6 +1,7 @@
 """What waits for the end of a turn leaves after all that was to be handed out in it."""
 
 import asyncio
+import time
 
 from realtime.tail import Tail
 
@@ -33,3 +34,41 @@ async def test_one_that_fails_keeps_no_other_back(caplog):
     await asyncio.sleep(0)
     assert done == ["other"]
     assert len(caplog.records) == 1
+
+
+async def test_while_it_gives_way_fan_out_takes_a_quarter_of_the_time():
+    spent, other, tail = 0.0, 0, Tail()
+
+    def fan_out():
+        nonlocal spent
+        begun = time.perf_counter()
+        while time.perf_counter() - begun < 0.01:
+            pass
+        spent += time.perf_counter() - begun
+        tail.hand_out(fan_out)
+
+    tail.give_way()
+    tail.hand_out(fan_out)
+    begun = time.perf_counter()
+    while spent < 0.1:
+        await asyncio.sleep(0)
+        other += 1
+    assert spent / (time.perf_counter() - begun) < 0.35
+    assert other > 100
+
+
+async def test_answers_do_not_wait_for_a_fan_out_that_rests():
+    done, tail = [], Tail()
+    tail.give_way()
+    tail.hand_out(lambda: time.sleep(0.1))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    tail.hand_out(lambda: done.append("handed out"))
+    tail.add(lambda: done.append("answer"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert done == ["answer"]
+    async with asyncio.timeout(10):
+        while len(done) < 2:
+            await asyncio.sleep(0.01)
+    assert done == ["answer", "handed out"]
