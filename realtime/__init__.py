@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__ as __version__
+
 if TYPE_CHECKING:
     from .authority import adisconnect as adisconnect
     from .authority import anotify as anotify
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from .reading import history as history
     from .reading import presence as presence
 
-__version__ = "0.1.0"
 _MODULES = {
     "publish": "publishing",
     "history": "reading",

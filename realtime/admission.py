@@ -7,8 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from . import __version__, authentication
+from . import authentication
 from .authentication import ANONYMOUS, Identity
+from .codes import CloseCode, Error
 from .conf import realtime_settings
 from .exceptions import (
     AuthenticationError,
@@ -17,8 +18,8 @@ from .exceptions import (
     RealtimeError,
 )
 from .protocols import centrifuge
-from .protocols.codes import CloseCode, Error
 from .protocols.messages import CloseSession, CommandError, Reply
+from .version import __version__
 
 if TYPE_CHECKING:
     from .session import Session

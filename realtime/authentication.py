@@ -17,6 +17,8 @@ from django.utils.module_loading import import_string
 
 from . import signing_keys, users
 from .changes import changes
+from .concurrency.batching import Lookups
+from .concurrency.threads import run_apart, run_in_thread, timeout
 from .conf import realtime_settings
 from .exceptions import AuthenticationError, AuthenticationUnavailable
 from .identity import ANONYMOUS as ANONYMOUS
@@ -28,10 +30,8 @@ from .identity import permitted
 from .identity import public_info as public_info
 from .identity import still_valid as still_valid
 from .identity import user_info as user_info
-from .lookups import Lookups
 from .refusals import outcome, refusal
 from .simplejwt import SimpleJWTAuthenticator as SimpleJWTAuthenticator
-from .threads import run_apart, run_in_thread, timeout
 
 Result = TypeVar("Result")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from asgiref.sync import sync_to_async
 
 from .announcements import User, announce, notice, removal, review
-from .protocols.codes import CloseCode
-from .publishing import check_name, refuse_on_event_loop
+from .codes import CloseCode
+from .concurrency.threads import refuse_on_event_loop
+from .names import check_name
 
 NOTICE_MAX = 1_000
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import admission, publishing, rooms, threads
+from . import admission, publishing, rooms
+from .codes import Error
+from .concurrency import threads
 from .conf import realtime_settings
 from .layers.base import Attendance
 from .protocols import centrifuge
-from .protocols.codes import Error
 from .protocols.messages import CommandError, Publication, Reply
 from .reading import to_client_infos
 

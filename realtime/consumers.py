@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from channels.consumer import AsyncConsumer
 
 from . import credentials, daphne, drain, garbage
+from .codes import CloseCode, Error
 from .conf import realtime_settings
 from .exceptions import AuthenticationError
 from .hub import get_hub
 from .inbox import Inbox
 from .outbox import Outbox
 from .protocols.centrifuge import CentrifugeProtocol, Connect
-from .protocols.codes import CloseCode, Error
 from .protocols.messages import Command, MalformedCommand, WireProtocol
 from .protocols.plain import PlainProtocol
 from .protocols.plain import subscribe as plain_subscribe

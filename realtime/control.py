@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework_simplejwt.settings import api_settings
 
-from . import tasks
 from .changes import changes
+from .codes import CloseCode, UnsubscribeCode
+from .concurrency import tasks
 from .exceptions import LayerUnavailable
 from .layers import RoomLayer
 from .layers.base import CONTROL_GROUP, NEW_SIGN_IN, NOTICE, RECHECK, REMOVAL
-from .protocols.codes import CloseCode, UnsubscribeCode
 from .reviewer import Reviewer
 
 if TYPE_CHECKING:

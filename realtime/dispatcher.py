@@ -7,16 +7,10 @@ import uuid
 from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .codes import CloseCode, Error
 from .commands import HANDLERS, Handler
 from .exceptions import RealtimeError
-from .protocols.codes import CloseCode, Error
-from .protocols.messages import (
-    CloseSession,
-    Command,
-    CommandError,
-    MalformedCommand,
-    ProtocolError,
-)
+from .protocols.messages import CloseSession, Command, CommandError, MalformedCommand, ProtocolError
 
 if TYPE_CHECKING:
     from .session import Session

@@ -18,9 +18,9 @@ from math import ceil
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from .codes import CloseCode
 from .conf import realtime_settings
 from .hub import close_hub, get_hub
-from .protocols.codes import CloseCode
 
 if TYPE_CHECKING:
     from .session import Session

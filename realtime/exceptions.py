@@ -1,6 +1,6 @@
 """The errors that this app raises; each carries a code of the wire protocol."""
 
-from .protocols.codes import CloseCode, Error
+from .codes import CloseCode, Error
 
 
 class RealtimeError(Exception):

@@ -19,10 +19,10 @@ from rest_framework_simplejwt.settings import api_settings
 
 from . import names, rights, rooms, standings
 from .authentication import Identity
+from .concurrency.threads import refuse_on_event_loop
 from .conf import realtime_settings
 from .grants import GRANTED, read_anew
 from .models import Room
-from .publishing import refuse_on_event_loop
 from .room_rules import RoomRules
 from .verdicts import Inquiry, Verdict, answered, only_true, path, raised
 from .verdicts import Rule as Rule

@@ -13,12 +13,13 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError
 
-from . import names, rights, rooms, threads
+from . import names, rights, rooms
 from .authentication import Identity, still_valid
 from .changes import changes
+from .concurrency import threads
+from .concurrency.batching import Lookups
 from .conf import realtime_settings
 from .exceptions import LayerUnavailable
-from .lookups import Lookups
 from .models import Room
 from .standings import absent_room, find_room, find_rooms
 

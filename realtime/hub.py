@@ -8,7 +8,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from . import tasks
+from .concurrency import tasks
+from .concurrency.batching import Lookups
 from .control import Control
 from .exceptions import AuthenticationError, LayerUnavailable
 from .feed import Start
@@ -16,7 +17,6 @@ from .layers import RoomLayer, get_layer
 from .layers.base import PRESENCE
 from .limits import CommandLimit, Doorway
 from .local_room import LocalRoom
-from .lookups import Lookups
 from .names import group_name
 from .protocols.messages import Position, Publication
 from .registry import Registry

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from .protocols.codes import CloseCode
+from .codes import CloseCode
 
 if TYPE_CHECKING:
     from .session import Session

@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from dataclasses import dataclass
 
-from . import tasks
+from .concurrency import tasks
 from .conf import realtime_settings
 from .exceptions import LayerUnavailable
 from .layers import RoomLayer

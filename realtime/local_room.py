@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from .codes import UnsubscribeCode
 from .conf import realtime_settings
 from .feed import Feed
 from .layers import RoomLayer
-from .protocols.codes import UnsubscribeCode
 from .protocols.messages import ClientInfo, Publication
 
 if TYPE_CHECKING:

@@ -4,6 +4,8 @@ import hashlib
 import re
 from functools import lru_cache
 
+from .exceptions import InvalidRoomName
+
 MAX_LENGTH = 128
 # ASCII only: two names that look alike are one name. \Z, because $ lets a newline pass.
 _ROOM_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.:@/-]*\Z", re.ASCII)
@@ -29,3 +31,8 @@ def is_room_name(name: object) -> bool:
 def group_name(room: str) -> str:
     """The channel-layer group of a room: a digest, because Channels allows fewer characters."""
     return "realtime." + hashlib.blake2b(room.encode(), digest_size=16).hexdigest()
+
+
+def check_name(room: str) -> None:
+    if not is_room_name(room):
+        raise InvalidRoomName(f"{room!r} can't be a room: a name is {RULE}.")

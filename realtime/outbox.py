@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from . import daphne, eager, tasks
+from . import daphne
+from .codes import CloseCode
+from .concurrency import eager, tasks
 from .conf import realtime_settings
 from .protocols.centrifuge import PING
-from .protocols.codes import CloseCode
 from .protocols.messages import WireProtocol
 from .window import Window
 

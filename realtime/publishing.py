@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
 import msgspec
-from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 
-from . import names, rooms, threads
+from . import rooms
+from .concurrency import threads
+from .concurrency.threads import refuse_on_event_loop
 from .conf import realtime_settings
-from .exceptions import InvalidPayload, InvalidRoomName, PayloadTooLarge
+from .exceptions import InvalidPayload, PayloadTooLarge
 from .layers import get_layer
 from .layers.base import Retention
 from .models import Room
+from .names import check_name
 from .protocols.messages import publication_body
 from .protocols.payloads import is_portable, on_one_line
 
@@ -123,18 +124,3 @@ def checked(data: bytes) -> bytes:
 def _retention(name: str) -> Retention:
     """A room that is not made yet is kept like one that is made without further words."""
     return rooms.retention(rooms.find(name) or Room(name=name))
-
-
-def check_name(room: str) -> None:
-    if not names.is_room_name(room):
-        raise InvalidRoomName(f"{room!r} can't be a room: a name is {names.RULE}.")
-
-
-def refuse_on_event_loop(function: str) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise SynchronousOnlyOperation(
-        f"{function}() would block the event loop. In async code, use `await a{function}(...)`."
-    )

@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
+from .concurrency.threads import refuse_on_event_loop
 from .conf import realtime_settings
 from .layers import get_layer
 from .layers.base import Attendance, Page
+from .names import check_name
 from .protocols.messages import ClientInfo, Position, Publication
-from .publishing import check_name, decode, refuse_on_event_loop
+from .publishing import decode
 
 _decode_info = msgspec.json.Decoder(ClientInfo).decode
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from . import __version__, tasks
+from .concurrency import tasks
+from .concurrency.batching import Lookups
 from .conf import realtime_settings
 from .exceptions import LayerUnavailable
 from .layers import RoomLayer
 from .live_connections import Connection, Process
-from .lookups import Lookups
+from .version import __version__
 
 if TYPE_CHECKING:
     from .session import Session

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from . import grants, tasks
+from . import grants
 from .changes import changes
+from .concurrency import tasks
 from .conf import realtime_settings
 from .exceptions import LayerUnavailable
 from .grants import Answer, Question

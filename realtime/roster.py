@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection
 from itertools import islice
 
-from . import tasks
+from .concurrency import tasks
 from .conf import realtime_settings
 from .exceptions import LayerUnavailable
 from .layers import RoomLayer

@@ -14,12 +14,12 @@ import msgspec
 from . import authentication, grants
 from .authentication import ANONYMOUS, Identity
 from .changes import changes
+from .codes import CloseCode, Error, UnsubscribeCode
 from .conf import realtime_settings
 from .dispatcher import Dispatcher
 from .exceptions import RealtimeError
 from .grants import Grant
 from .hub import Hub
-from .protocols.codes import CloseCode, Error, UnsubscribeCode
 from .protocols.messages import (
     ClientInfo,
     Command,

@@ -13,8 +13,8 @@ from django.db.models.signals import m2m_changed, post_delete, post_save, pre_de
 
 from .announcements import announce_after_commit, removal, review
 from .authentication import django_sign_in, password_digest
+from .codes import CloseCode
 from .models import Membership, Room
-from .protocols.codes import CloseCode
 from .sign_ins import of_running_request
 
 _WHO_MAY_ENTER = ("name", "access", "archived")

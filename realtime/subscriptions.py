@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from . import grants, rooms
 from .changes import changes
+from .codes import CloseCode, Error, UnsubscribeCode
 from .conf import realtime_settings
 from .feed import Start
 from .grants import Grant
 from .layers.base import Member, Retention
 from .protocols.centrifuge import SubscribeOptions
-from .protocols.codes import CloseCode, Error, UnsubscribeCode
 from .protocols.messages import CloseSession, CommandError, Reply
 
 if TYPE_CHECKING:

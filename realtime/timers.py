@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .codes import CloseCode
 from .conf import realtime_settings
 from .protocols.centrifuge import PING
-from .protocols.codes import CloseCode
 
 if TYPE_CHECKING:
     from .session import Session

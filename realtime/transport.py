@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from .protocols.codes import CloseCode
+from .codes import CloseCode
 
 
 class Transport(Protocol):

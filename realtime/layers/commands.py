@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from .. import tasks
+from ..concurrency import tasks
 from ..exceptions import LayerUnavailable
 from .scripts import SCRIPTS, Call, Script
 from .wire import Command, Wire

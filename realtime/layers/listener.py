@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.asyncio.connection import ConnectionPool
 
-from .. import tasks
+from ..concurrency import tasks
 from .wire import Wire
 
 logger = logging.getLogger("realtime.layers.redis")

@@ -8,15 +8,8 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from .codes import CloseCode, Error, UnsubscribeCode
-from .messages import (
-    ClientInfo,
-    Command,
-    MalformedCommand,
-    Position,
-    ProtocolError,
-    Publication,
-)
+from ..codes import CloseCode, Error, UnsubscribeCode
+from .messages import ClientInfo, Command, MalformedCommand, Position, ProtocolError, Publication
 
 PING = "{}"
 NULL = msgspec.Raw(b"null")

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from .codes import CloseCode, Error, UnsubscribeCode
+from ..codes import CloseCode, Error, UnsubscribeCode
 
 Reply = dict[str, Any]
 """The body of the answer to a command."""

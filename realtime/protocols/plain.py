@@ -6,8 +6,8 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from ..codes import CloseCode, Error, UnsubscribeCode
 from .centrifuge import Publish, Subscribe
-from .codes import CloseCode, Error, UnsubscribeCode
 from .messages import ClientInfo, Command, MalformedCommand, Publication
 
 _encode = msgspec.json.Encoder().encode

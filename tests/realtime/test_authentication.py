@@ -16,9 +16,10 @@ from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
-from realtime import authentication, refusals, threads, users
+from realtime import authentication, refusals, users
 from realtime.authentication import Identity, SimpleJWTAuthenticator, authenticate
 from realtime.changes import changes
+from realtime.concurrency import threads
 from realtime.exceptions import AuthenticationError, AuthenticationUnavailable
 
 needs_database = pytest.mark.django_db(transaction=True)

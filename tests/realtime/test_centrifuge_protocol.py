@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime.codes import CloseCode, Error, UnsubscribeCode
 from realtime.protocols.centrifuge import CentrifugeProtocol
-from realtime.protocols.codes import CloseCode, Error, UnsubscribeCode
 from realtime.protocols.messages import (
     ClientInfo,
     Command,

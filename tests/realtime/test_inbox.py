@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from realtime.codes import CloseCode
 from realtime.inbox import MOST_UNREAD, Inbox
-from realtime.protocols.codes import CloseCode
 
 
 class FakeSession:

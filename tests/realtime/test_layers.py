@@ -9,13 +9,7 @@ import uuid
 import pytest
 
 from realtime.exceptions import LayerUnavailable
-from realtime.layers.base import (
-    PUBLICATION,
-    Member,
-    PresenceChange,
-    Retention,
-    RoomLayer,
-)
+from realtime.layers.base import PUBLICATION, Member, PresenceChange, Retention, RoomLayer
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.layers.redis import RedisRoomLayer
 from realtime.names import group_name

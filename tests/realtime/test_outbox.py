@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
+from realtime.codes import CloseCode
 from realtime.hub import Hub
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.outbox import Outbox
 from realtime.protocols.centrifuge import PING, CentrifugeProtocol
-from realtime.protocols.codes import CloseCode
 from realtime.protocols.plain import PlainProtocol
 from realtime.session import Session
 

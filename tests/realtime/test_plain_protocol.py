@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from realtime.protocols.codes import CloseCode, Error
+from realtime.codes import CloseCode, Error
 from realtime.protocols.messages import (
     ClientInfo,
     Command,

@@ -13,10 +13,10 @@ from django.db import transaction
 from realtime import adisconnect, grants, rooms
 from realtime.authentication import Identity
 from realtime.changes import changes
+from realtime.codes import CloseCode
 from realtime.layers import get_layer
 from realtime.layers.base import Retention
 from realtime.models import Membership, Room
-from realtime.protocols.codes import CloseCode
 from realtime.session import State
 from tests.realtime.sessions import call
 

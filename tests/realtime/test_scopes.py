@@ -13,9 +13,9 @@ from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from realtime import authentication
 from realtime.authentication import Identity, identity_to_ticket
+from realtime.codes import CloseCode
 from realtime.layers import get_layer
 from realtime.models import Membership, Room
-from realtime.protocols.codes import CloseCode
 from tests.realtime.sessions import call
 
 pytestmark = pytest.mark.django_db(transaction=True)

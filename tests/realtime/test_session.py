@@ -10,10 +10,10 @@ from django.contrib.auth.models import AnonymousUser, Group, User
 
 from realtime import grants, rooms
 from realtime.authentication import Identity
+from realtime.codes import CloseCode, UnsubscribeCode
 from realtime.exceptions import AuthenticationError, LayerUnavailable
 from realtime.layers.base import CONTROL_GROUP
 from realtime.models import Membership, Room
-from realtime.protocols.codes import CloseCode, UnsubscribeCode
 from realtime.session import State
 from tests.realtime.sessions import call, send
 
@@ -302,7 +302,7 @@ async def test_a_rule_that_hangs_is_a_no(connected, lobby, monkeypatch, settings
     async def hang(*args):
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("realtime.threads.run_in_thread", hang)
+    monkeypatch.setattr("realtime.concurrency.threads.run_in_thread", hang)
     assert (await call(connected, subscribe={"channel": "lobby"}))["error"]["code"] == 103
     assert connected.state is State.CONNECTED
 

@@ -10,8 +10,9 @@ from rest_framework_simplejwt import state
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
-from realtime import authentication, signing_keys, threads, users
+from realtime import authentication, signing_keys, users
 from realtime.authentication import Identity, SimpleJWTAuthenticator, authenticate
+from realtime.concurrency import threads
 from realtime.exceptions import AuthenticationError, AuthenticationUnavailable
 from tests.issuers import Issuer, Key, forgeries
 

@@ -5,10 +5,7 @@ import re
 import pytest
 from django.urls import reverse
 
-from tests.realtime.console.pages import (
-    EXPLAIN,
-    text_of,
-)
+from tests.realtime.console.pages import EXPLAIN, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from realtime import eager
+from realtime.concurrency import eager
 
 
 async def test_what_waits_for_nothing_is_done_at_once():

@@ -8,9 +8,10 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import close_old_connections
 
-from .conf import realtime_settings
+from ..conf import realtime_settings
 
 Result = TypeVar("Result")
 
@@ -57,3 +58,13 @@ def _with_fresh_connections(call: Callable[[], Result]) -> Result:
         return call()
     finally:
         close_old_connections()
+
+
+def refuse_on_event_loop(function: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise SynchronousOnlyOperation(
+        f"{function}() would block the event loop. In async code, use `await a{function}(...)`."
+    )

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from realtime import lookups
-from realtime.lookups import Lookups
+from realtime.concurrency import batching
+from realtime.concurrency.batching import Lookups
 
 
 class Source:
@@ -81,7 +81,7 @@ async def test_what_comes_while_others_are_answered_waits_and_goes_together():
 
 
 async def test_a_round_that_is_slow_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(lookups, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(batching, "PATIENCE_SECONDS", 0.01)
     source = Source(held=True)
     asked = Lookups(source)
     slow = ask(asked, "a")
@@ -97,7 +97,7 @@ async def test_a_round_that_is_slow_is_not_waited_for(monkeypatch):
 
 
 async def test_a_crowd_is_gathered_for_as_long_as_the_last_round_took(monkeypatch):
-    monkeypatch.setattr(lookups, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(batching, "GATHER_SECONDS", 60)
     naps = []
 
     async def sleep(seconds, inner=asyncio.sleep):
@@ -111,7 +111,7 @@ async def test_a_crowd_is_gathered_for_as_long_as_the_last_round_took(monkeypatc
     await source.until_round(1)
     tasks += ask(asked, *"bcde")
     await asyncio.sleep(0)
-    monkeypatch.setattr(lookups.asyncio, "sleep", sleep)
+    monkeypatch.setattr(batching.asyncio, "sleep", sleep)
     source.let_all()
     await source.until_round(2)
     monkeypatch.undo()
@@ -121,24 +121,24 @@ async def test_a_crowd_is_gathered_for_as_long_as_the_last_round_took(monkeypatc
 
 
 async def test_no_more_rounds_than_allowed_are_under_way(monkeypatch):
-    monkeypatch.setattr(lookups, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(batching, "PATIENCE_SECONDS", 0)
     source = Source(held=True)
     asked = Lookups(source)
     tasks = []
     for number in range(20):
         tasks += ask(asked, f"q{number}")
         await asyncio.sleep(0.001)
-    await source.until_round(lookups.ROUNDS_AT_ONCE)
+    await source.until_round(batching.ROUNDS_AT_ONCE)
     source.let_all()
     await asyncio.gather(*tasks)
-    assert source.most_under_way == lookups.ROUNDS_AT_ONCE
+    assert source.most_under_way == batching.ROUNDS_AT_ONCE
     assert sorted(it for asked in source.rounds for it in asked) == sorted(
         f"q{number}" for number in range(20)
     )
 
 
 async def test_a_round_holds_a_limited_number(monkeypatch):
-    monkeypatch.setattr(lookups, "AT_ONCE", 10)
+    monkeypatch.setattr(batching, "AT_ONCE", 10)
     source = Source()
     questions = [f"q{number}" for number in range(35)]
     answers = await asyncio.gather(*ask(Lookups(source), *questions))

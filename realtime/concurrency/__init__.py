@@ -1,0 +1,1 @@
+"""Threads, tasks and batching. Knows nothing of rooms."""
