@@ -7,8 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from . import authentication
-from .authentication import ANONYMOUS, Identity
+from .authentication import ANONYMOUS, Identity, verification
 from .codes import CloseCode, Error
 from .conf import realtime_settings
 from .exceptions import (
@@ -84,7 +83,7 @@ async def _identify_by_token(token: str, identity: Identity | None) -> Identity:
     if "connect" not in realtime_settings.CREDENTIALS:
         raise CloseSession(CloseCode.INVALID_TOKEN, "a token in connect is not switched on")
     try:
-        return await authentication.authenticate(token)
+        return await verification.authenticate(token)
     except (AuthenticationError, AuthenticationUnavailable) as error:
         raise _answer_to(error) from error
 
@@ -101,7 +100,7 @@ def _answer_to(error: RealtimeError) -> Exception:
 async def _identify_anew(token: str, before: Identity) -> Identity:
     """The identity of a newer token of the same user. Raises as `_identify` does."""
     try:
-        identity = await authentication.authenticate(token)
+        identity = await verification.authenticate(token)
     except AuthenticationError as error:
         if error.error.code != Error.TOKEN_EXPIRED.code:
             raise CloseSession(CloseCode.INVALID_TOKEN) from error

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from channels.consumer import AsyncConsumer
 
-from . import credentials, daphne, drain, garbage
+from . import daphne, drain, garbage
+from .authentication import credentials
 from .codes import CloseCode, Error
 from .conf import realtime_settings
 from .exceptions import AuthenticationError

@@ -14,7 +14,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError
 
 from . import names, rights, rooms
-from .authentication import Identity, still_valid
+from .authentication import Identity
+from .authentication.identity import still_valid
 from .changes import changes
 from .concurrency import threads
 from .concurrency.batching import Lookups

@@ -10,8 +10,8 @@ from typing import Any
 from channels.middleware import BaseMiddleware
 from django.contrib.auth.models import AnonymousUser
 
-from . import authentication, credentials, layers, origins
-from .authentication import Identity
+from . import layers
+from .authentication import Identity, credentials, django_sessions, origins, tickets, verification
 from .exceptions import AuthenticationError, RealtimeError
 
 logger = logging.getLogger("realtime.middleware")
@@ -60,18 +60,18 @@ async def _redeem(ticket: str) -> Identity:
     kept = await layers.get_layer().redeem_ticket(ticket)
     if kept is None:
         raise AuthenticationError("the ticket is unknown, used or too old")
-    return await authentication.redeem(kept)
+    return await tickets.redeem(kept)
 
 
 async def _from_session(session_key: str) -> Identity:
-    return await authentication.in_time(authentication.identity_from_session, session_key)
+    return await verification.in_time(django_sessions.identity_from_session, session_key)
 
 
 _RESOLVERS: dict[str, Callable[[str], Awaitable[Identity]]] = {
-    "subprotocol": authentication.authenticate,
-    "header": authentication.authenticate,
-    "query": authentication.authenticate,
-    "cookie": authentication.authenticate,
+    "subprotocol": verification.authenticate,
+    "header": verification.authenticate,
+    "query": verification.authenticate,
+    "cookie": verification.authenticate,
     "ticket": _redeem,
     "session": _from_session,
 }

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from . import authentication, grants
-from .authentication import ANONYMOUS, Identity
+from . import grants
+from .authentication import ANONYMOUS, Identity, profiles
 from .changes import changes
 from .codes import CloseCode, Error, UnsubscribeCode
 from .conf import realtime_settings
@@ -297,7 +297,7 @@ class Session:
     def _make_client_info(self, identity: Identity) -> bytes | None:
         if identity.user.is_anonymous:
             return None
-        info = authentication.public_info(identity.user)
+        info = profiles.public_info(identity.user)
         return msgspec.json.encode(ClientInfo(identity.user_id, self.id, info))
 
     # What comes from elsewhere

@@ -12,7 +12,8 @@ from django.db.models import Model
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 
 from .announcements import announce_after_commit, removal, review
-from .authentication import django_sign_in, password_digest
+from .authentication import django_sign_in
+from .authentication.identity import password_digest
 from .codes import CloseCode
 from .models import Membership, Room
 from .sign_ins import of_running_request

@@ -16,12 +16,14 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 
 from .. import rights
-from ..authentication import Identity, django_sign_in, identity_from_claims, identity_to_ticket
+from ..authentication import Identity, django_sign_in
+from ..authentication.identity import identity_from_claims
+from ..authentication.refusals import ODD_CLAIMS
+from ..authentication.tickets import identity_to_ticket
 from ..conf import realtime_settings
 from ..exceptions import AuthenticationError, LayerUnavailable
 from ..layers import get_layer
 from ..models import Room
-from ..refusals import ODD_CLAIMS
 
 
 class TicketThrottle(UserRateThrottle):

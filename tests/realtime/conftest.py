@@ -7,8 +7,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.db.backends.utils import CursorWrapper
 
-from realtime import grants, users
-from realtime.authentication import Identity
+from realtime import grants
+from realtime.authentication import Identity, users
 from realtime.hub import Hub
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.layers.redis import RedisRoomLayer

@@ -7,7 +7,7 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from rest_framework_simplejwt.tokens import AccessToken
 
-from realtime.authentication import identities_from_tickets
+from realtime.authentication.tickets import identities_from_tickets
 from realtime.exceptions import AuthenticationError, LayerUnavailable
 from realtime.layers import get_layer
 from realtime.models import Membership, Room

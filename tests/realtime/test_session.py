@@ -250,7 +250,7 @@ async def test_a_refresh_keeps_rooms_and_never_changes_the_user(connected, lobby
             raise AuthenticationError("too old", expired=True)
         return answers[token]
 
-    monkeypatch.setattr("realtime.authentication.authenticate", authenticate)
+    monkeypatch.setattr("realtime.authentication.verification.authenticate", authenticate)
     expired = (await call(connected, refresh={"token": "old"}))["error"]
     assert (expired["code"], expired["temporary"]) == (109, True)
     assert (await call(connected, refresh={"token": "newer"}))["refresh"]["ttl"] > 590

@@ -14,7 +14,7 @@ from jwt.exceptions import ExpiredSignatureError, InvalidTokenError
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
-from .exceptions import AuthenticationError, AuthenticationUnavailable
+from ..exceptions import AuthenticationError, AuthenticationUnavailable
 
 logger = logging.getLogger("realtime.authentication")
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.utils.crypto import salted_hmac
-from django.utils.module_loading import import_string
 from rest_framework_simplejwt.settings import api_settings
 
-from .conf import realtime_settings
-from .exceptions import AuthenticationError
+from ..exceptions import AuthenticationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +79,6 @@ def permitted(user: Any) -> Any:
     return user
 
 
-def django_sign_in(session_key: str | None) -> str:
-    """What the sign-in of a Django session is called where its key must not be seen."""
-    if not session_key:
-        return ""
-    return "django:" + hashlib.sha256(session_key.encode()).hexdigest()[:32]
-
-
 def password_digest(user: Any) -> str:
     """Tells one password of a user from the next, and nothing else."""
     password = str(getattr(user, "password", ""))
@@ -105,17 +95,3 @@ def still_valid(identity: Identity, user: Any) -> bool:
         return True
     # The password is another one. The sign-in lives that it was changed in.
     return identity.own_password != "" and identity.own_password == password_digest(user)
-
-
-def user_info(user: Any) -> dict[str, Any]:
-    """What others may see of a user beside the id: a display name, and never the e-mail address."""
-    name = user.get_full_name() if hasattr(user, "get_full_name") else ""
-    if not name and not user.is_anonymous:
-        name = user.get_username()
-    return {"name": name if name and "@" not in name else f"User {user.pk}"}
-
-
-def public_info(user: Any) -> dict[str, Any]:
-    """`REALTIME["USER_INFO"]` applied to `user`."""
-    info: dict[str, Any] = import_string(realtime_settings.USER_INFO)(user)
-    return info

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from realtime import users
+from realtime.authentication import users
 from realtime.changes import changes
 
 pytestmark = pytest.mark.django_db

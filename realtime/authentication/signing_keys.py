@@ -13,9 +13,9 @@ import jwt
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
 from rest_framework_simplejwt import state
 
-from .concurrency.threads import timeout
-from .conf import realtime_settings
-from .exceptions import AuthenticationError, AuthenticationUnavailable
+from ..concurrency.threads import timeout
+from ..conf import realtime_settings
+from ..exceptions import AuthenticationError, AuthenticationUnavailable
 
 logger = logging.getLogger("realtime.signing_keys")
 

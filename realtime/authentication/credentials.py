@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl
 from django.conf import settings
 from rest_framework_simplejwt.settings import api_settings
 
-from .conf import realtime_settings
-from .exceptions import AuthenticationError
+from ..conf import realtime_settings
+from ..exceptions import AuthenticationError
 
 SUBPROTOCOL = "realtime.v1"
 BEARER = "bearer."

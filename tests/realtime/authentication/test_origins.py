@@ -2,7 +2,7 @@
 
 import pytest
 
-from realtime import origins
+from realtime.authentication import origins
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,14 @@ from rest_framework_simplejwt import state
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
-from realtime import authentication, signing_keys, users
-from realtime.authentication import Identity, SimpleJWTAuthenticator, authenticate
+from realtime.authentication import (
+    Identity,
+    SimpleJWTAuthenticator,
+    signing_keys,
+    users,
+    verification,
+)
+from realtime.authentication.verification import authenticate
 from realtime.concurrency import threads
 from realtime.exceptions import AuthenticationError, AuthenticationUnavailable
 from tests.issuers import Issuer, Key, forgeries
@@ -266,7 +272,7 @@ class Hybrid(SimpleJWTAuthenticator):
 
 
 async def test_a_subclass_may_take_other_tokens_beside(sign, issuer, monkeypatch):
-    monkeypatch.setattr(authentication, "_authenticator", lambda path: Hybrid())
+    monkeypatch.setattr(verification, "_authenticator", lambda path: Hybrid())
     issuer.fail()
     assert await outcomes(["opaque", "another", sign()]) == ["alice", "refused", "later"]
     issuer.heal()

@@ -11,9 +11,9 @@ from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import Token
 
+from ..changes import changes
+from ..exceptions import AuthenticationError, AuthenticationUnavailable
 from . import users
-from .changes import changes
-from .exceptions import AuthenticationError, AuthenticationUnavailable
 from .identity import Identity, identity_from_claims, permitted
 from .refusals import ODD_CLAIMS, outcome
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from .conf import realtime_settings
+from ..conf import realtime_settings
 from .credentials import header_values
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
-from .changes import changes
-from .conf import realtime_settings
+from ..changes import changes
+from ..conf import realtime_settings
 
 MOST_KNOWN = 20_000
 

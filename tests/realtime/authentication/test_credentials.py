@@ -2,7 +2,7 @@
 
 import pytest
 
-from realtime import credentials
+from realtime.authentication import credentials
 from realtime.exceptions import AuthenticationError
 
 

@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
-from realtime import authentication
-from realtime.authentication import Identity, identity_to_ticket
+from realtime.authentication import Identity, verification
+from realtime.authentication.tickets import identity_to_ticket, redeem
 from realtime.codes import CloseCode
 from realtime.layers import get_layer
 from realtime.models import Membership, Room
@@ -207,8 +207,8 @@ class Test_a_refresh:
 
 async def test_a_ticket_is_as_narrow_as_the_token_that_it_was_given_for(open_session, alice):
     for scope, expected in (("realtime:join:a:b", {"a:b": JOIN}), ("", {}), (ABSENT, EVERYWHERE)):
-        identity = await authentication.authenticate(sign(alice, scope))
-        session = open_session(await authentication.redeem(identity_to_ticket(identity)))
+        identity = await verification.authenticate(sign(alice, scope))
+        session = open_session(await redeem(identity_to_ticket(identity)))
         await call(session, connect={})
         assert await allowed(session) == expected
 

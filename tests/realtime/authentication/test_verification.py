@@ -16,8 +16,8 @@ from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
-from realtime import authentication, refusals, users
-from realtime.authentication import Identity, SimpleJWTAuthenticator, authenticate
+from realtime.authentication import Identity, SimpleJWTAuthenticator, refusals, users, verification
+from realtime.authentication.verification import authenticate
 from realtime.changes import changes
 from realtime.concurrency import threads
 from realtime.exceptions import AuthenticationError, AuthenticationUnavailable
@@ -205,7 +205,7 @@ _ERRORS = {
 class Test_an_authenticator_of_the_sites_own:
     @pytest.fixture(autouse=True, params=[Opaque, AsyncOpaque])
     def configured(self, settings, request, monkeypatch):
-        monkeypatch.setattr(authentication, "_authenticator", lambda path: request.param())
+        monkeypatch.setattr(verification, "_authenticator", lambda path: request.param())
         monkeypatch.setattr(refusals, "_reported_at", float("-inf"))
 
     async def test_says_who_it_is(self):
@@ -234,7 +234,7 @@ class Test_an_authenticator_of_the_sites_own:
         assert [record.levelname for record in caplog.records] == ["ERROR"]
         raised = {"broken": "KeyError", "broken too": "ValueError", "gone": "User.DoesNotExist"}
         assert f"raised {raised.get(token, 'TypeError')}, at" in caplog.text
-        assert "realtime/authentication.py" in caplog.text, "it says where"
+        assert "realtime/authentication/verification.py" in caplog.text, "it says where"
         assert KNOWN not in caplog.text
 
 
@@ -247,7 +247,7 @@ async def test_one_that_hangs_in_a_thread_holds_up_nobody_but_its_own(settings, 
         may_end.wait()
 
     monkeypatch.setattr(
-        authentication, "_authenticator", lambda path: SimpleNamespace(authenticate=hang)
+        verification, "_authenticator", lambda path: SimpleNamespace(authenticate=hang)
     )
     waiting = [asyncio.create_task(outcome("x")) for _ in range(20)]
     assert await asyncio.to_thread(began.wait, 5)
@@ -264,7 +264,7 @@ async def test_one_that_hangs_on_the_loop_is_given_up(settings, monkeypatch):
         await asyncio.Event().wait()
 
     monkeypatch.setattr(
-        authentication, "_authenticator", lambda path: SimpleNamespace(authenticate=hang)
+        verification, "_authenticator", lambda path: SimpleNamespace(authenticate=hang)
     )
     assert await outcomes(["x"] * 20) == ["later"] * 20
 
@@ -279,7 +279,7 @@ class Stricter(SimpleJWTAuthenticator):
 
 @needs_database
 async def test_a_subclass_is_asked_by_the_method_that_it_changes(sign, monkeypatch):
-    monkeypatch.setattr(authentication, "_authenticator", lambda path: Stricter())
+    monkeypatch.setattr(verification, "_authenticator", lambda path: Stricter())
     (person,) = await people(1)
     assert await outcomes([sign(), sign(person)]) == ["alice", "refused"]
 

@@ -1,0 +1,7 @@
+"""Authentication: from a credential to a Django user, through SimpleJWT or the site's own class."""
+
+from .django_sessions import django_sign_in as django_sign_in
+from .identity import ANONYMOUS as ANONYMOUS
+from .identity import Identity as Identity
+from .profiles import user_info as user_info
+from .simplejwt import SimpleJWTAuthenticator as SimpleJWTAuthenticator

@@ -1,0 +1,23 @@
+"""What other people may see of a user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.module_loading import import_string
+
+from ..conf import realtime_settings
+
+
+def user_info(user: Any) -> dict[str, Any]:
+    """What others may see of a user beside the id: a display name, and never the e-mail address."""
+    name = user.get_full_name() if hasattr(user, "get_full_name") else ""
+    if not name and not user.is_anonymous:
+        name = user.get_username()
+    return {"name": name if name and "@" not in name else f"User {user.pk}"}
+
+
+def public_info(user: Any) -> dict[str, Any]:
+    """`REALTIME["USER_INFO"]` applied to `user`."""
+    info: dict[str, Any] = import_string(realtime_settings.USER_INFO)(user)
+    return info

@@ -1,0 +1,63 @@
+"""Single-use tickets: what is kept of an identity, and the identity that comes back from it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..concurrency.batching import Lookups
+from ..exceptions import AuthenticationError
+from . import users
+from .identity import Identity, password_digest, permitted
+from .refusals import outcome
+from .verification import in_time
+
+
+async def redeem(kept: bytes) -> Identity:
+    """The identity that a ticket was given for. Raises as `authenticate`."""
+    return await _tickets.ask(kept, kept)
+
+
+async def _redeem_many(tickets: list[bytes]) -> list[Identity | Exception]:
+    return await in_time(identities_from_tickets, tickets)
+
+
+_tickets: Lookups[bytes, Identity] = Lookups(_redeem_many)
+
+
+def identity_to_ticket(identity: Identity) -> bytes:
+    """What is kept of an identity while its ticket is unused. No token is kept."""
+    return json.dumps(
+        {
+            "user": identity.user_id,
+            "jti": identity.token_id,
+            "sid": identity.session_id,
+            "scopes": None if identity.scopes is None else sorted(identity.scopes),
+            "exp": identity.expires_at,
+            "password": password_digest(identity.user),
+        }
+    ).encode()
+
+
+def identities_from_tickets(tickets: list[bytes]) -> list[Identity | Exception]:
+    kept = [json.loads(ticket) for ticket in tickets]
+    known = users.find("pk", {claims["user"] for claims in kept})
+    return [outcome(_identity_from_ticket, claims, known) for claims in kept]
+
+
+def _identity_from_ticket(claims: dict[str, Any], known: dict[str, users.KnownUser]) -> Identity:
+    """The identity of a redeemed ticket; its user must still be there and active."""
+    found = known.get(claims["user"])
+    if found is None:
+        raise AuthenticationError("the user is gone")
+    if password_digest(found.user) != claims["password"]:
+        raise AuthenticationError("the password was changed meanwhile")
+    scopes = claims["scopes"]
+    return Identity(
+        user=permitted(found.user),
+        token_id=claims["jti"],
+        session_id=claims["sid"],
+        scopes=None if scopes is None else frozenset(scopes),
+        expires_at=claims["exp"],
+        version=found.version,
+    )
