@@ -16,8 +16,9 @@ from .exceptions import (
     LayerUnavailable,
     RealtimeError,
 )
-from .protocols import centrifuge
-from .protocols.messages import CloseSession, CommandError, Reply
+from .protocols import requests
+from .protocols.base import Reply
+from .protocols.requests import CloseSession, CommandError
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ SECOND_LOOK_SECONDS = 0.5
 APP_MAX = 64
 
 
-async def connect(session: Session, body: centrifuge.Connect) -> Reply:
+async def connect(session: Session, body: requests.Connect) -> Reply:
     """The first command of every connection."""
     if not session.is_connecting:
         raise CommandError(Error(Error.BAD_REQUEST.code, "bad request: already connected"))
@@ -48,7 +49,7 @@ async def connect(session: Session, body: centrifuge.Connect) -> Reply:
     return _welcome(session, subs)
 
 
-async def refresh(session: Session, body: centrifuge.Refresh) -> Reply:
+async def refresh(session: Session, body: requests.Refresh) -> Reply:
     """A newer token of the same user takes the place of the one that ends."""
     identity = await _identify_anew(body.token, session.caller)
     if identity.scopes != session.caller.scopes:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import admission, publishing, rooms
+from . import admission
 from .codes import Error
 from .concurrency import threads
 from .conf import realtime_settings
 from .layers.base import Attendance
-from .protocols import centrifuge
-from .protocols.messages import CommandError, Publication, Reply
+from .protocols import requests
+from .protocols.base import Reply
+from .protocols.requests import CommandError
 from .reading import to_client_infos
+from .rooms import payloads
+from .rooms.handlers import rpc_handler, send_handlers
+from .rooms.publications import Publication, retention
 
 if TYPE_CHECKING:
     from .session import Session
@@ -22,24 +26,24 @@ _TOO_MANY_TO_LIST = Error(
 )
 
 
-async def subscribe(session: Session, body: centrifuge.Subscribe) -> Reply:
+async def subscribe(session: Session, body: requests.Subscribe) -> Reply:
     return await session.subscriptions.enter(_required(body.channel), body)
 
 
-async def unsubscribe(session: Session, body: centrifuge.Channel) -> Reply:
+async def unsubscribe(session: Session, body: requests.Channel) -> Reply:
     session.subscriptions.leave(_required(body.channel))
     return {}
 
 
-async def publish(session: Session, body: centrifuge.Publish) -> Reply:
+async def publish(session: Session, body: requests.Publish) -> Reply:
     await session.publisher.publish(_required(body.channel), bytes(body.data))
     return {}
 
 
-async def history(session: Session, body: centrifuge.History) -> Reply:
+async def history(session: Session, body: requests.History) -> Reply:
     name = _required(body.channel)
     _, room = await session.subscriptions.require("join", name)
-    if not rooms.retention(room).keeps:
+    if not retention(room).keeps:
         raise CommandError(Error.NOT_AVAILABLE)
     session.refuse_when_congested()
     most = realtime_settings.RECOVERY_MAX_MESSAGES
@@ -68,19 +72,19 @@ def _fitting(publications: list[Publication]) -> list[Publication]:
     return publications
 
 
-async def presence(session: Session, body: centrifuge.Channel) -> Reply:
+async def presence(session: Session, body: requests.Channel) -> Reply:
     attendance = await _attendance(session, body, infos=True)
     if attendance.clients > realtime_settings.PRESENCE_MAX_CLIENTS:
         raise CommandError(_TOO_MANY_TO_LIST)
     return {"presence": {info.client: info for info in to_client_infos(attendance)}}
 
 
-async def presence_stats(session: Session, body: centrifuge.Channel) -> Reply:
+async def presence_stats(session: Session, body: requests.Channel) -> Reply:
     attendance = await _attendance(session, body, infos=False)
     return {"num_clients": attendance.clients, "num_users": attendance.users}
 
 
-async def _attendance(session: Session, body: centrifuge.Channel, *, infos: bool) -> Attendance:
+async def _attendance(session: Session, body: requests.Channel, *, infos: bool) -> Attendance:
     name = _required(body.channel)
     _, room = await session.subscriptions.require("join", name)
     if not room.presence:
@@ -90,22 +94,22 @@ async def _attendance(session: Session, body: centrifuge.Channel, *, infos: bool
     return await session.hub.layer.presence(name, infos=infos)
 
 
-async def rpc(session: Session, body: centrifuge.Rpc) -> Reply:
-    handler = rooms.rpc_handler(body.method)
+async def rpc(session: Session, body: requests.Rpc) -> Reply:
+    handler = rpc_handler(body.method)
     if handler is None:
         raise CommandError(Error.METHOD_NOT_FOUND)
-    data = publishing.decode(publishing.checked(bytes(body.data)))
+    data = payloads.decode(payloads.checked(bytes(body.data)))
     result = await threads.call_hook(handler, session.caller.user, data)
-    return {"data": publishing.raw(publishing.encode_result(result))}
+    return {"data": payloads.raw(payloads.encode_result(result))}
 
 
-async def send(session: Session, body: centrifuge.Send) -> None:
-    data = publishing.decode(publishing.checked(bytes(body.data)))
-    for handler in rooms.send_handlers():
+async def send(session: Session, body: requests.Send) -> None:
+    data = payloads.decode(payloads.checked(bytes(body.data)))
+    for handler in send_handlers():
         await threads.call_hook(handler, session.caller.user, data)
 
 
-async def ping(session: Session, body: centrifuge.Ping) -> Reply:
+async def ping(session: Session, body: requests.Ping) -> Reply:
     return {}
 
 

@@ -18,10 +18,11 @@ from .exceptions import AuthenticationError
 from .hub import get_hub
 from .inbox import Inbox
 from .outbox import Outbox
-from .protocols.centrifuge import CentrifugeProtocol, Connect
-from .protocols.messages import Command, MalformedCommand, WireProtocol
+from .protocols.base import WireProtocol
+from .protocols.centrifuge import CentrifugeProtocol
 from .protocols.plain import PlainProtocol
 from .protocols.plain import subscribe as plain_subscribe
+from .protocols.requests import Command, Connect, MalformedCommand
 from .session import Session
 
 if TYPE_CHECKING:

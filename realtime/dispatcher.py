@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from .codes import CloseCode, Error
 from .commands import HANDLERS, Handler
 from .exceptions import RealtimeError
-from .protocols.messages import CloseSession, Command, CommandError, MalformedCommand, ProtocolError
+from .protocols.base import ProtocolError
+from .protocols.requests import CloseSession, Command, CommandError, MalformedCommand
 
 if TYPE_CHECKING:
     from .session import Session

@@ -17,13 +17,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from rest_framework_simplejwt.settings import api_settings
 
-from . import names, rights, rooms, standings
+from . import names, rights, standings
 from .authentication import Identity
 from .concurrency.threads import refuse_on_event_loop
 from .conf import realtime_settings
 from .grants import GRANTED, read_anew
 from .models import Room
 from .room_rules import RoomRules
+from .rooms.finding import AnyRoom
+from .rooms.room_types import find_in_code
 from .verdicts import Inquiry, Verdict, answered, only_true, path, raised
 from .verdicts import Rule as Rule
 
@@ -88,7 +90,7 @@ class _Question(Inquiry):
         super().__init__(user, who, action)
         self.name = name
         self.scopes = scopes
-        self.room: rooms.AnyRoom | None = None
+        self.room: AnyRoom | None = None
 
     def explanation(self) -> Explanation:
         started = time.monotonic()
@@ -128,7 +130,7 @@ class _Question(Inquiry):
         return self.refuse(_("a room's name is %s") % names.RULE)
 
     def _is_there(self) -> tuple[Verdict, str]:
-        in_code = rooms.find_in_code(self.name)
+        in_code = find_in_code(self.name)
         if in_code is not None:
             self.room = in_code
             words = {"pattern": in_code.pattern, "type": path(type(in_code.type))}

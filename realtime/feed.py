@@ -12,7 +12,7 @@ from .conf import realtime_settings
 from .exceptions import LayerUnavailable
 from .layers import RoomLayer
 from .layers.base import Page
-from .protocols.messages import Position, Publication
+from .rooms.publications import Position, Publication
 
 logger = logging.getLogger("realtime.feed")
 

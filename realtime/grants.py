@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError
 
-from . import names, rights, rooms
+from . import names, rights
 from .authentication import Identity
 from .authentication.identity import still_valid
 from .changes import changes
@@ -22,6 +22,8 @@ from .concurrency.batching import Lookups
 from .conf import realtime_settings
 from .exceptions import LayerUnavailable
 from .models import Room
+from .rooms.finding import AnyRoom
+from .rooms.room_types import find_in_code
 from .standings import absent_room, find_room, find_rooms
 
 logger = logging.getLogger("realtime.grants")
@@ -36,7 +38,7 @@ MOST_KNOWN = 20_000
 class Grant:
     """What one connection may do in one room. `room` is None where it may do nothing."""
 
-    room: rooms.AnyRoom | None = None
+    room: AnyRoom | None = None
     actions: frozenset[str] = frozenset()
     version: int = field(default=-1, compare=False)
     """The `changes.version` before it was computed."""
@@ -81,10 +83,10 @@ def grant(identity: Identity, name: str) -> Grant:
         user = read_anew(user)
     if user is None:
         return NOTHING
-    return _grant(identity, user, name, rooms.find_in_code(name) or find_room(user, name))
+    return _grant(identity, user, name, find_in_code(name) or find_room(user, name))
 
 
-def _grant(identity: Identity, user: Any, name: str, room: rooms.AnyRoom | None) -> Grant:
+def _grant(identity: Identity, user: Any, name: str, room: AnyRoom | None) -> Grant:
     # A room that is not there takes the same way through the rules as one that is closed.
     asked = room if room is not None else absent_room(user, name)
     actions = frozenset(
@@ -97,7 +99,7 @@ def _grant(identity: Identity, user: Any, name: str, room: rooms.AnyRoom | None)
     return Grant(room, actions, until=_until(user, room))
 
 
-def _until(user: Any, room: rooms.AnyRoom) -> float | None:
+def _until(user: Any, room: AnyRoom) -> float | None:
     standing = getattr(room, "standings", {}).get(user.pk)
     membership = None if standing is None else standing.membership
     ends = None if membership is None else membership.expires_at
@@ -116,7 +118,7 @@ def _answer_all(questions: list[Question]) -> list[Answer]:
     people = {it.identity.user.pk for it in questions if it.identity.user.pk is not None}
     users = get_user_model()._default_manager.in_bulk(list(people))
     wanted = {name for it in questions for name in it.rooms if names.is_room_name(name)}
-    found = find_rooms({name for name in wanted if rooms.find_in_code(name) is None}, users)
+    found = find_rooms({name for name in wanted if find_in_code(name) is None}, users)
     return [_answer(question, users, found) for question in questions]
 
 
@@ -127,7 +129,7 @@ def _answer(question: Question, users: dict[Any, Any], found: dict[str, Room]) -
         return Answer(None)
     grants = {}
     for name in question.rooms:
-        room = rooms.find_in_code(name) or found.get(name)
+        room = find_in_code(name) or found.get(name)
         grants[name] = _grant(identity, user, name, room)
     return Answer(user, grants)
 
@@ -166,7 +168,7 @@ async def agrant(identity: Identity, name: str) -> Grant:
         return known
     if not names.is_room_name(name):
         return NOTHING
-    if rooms.find_in_code(name) is not None:
+    if find_in_code(name) is not None:
         # A site's own hook may take its time: nobody else waits for it.
         return await _ask_alone((identity, name))
     answer = await _lookups.ask(key, (identity, name))
@@ -179,7 +181,7 @@ async def agrant(identity: Identity, name: str) -> Grant:
 
 async def prepare(identity: Identity, wanted: Collection[str]) -> None:
     """Look up together what is about to be asked one by one."""
-    in_database = [name for name in wanted if rooms.find_in_code(name) is None]
+    in_database = [name for name in wanted if find_in_code(name) is None]
     if len(in_database) > 1:
         await asyncio.gather(*(agrant(identity, name) for name in in_database))
 

@@ -18,9 +18,9 @@ from .layers.base import PRESENCE
 from .limits import CommandLimit, Doorway
 from .local_room import LocalRoom
 from .names import group_name
-from .protocols.messages import Position, Publication
 from .registry import Registry
 from .reviewer import Reviewer
+from .rooms.publications import Position, Publication
 from .roster import Roster
 from .tail import Tail
 

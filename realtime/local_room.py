@@ -15,10 +15,10 @@ from .codes import UnsubscribeCode
 from .conf import realtime_settings
 from .feed import Feed
 from .layers import RoomLayer
-from .protocols.messages import ClientInfo, Publication
+from .rooms.publications import ClientInfo, Publication
 
 if TYPE_CHECKING:
-    from .protocols.messages import WireProtocol
+    from .protocols.base import WireProtocol
     from .session import Session
     from .tail import Tail
 

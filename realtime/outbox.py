@@ -12,8 +12,8 @@ from . import daphne
 from .codes import CloseCode
 from .concurrency import eager, tasks
 from .conf import realtime_settings
+from .protocols.base import WireProtocol
 from .protocols.centrifuge import PING
-from .protocols.messages import WireProtocol
 from .window import Window
 
 logger = logging.getLogger("realtime.outbox")

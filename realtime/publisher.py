@@ -6,9 +6,11 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from . import publishing, rooms
 from .exceptions import LayerUnavailable
-from .protocols.messages import Command, publication_body
+from .protocols.requests import Command
+from .rooms.handlers import has_publish_hook, run_publish_hook
+from .rooms.payloads import checked
+from .rooms.publications import publication_body, retention
 
 if TYPE_CHECKING:
     from .session import Session
@@ -43,13 +45,13 @@ class Publisher:
     async def publish(self, name: str, data: bytes) -> None:
         """Publish where something has to be waited for: a right, or the site's hook."""
         session = self._session
-        data = publishing.checked(data)
+        data = checked(data)
         grant, room = await self._subscriptions.require("publish", name)
-        data = await publishing.run_publish_hook(room, session.caller.user, data)
+        data = await run_publish_hook(room, session.caller.user, data)
         if self._subscriptions.is_outdated(name, grant):
             await self._subscriptions.require("publish", name)
         body = publication_body(data, session.client_info())
-        await session.hub.layer.append(room.name, body, rooms.retention(room))
+        await session.hub.layer.append(room.name, body, retention(room))
 
     def publish_at_once(self, command: Command) -> bool:
         """Begin what the command publishes, if nothing has to be waited for: the next command may
@@ -59,12 +61,12 @@ class Publisher:
         if grant is None or "publish" not in grant.actions:
             return False
         room = grant.room
-        if room is None or publishing.has_publish_hook(room):
+        if room is None or has_publish_hook(room):
             return False
         if self._subscriptions.is_outdated(wanted.channel, grant):
             return False
         try:
-            data = publishing.checked(bytes(wanted.data))
+            data = checked(bytes(wanted.data))
             info = session.client_info()
         except Exception:
             return False  # the longer way finds it too, and answers
@@ -74,7 +76,7 @@ class Publisher:
         self._bytes += len(data)
         on_kept = partial(self._on_kept, command, len(data))
         body = publication_body(data, info)
-        session.hub.layer.append_soon(room.name, body, rooms.retention(room), on_kept)
+        session.hub.layer.append_soon(room.name, body, retention(room), on_kept)
         return True
 
     def _on_kept(self, command: Command, size: int, outcome: Any) -> None:

@@ -12,8 +12,8 @@ from .conf import realtime_settings
 from .layers import get_layer
 from .layers.base import Attendance, Page
 from .names import check_name
-from .protocols.messages import ClientInfo, Position, Publication
-from .publishing import decode
+from .rooms.payloads import decode
+from .rooms.publications import ClientInfo, Position, Publication
 
 _decode_info = msgspec.json.Decoder(ClientInfo).decode
 

@@ -15,6 +15,7 @@ from django.db import DatabaseError
 
 from . import rooms, standings
 from .models import Membership, Room
+from .rooms.finding import AnyRoom
 from .standings import ACTIONS as ACTIONS
 
 logger = logging.getLogger("realtime.rights")
@@ -139,7 +140,7 @@ def ask_hook(hook_name: str, user: Any, room: rooms.CodeRoom) -> Any:
     return hook(user, **room.captured)
 
 
-def may(user: Any, action: str, room: rooms.AnyRoom) -> bool:
+def may(user: Any, action: str, room: AnyRoom) -> bool:
     """Whether `user.has_perm("realtime.<action>_room", room)` is exactly True."""
     try:
         return user.has_perm(f"realtime.{action}_room", room) is True

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from . import rights, rooms, standings
 from .models import Membership, Room
 from .rights import Decision
+from .rooms.finding import AnyRoom
 from .verdicts import Inquiry, Rule, Verdict, only_true, path, raised
 
 _ORDER = ("membership", "groups", "access")
@@ -29,7 +30,7 @@ class RoomRules(Inquiry):
     `reason` then says why.
     """
 
-    def __init__(self, user: Any, who: str, action: str, room: rooms.AnyRoom) -> None:
+    def __init__(self, user: Any, who: str, action: str, room: AnyRoom) -> None:
         super().__init__(user, who, action)
         self._expired = ""
         if not user.is_active and not user.is_anonymous:

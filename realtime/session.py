@@ -20,15 +20,10 @@ from .dispatcher import Dispatcher
 from .exceptions import RealtimeError
 from .grants import Grant
 from .hub import Hub
-from .protocols.messages import (
-    ClientInfo,
-    Command,
-    CommandError,
-    MalformedCommand,
-    Reply,
-    WireProtocol,
-)
+from .protocols.base import Reply, WireProtocol
+from .protocols.requests import Command, CommandError, MalformedCommand
 from .publisher import Publisher
+from .rooms.publications import ClientInfo
 from .subscriptions import Subscriptions
 from .timers import Timers
 from .transport import Transport

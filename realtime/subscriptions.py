@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from . import grants, rooms
+from . import grants
 from .changes import changes
 from .codes import CloseCode, Error, UnsubscribeCode
 from .conf import realtime_settings
 from .feed import Start
 from .grants import Grant
-from .layers.base import Member, Retention
-from .protocols.centrifuge import SubscribeOptions
-from .protocols.messages import CloseSession, CommandError, Reply
+from .layers.base import Member
+from .protocols.base import Reply
+from .protocols.requests import CloseSession, CommandError, SubscribeOptions
+from .rooms.finding import AnyRoom
+from .rooms.publications import Retention, retention
 
 if TYPE_CHECKING:
     from .session import Session
@@ -47,7 +49,7 @@ class Subscriptions:
         finally:
             self._hub.release(name)
         self._tell_of_entry(name, room)
-        return _subscribed(start, options, rooms.retention(room))
+        return _subscribed(start, options, retention(room))
 
     async def enter_all(self, wanted: Mapping[str, SubscribeOptions]) -> dict[str, Reply]:
         """Enter the rooms of a `connect`. Those that the user may not enter are left out; where it
@@ -79,7 +81,7 @@ class Subscriptions:
         for name in list(self.rooms):
             self.leave(name)
 
-    async def require(self, action: str, name: str) -> tuple[Grant, rooms.AnyRoom]:
+    async def require(self, action: str, name: str) -> tuple[Grant, AnyRoom]:
         """The grant of this connection in a room. A room that may not be entered and one that does
         not exist are refused alike."""
         grant = self.rooms.get(name)
@@ -125,9 +127,7 @@ class Subscriptions:
         if options.recover:
             self._session.refuse_when_congested()
 
-    async def _start(
-        self, name: str, options: SubscribeOptions
-    ) -> tuple[Grant, rooms.AnyRoom, Start]:
+    async def _start(self, name: str, options: SubscribeOptions) -> tuple[Grant, AnyRoom, Start]:
         """The right to enter, and where that begins: still true at the moment of the return."""
         user = self._session.user_id
         for _ in range(_TRIES):
@@ -150,7 +150,7 @@ class Subscriptions:
         if self.is_outdated(name, grant):
             self._hub.reviewer.look_at([self._session], name)
 
-    def _tell_of_entry(self, name: str, room: rooms.AnyRoom) -> None:
+    def _tell_of_entry(self, name: str, room: AnyRoom) -> None:
         self._hub.registry.update(self._session)
         info = self._session.client_info()
         if room.presence and info is not None:

@@ -12,9 +12,12 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from .. import authority, rights, rooms, standings
+from .. import authority, rights, standings
 from ..explanation import explain
 from ..models import Membership, Room
+from ..rooms import finding
+from ..rooms.finding import AnyRoom
+from ..rooms.room_types import find_in_code
 from .actions import Action, log, names_of, note
 from .forms import WITH_ROLE, MuteForm, RemovalForm, RoomForm
 from .listing import Listing, Person, with_users
@@ -52,7 +55,7 @@ class RoomAction(Action[RoomForm]):
         form.fields["room"].choices = choices  # type: ignore[attr-defined]
         return form
 
-    def _concerned(self, persons: list[Person], room: rooms.AnyRoom) -> list[Person]:
+    def _concerned(self, persons: list[Person], room: AnyRoom) -> list[Person]:
         return [it for it in persons if room.name in it.rooms]
 
 
@@ -96,7 +99,7 @@ class Mute(RoomAction):
             sentence = _("%(user)s may publish nevertheless: %(reason)s.")
             _warn_of_other_rules(request, muted, name, "publish", sentence)
 
-    def _concerned(self, persons: list[Person], room: rooms.AnyRoom) -> list[Person]:
+    def _concerned(self, persons: list[Person], room: AnyRoom) -> list[Person]:
         # A room in code has no roles, and who is not signed in publishes nowhere.
         if not isinstance(room, Room):
             return []
@@ -112,7 +115,7 @@ class Remove(RoomAction):
 
     def perform(self, request: HttpRequest, persons: list[Person], data: dict[str, Any]) -> None:
         name, reason = data["room"], data["reason"]
-        room = rooms.find(name)
+        room = finding.find(name)
         removed: list[Person] = []
         try:
             for person in with_users([it for it in persons if name in it.rooms]):
@@ -136,18 +139,18 @@ class Remove(RoomAction):
 
 
 def may_moderate(user: Any, name: str) -> bool:
-    room = rooms.find(name)
+    room = finding.find(name)
     if room is None:
         # That there is no such room, those hear who may moderate every room.
         return bool(user.has_perm(RoomAction.permission))
     return rights.may(user, "moderate", room)
 
 
-def moderated(user: Any, names: Collection[str]) -> dict[str, rooms.AnyRoom]:
+def moderated(user: Any, names: Collection[str]) -> dict[str, AnyRoom]:
     """Those of these rooms that `user` may moderate."""
-    in_code = {name: room for name in names if (room := rooms.find_in_code(name))}
+    in_code = {name: room for name in names if (room := find_in_code(name))}
     stored = standings.find_rooms([name for name in names if name not in in_code], [user.pk])
-    found: dict[str, rooms.AnyRoom] = {**in_code, **stored}
+    found: dict[str, AnyRoom] = {**in_code, **stored}
     return {name: room for name, room in found.items() if rights.may(user, "moderate", room)}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from ..protocols.messages import Position, Publication
+from ..rooms.publications import Position, Publication, Retention
 
 PUBLICATION = "realtime.publication"
 """The `type` of a message that brings a publication: `{type, room, epoch, offset, body}`."""
@@ -30,19 +30,6 @@ session, client, room, code, reason}`."""
 CONTROL_GROUP = "realtime.control"
 """The group of the hubs of all processes."""
 
-
-class Retention(NamedTuple):
-    """How many publications of a room are kept, and for how long after the last one."""
-
-    size: int
-    ttl_seconds: int
-
-    @property
-    def keeps(self) -> bool:
-        return self.size > 0 and self.ttl_seconds > 0
-
-
-NOTHING_KEPT = Retention(0, 0)
 
 OnKept = Callable[[Any], None]
 """Is told of the end of an append: by a `LayerUnavailable` where it may not have been kept."""

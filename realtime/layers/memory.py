@@ -16,8 +16,8 @@ from channels.layers import BaseChannelLayer
 
 from ..conf import realtime_settings
 from ..names import group_name
-from ..protocols.messages import Position, Publication
-from .base import NOTHING_KEPT, PUBLICATION, Change, OnKept, Page, Retention, changes_that_concern
+from ..rooms.publications import NOTHING_KEPT, Position, Publication, Retention
+from .base import PUBLICATION, Change, OnKept, Page, changes_that_concern
 from .memory_connections import MemoryConnections
 from .memory_presence import MemoryPresence
 

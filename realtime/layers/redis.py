@@ -10,10 +10,9 @@ from channels_redis.utils import _consistent_hash
 from redis.exceptions import RedisError
 
 from ..exceptions import LayerUnavailable
-from ..protocols.messages import Position, Publication
+from ..rooms.publications import NOTHING_KEPT, Position, Publication, Retention
 from . import scripts
 from .base import (
-    NOTHING_KEPT,
     PUBLICATION,
     Attendance,
     Change,
@@ -22,7 +21,6 @@ from .base import (
     Page,
     PresenceChange,
     PresenceNews,
-    Retention,
     changes_that_concern,
 )
 from .commands import run_sync

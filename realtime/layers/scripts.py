@@ -16,8 +16,8 @@ import msgspec
 
 from ..conf import realtime_settings
 from ..names import group_name
-from ..protocols.messages import Position
-from .base import Attendance, Change, PresenceChange, Retention
+from ..rooms.publications import Position, Retention
+from .base import Attendance, Change, PresenceChange
 
 PUBLICATION_MARK = b"\xc1"
 """What a publication begins with that append.lua sends; nothing of msgpack does."""

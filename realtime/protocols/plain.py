@@ -7,8 +7,8 @@ from urllib.parse import parse_qs
 import msgspec
 
 from ..codes import CloseCode, Error, UnsubscribeCode
-from .centrifuge import Publish, Subscribe
-from .messages import ClientInfo, Command, MalformedCommand, Publication
+from ..rooms.publications import ClientInfo, Publication
+from .requests import Command, MalformedCommand, Publish, Subscribe
 
 _encode = msgspec.json.Encoder().encode
 _OFFSET = re.compile(r"[0-9]{1,15}\Z", re.ASCII)

@@ -16,8 +16,8 @@ import pytest
 import redis
 
 from realtime.exceptions import LayerUnavailable
-from realtime.layers.base import Retention
 from realtime.layers.redis import RedisRoomLayer
+from realtime.rooms.publications import Retention
 from tests import processes
 from tests.delivery.clients import ROOM, Member
 from tests.delivery.ledger import Ledger, judge

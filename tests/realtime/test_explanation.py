@@ -18,6 +18,7 @@ from realtime.authentication import Identity
 from realtime.changes import changes
 from realtime.explanation import explain
 from realtime.models import Membership, Room
+from realtime.rooms import room_types
 from realtime.standings import Standing
 
 PAST = datetime(2024, 2, 1, 9, 30, tzinfo=UTC)
@@ -31,7 +32,7 @@ def live(user, name, action, scopes=None):
     identity = Identity(user, scopes=scopes, version=changes.version)
     if action in grants.GRANTED:
         return action in grants.grant(identity, name).actions
-    room = rooms.find_in_code(name) or grants.find_room(user, name)
+    room = room_types.find_in_code(name) or grants.find_room(user, name)
     if room is None or not identity.permits(action, name):
         return False
     return rights.may(user, action, room)
@@ -282,7 +283,7 @@ def test_a_user_model_that_answers_itself_is_asked_as_a_whole(in_memory):
 @pytest.fixture
 def in_code(monkeypatch):
     """`in_code(can_join=True, ...)`: the answers of the hooks of the rooms `desk/…`."""
-    monkeypatch.setattr(rooms, "_types", list(rooms._types))
+    monkeypatch.setattr(room_types, "_types", list(room_types._types))
     answers = {}
 
     class Desk(rooms.RoomType):

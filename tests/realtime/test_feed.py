@@ -8,7 +8,7 @@ from realtime import feed as feeds
 from realtime.authentication import Identity
 from realtime.exceptions import LayerUnavailable
 from realtime.models import Room
-from realtime.protocols.messages import Position
+from realtime.rooms.publications import Position
 from tests.realtime.sessions import call
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,8 +8,8 @@ import pytest
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.local_room import BATCH_MAX, FRAME_CHARACTERS, LocalRoom
 from realtime.protocols.centrifuge import CentrifugeProtocol
-from realtime.protocols.messages import Publication, publication_body
 from realtime.protocols.plain import PlainProtocol
+from realtime.rooms.publications import Publication, publication_body
 from realtime.tail import Tail
 
 CENTRIFUGE = CentrifugeProtocol()

@@ -15,8 +15,9 @@ from realtime.authentication import Identity
 from realtime.changes import changes
 from realtime.codes import CloseCode
 from realtime.layers import get_layer
-from realtime.layers.base import Retention
 from realtime.models import Membership, Room
+from realtime.rooms import room_types
+from realtime.rooms.publications import Retention
 from realtime.session import State
 from tests.realtime.sessions import call
 
@@ -211,7 +212,7 @@ def slow_room():
 
     rooms.register("slow")(SlowRoom)
     yield gate
-    rooms._types.pop()
+    room_types._types.pop()
 
 
 async def test_a_change_while_the_hook_thinks_refuses_the_publication(

@@ -14,6 +14,7 @@ from realtime.codes import CloseCode, UnsubscribeCode
 from realtime.exceptions import AuthenticationError, LayerUnavailable
 from realtime.layers.base import CONTROL_GROUP
 from realtime.models import Membership, Room
+from realtime.rooms import handlers, room_types
 from realtime.session import State
 from tests.realtime.sessions import call, send
 
@@ -310,9 +311,9 @@ async def test_a_rule_that_hangs_is_a_no(connected, lobby, monkeypatch, settings
 class Test_rooms_in_code:
     @pytest.fixture(autouse=True)
     def registered(self, monkeypatch):
-        monkeypatch.setattr(rooms, "_types", [])
-        monkeypatch.setattr(rooms, "_rpc", {})
-        monkeypatch.setattr(rooms, "_message_handlers", [])
+        monkeypatch.setattr(room_types, "_types", [])
+        monkeypatch.setattr(handlers, "_rpc", {})
+        monkeypatch.setattr(handlers, "_message_handlers", [])
 
         @rooms.register("orders/<int:pk>")
         class OrderRoom(rooms.RoomType):

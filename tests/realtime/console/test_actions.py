@@ -10,6 +10,7 @@ from realtime import rooms
 from realtime.admin import listing
 from realtime.layers.base import NOTICE, REMOVAL
 from realtime.models import Membership, Room
+from realtime.rooms import room_types
 from tests.realtime.console.pages import LIST, confirm, logged, rows_of, said, text_of
 
 pytestmark = pytest.mark.django_db
@@ -234,7 +235,7 @@ def test_a_room_in_which_nobody_is_is_refused(admin_client, connect, alice, lobb
 def test_nobody_is_muted_in_rooms_of_code_and_people_are_removed_from_them(
     admin_client, layer, connect, alice, monkeypatch
 ):
-    monkeypatch.setattr(rooms, "_types", [])
+    monkeypatch.setattr(room_types, "_types", [])
     rooms.register("orders/<int:pk>")(rooms.RoomType)
     client = connect(alice, "orders/42")
     page = admin_client.get(f"{LIST}mute/?user={alice.pk}")

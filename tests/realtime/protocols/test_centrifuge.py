@@ -10,15 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.codes import CloseCode, Error, UnsubscribeCode
+from realtime.protocols.base import ProtocolError
 from realtime.protocols.centrifuge import CentrifugeProtocol
-from realtime.protocols.messages import (
-    ClientInfo,
-    Command,
-    MalformedCommand,
-    ProtocolError,
-    Publication,
-    publication_body,
-)
+from realtime.protocols.requests import Command, MalformedCommand
+from realtime.rooms.publications import ClientInfo, Publication, publication_body
 
 protocol = CentrifugeProtocol()
 

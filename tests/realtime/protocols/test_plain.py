@@ -6,16 +6,10 @@ import msgspec
 import pytest
 
 from realtime.codes import CloseCode, Error
-from realtime.protocols.messages import (
-    ClientInfo,
-    Command,
-    MalformedCommand,
-    Position,
-    Publication,
-    publication_body,
-)
 from realtime.protocols.plain import PlainProtocol, subscribe
-from realtime.publishing import checked
+from realtime.protocols.requests import Command, MalformedCommand
+from realtime.rooms.payloads import checked
+from realtime.rooms.publications import ClientInfo, Position, Publication, publication_body
 
 protocol = PlainProtocol("lobby")
 

@@ -1,0 +1,18 @@
+"""Rooms: those of the database, and the kinds that a site declares in code.
+
+A site puts its kinds into `<app>/realtime.py`, which is found as `admin.py` is:
+
+    from realtime import rooms
+
+    @rooms.register("orders/<int:pk>")
+    class OrderRoom(rooms.RoomType):
+        def can_join(self, user, pk):
+            return Order.objects.filter(pk=pk, customer=user).exists()
+"""
+
+from ..exceptions import Rejected as Rejected
+from .handlers import on_send as on_send
+from .handlers import rpc as rpc
+from .room_types import CodeRoom as CodeRoom
+from .room_types import RoomType as RoomType
+from .room_types import register as register

@@ -1,0 +1,61 @@
+"""The functions of a site that answer clients: rpc methods, `send`, and what is published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from ..concurrency import threads
+from .finding import AnyRoom
+from .payloads import decode, encode_result
+from .room_types import CodeRoom, RoomType
+
+Handler = Callable[..., Any]
+
+
+_rpc: dict[str, Handler] = {}
+
+
+_message_handlers: list[Handler] = []
+
+
+def rpc(method: str) -> Callable[[Handler], Handler]:
+    """Declare what answers the rpc `method`: `function(user, data)`, returning a JSON value."""
+
+    def decorate(function: Handler) -> Handler:
+        if method in _rpc:
+            raise ImproperlyConfigured(
+                f"Two functions are registered for the rpc {method!r}. Rename one of them."
+            )
+        _rpc[method] = function
+        return function
+
+    return decorate
+
+
+def on_send(function: Handler) -> Handler:
+    """Declare what gets the data of `send`: `function(user, data)`. There is no reply."""
+    _message_handlers.append(function)
+    return function
+
+
+def rpc_handler(method: str) -> Handler | None:
+    return _rpc.get(method)
+
+
+def send_handlers() -> tuple[Handler, ...]:
+    return tuple(_message_handlers)
+
+
+def has_publish_hook(room: AnyRoom) -> bool:
+    return isinstance(room, CodeRoom) and type(room.type).on_publish is not RoomType.on_publish
+
+
+async def run_publish_hook(room: AnyRoom, user: Any, data: bytes) -> bytes:
+    """What the room's `on_publish` makes of what a client publishes; the same bytes without one."""
+    if not isinstance(room, CodeRoom) or not has_publish_hook(room):
+        return data
+    changed = await threads.call_hook(room.type.on_publish, user, decode(data), **room.captured)
+    return data if changed is None else encode_result(changed)

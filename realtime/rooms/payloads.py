@@ -1,0 +1,74 @@
+"""Which payloads are JSON that every client can read."""
+
+import json
+from typing import Any
+
+import msgspec
+
+from ..conf import realtime_settings
+from ..exceptions import InvalidPayload, PayloadTooLarge
+
+# Checked by decoding into nothing that is kept. Skipping over a value, as msgspec does for Raw,
+# lets numbers such as 1e999 pass, which no double holds.
+_decoder = msgspec.json.Decoder()
+
+
+def is_portable(data: bytes | bytearray | memoryview | msgspec.Raw) -> bool:
+    """Whether `data` is one JSON value: no NaN, no number beyond a double, no lone surrogate,
+    no nesting deeper than the interpreter's stack allows."""
+    try:
+        _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return False
+    return True
+
+
+def on_one_line(data: bytes) -> bytes:
+    """The same JSON without line breaks, which would end a message on the wire. They mean nothing:
+    inside of strings there are none."""
+    return msgspec.json.format(data, indent=-1)
+
+
+def encode(data: Any) -> bytes:
+    """`data` as JSON. Raises `InvalidPayload` for what JSON does not have.
+
+    The standard library's encoder, because msgspec's writes sets, decimals and NaN without a word.
+    """
+    try:
+        text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        return checked(text.encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, InvalidPayload):
+            raise
+        raise InvalidPayload(f"the payload is not JSON: {error}") from error
+
+
+def encode_result(value: Any) -> bytes:
+    """As `encode`, for what a hook returned: that it is not JSON is not the client's fault."""
+    try:
+        return encode(value)
+    except InvalidPayload as error:
+        raise TypeError(f"the hook returned what is not JSON: {error}") from error
+
+
+def decode(data: bytes) -> Any:
+    return msgspec.json.decode(data)
+
+
+def raw(data: bytes) -> msgspec.Raw:
+    return msgspec.Raw(data)
+
+
+def checked(data: bytes) -> bytes:
+    """`data` itself, if it is one JSON value of at most `MESSAGE_MAX_BYTES`."""
+    if not data:
+        raise InvalidPayload("data is missing")
+    if len(data) > realtime_settings.MESSAGE_MAX_BYTES:
+        raise PayloadTooLarge(
+            f"{len(data)} bytes, and {realtime_settings.MESSAGE_MAX_BYTES} are allowed"
+        )
+    if not is_portable(data):
+        raise InvalidPayload("data is not JSON that every client can read")
+    if b"\n" in data or b"\r" in data:
+        return on_one_line(data)
+    return data
