@@ -14,7 +14,8 @@ from rest_framework_simplejwt.settings import api_settings
 from .changes import changes
 from .exceptions import LayerUnavailable
 from .layers import get_layer
-from .layers.base import CONTROL_GROUP, NOTICE, RECHECK, REMOVAL
+from .layers.base import NOTICE, RECHECK, REMOVAL
+from .layers.groups import CONTROL_GROUP
 
 logger = logging.getLogger("realtime.announcements")
 

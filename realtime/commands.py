@@ -9,7 +9,7 @@ from . import admission
 from .codes import Error
 from .concurrency import threads
 from .conf import realtime_settings
-from .layers.base import Attendance
+from .layers.records import Attendance
 from .protocols import requests
 from .protocols.base import Reply
 from .protocols.requests import CommandError

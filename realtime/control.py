@@ -14,7 +14,8 @@ from .codes import CloseCode, UnsubscribeCode
 from .concurrency import tasks
 from .exceptions import LayerUnavailable
 from .layers import RoomLayer
-from .layers.base import CONTROL_GROUP, NEW_SIGN_IN, NOTICE, RECHECK, REMOVAL
+from .layers.base import NEW_SIGN_IN, NOTICE, RECHECK, REMOVAL
+from .layers.groups import CONTROL_GROUP
 from .reviewer import Reviewer
 
 if TYPE_CHECKING:

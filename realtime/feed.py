@@ -11,7 +11,7 @@ from .concurrency import tasks
 from .conf import realtime_settings
 from .exceptions import LayerUnavailable
 from .layers import RoomLayer
-from .layers.base import Page
+from .layers.records import Page
 from .rooms.publications import Position, Publication
 
 logger = logging.getLogger("realtime.feed")

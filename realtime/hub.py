@@ -15,9 +15,9 @@ from .exceptions import AuthenticationError, LayerUnavailable
 from .feed import Start
 from .layers import RoomLayer, get_layer
 from .layers.base import PRESENCE
+from .layers.groups import group_name
 from .limits import CommandLimit, Doorway
 from .local_room import LocalRoom
-from .names import group_name
 from .registry import Registry
 from .reviewer import Reviewer
 from .rooms.publications import Position, Publication

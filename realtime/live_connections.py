@@ -7,45 +7,7 @@ from typing import Any
 import msgspec
 
 from .layers import get_layer
-
-
-class Process(msgspec.Struct, frozen=True, kw_only=True):
-    """A process that serves connections. `started_at` in Unix seconds; `server` as in its command,
-    such as daphne."""
-
-    id: str
-    host: str
-    pid: int
-    server: str
-    started_at: float
-    version: str
-
-
-class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """A connection as it was some seconds ago at most. Times in Unix seconds."""
-
-    client: str
-    user: str
-    """The primary key as text; "" where nobody is signed in."""
-    username: str
-    since: float
-    address: str
-    app: str
-    """The name and version that the client gives itself."""
-    protocol: str
-    sign_in: str
-    expires_at: float | None
-    rooms: list[str]
-    unsent_bytes: int
-    process: str
-
-
-class LiveProcess(msgspec.Struct, frozen=True):
-    """A process that is alive, with its connections."""
-
-    process: Process
-    connections: list[Connection]
-
+from .layers.records import Connection, LiveProcess, Process
 
 _decode_process = msgspec.json.Decoder(Process).decode
 _decode_connection = msgspec.json.Decoder(Connection).decode

@@ -1,8 +1,6 @@
 """Room names: which are allowed, and what they are called in Redis."""
 
-import hashlib
 import re
-from functools import lru_cache
 
 from .exceptions import InvalidRoomName
 
@@ -25,12 +23,6 @@ def is_room_name(name: object) -> bool:
         and ".." not in name
         and "//" not in name
     )
-
-
-@lru_cache(maxsize=16_384)
-def group_name(room: str) -> str:
-    """The channel-layer group of a room: a digest, because Channels allows fewer characters."""
-    return "realtime." + hashlib.blake2b(room.encode(), digest_size=16).hexdigest()
 
 
 def check_name(room: str) -> None:

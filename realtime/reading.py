@@ -10,7 +10,7 @@ import msgspec
 from .concurrency.threads import refuse_on_event_loop
 from .conf import realtime_settings
 from .layers import get_layer
-from .layers.base import Attendance, Page
+from .layers.records import Attendance, Page
 from .names import check_name
 from .rooms.payloads import decode
 from .rooms.publications import ClientInfo, Position, Publication

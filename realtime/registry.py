@@ -19,7 +19,7 @@ from .concurrency.batching import Lookups
 from .conf import realtime_settings
 from .exceptions import LayerUnavailable
 from .layers import RoomLayer
-from .live_connections import Connection, Process
+from .layers.records import Connection, Process
 from .version import __version__
 
 if TYPE_CHECKING:

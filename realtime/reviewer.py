@@ -16,7 +16,7 @@ from .conf import realtime_settings
 from .exceptions import LayerUnavailable
 from .grants import Answer, Question
 from .layers import RoomLayer
-from .layers.base import Change
+from .layers.records import Change
 
 if TYPE_CHECKING:
     from .session import Session

@@ -13,8 +13,9 @@ from .concurrency import tasks
 from .conf import realtime_settings
 from .exceptions import LayerUnavailable
 from .layers import RoomLayer
-from .layers.base import PRESENCE, Member, PresenceChange, PresenceNews
-from .names import group_name
+from .layers.base import PRESENCE
+from .layers.groups import group_name
+from .layers.records import Member, PresenceChange, PresenceNews
 
 logger = logging.getLogger("realtime.roster")
 

@@ -17,7 +17,8 @@ from rest_framework_simplejwt.exceptions import AuthenticationFailed, TokenError
 from .authentication import django_sign_in
 from .exceptions import LayerUnavailable
 from .layers import get_layer
-from .layers.base import CONTROL_GROUP, NEW_SIGN_IN
+from .layers.base import NEW_SIGN_IN
+from .layers.groups import CONTROL_GROUP
 
 logger = logging.getLogger("realtime.sign_ins")
 

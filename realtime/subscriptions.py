@@ -13,7 +13,7 @@ from .codes import CloseCode, Error, UnsubscribeCode
 from .conf import realtime_settings
 from .feed import Start
 from .grants import Grant
-from .layers.base import Member
+from .layers.records import Member
 from .protocols.base import Reply
 from .protocols.requests import CloseSession, CommandError, SubscribeOptions
 from .rooms.finding import AnyRoom

@@ -22,7 +22,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
-from ..live_connections import Connection, Process
+from ..layers.records import Connection, Process
 from ..models import Room
 
 SHOWN_ROOMS = 5

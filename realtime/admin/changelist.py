@@ -10,7 +10,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from ..live_connections import Connection as LiveConnection
+from ..layers.records import Connection as LiveConnection
 from ..models import Connection
 from . import cells
 from .listing import Filter, Listing

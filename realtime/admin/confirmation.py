@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from ..exceptions import LayerUnavailable
-from ..live_connections import Connection
+from ..layers.records import Connection
 from . import cells
 from .actions import Action, Disconnect, Notify
 from .listing import Filter, Listing, Person, people

@@ -15,7 +15,8 @@ from django.utils.translation import gettext as _
 from ..exceptions import LayerUnavailable
 from ..layers import get_layer
 from ..layers.memory import MemoryRoomLayer
-from ..live_connections import Connection, Process, live_processes
+from ..layers.records import Connection, Process
+from ..live_connections import live_processes
 from ..models import Connection as ConnectionRow
 
 GONE_SECONDS = 1.0

@@ -12,7 +12,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from ..live_connections import Connection as LiveConnection
+from ..layers.records import Connection as LiveConnection
 from ..models import Connection
 from . import cells
 from .confirmation import ACTIONS

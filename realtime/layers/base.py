@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from ..rooms.publications import Position, Publication, Retention
+from .records import Attendance, Change, Page, PresenceChange, PresenceNews, StoredProcess
 
 PUBLICATION = "realtime.publication"
 """The `type` of a message that brings a publication: `{type, room, epoch, offset, body}`."""
@@ -27,67 +27,10 @@ ended for everybody else: `{type, user, old, new}`."""
 REMOVAL = "realtime.removal"
 """The `type` of a message that ends connections, or with a `room` their being in it: `{type, user,
 session, client, room, code, reason}`."""
-CONTROL_GROUP = "realtime.control"
-"""The group of the hubs of all processes."""
 
 
 OnKept = Callable[[Any], None]
 """Is told of the end of an append: by a `LayerUnavailable` where it may not have been kept."""
-
-
-Change = tuple[str | None, str | None]
-"""Whose rights changed: a user's, in a room, or with None everybody's, everywhere."""
-
-
-def changes_that_concern(user: str, room: str) -> list[Change]:
-    return [(user, room), (user, None), (None, room), (None, None)]
-
-
-class Page(NamedTuple):
-    """Kept publications of a room, and where the room stood when they were read."""
-
-    position: Position
-    publications: list[Publication]
-
-
-class Member(NamedTuple):
-    """A connection of a signed-in user to a room. `info` is shown to others."""
-
-    client: str
-    user: str
-    info: bytes
-
-
-class Attendance(NamedTuple):
-    """Who is in a room: connections, people, and the `info` of each connection."""
-
-    clients: int
-    users: int
-    infos: list[bytes]
-
-
-@dataclass(slots=True)
-class PresenceChange:
-    """What one process has to say of a room: who is (still) there, and whose connection ended."""
-
-    room: str
-    present: list[Member] = field(default_factory=list)
-    ended: list[str] = field(default_factory=list)
-
-
-class PresenceNews(NamedTuple):
-    """People who have come to a room, and people who have left it: their `info`."""
-
-    room: str
-    joined: list[bytes]
-    left: list[bytes]
-
-
-class LiveProcess(NamedTuple):
-    """A process that is alive: what it says of itself and of each of its connections."""
-
-    info: bytes
-    connections: list[bytes]
 
 
 @runtime_checkable
@@ -234,7 +177,7 @@ class RoomLayer(Protocol):
         with its user, who then has one less."""
         ...
 
-    def live_processes_sync(self) -> list[LiveProcess]:
+    def live_processes_sync(self) -> list[StoredProcess]:
         """The processes that are alive, and their connections. From any thread."""
         ...
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.utils.timezone import get_current_timezone
 
-from ..live_connections import Connection, LiveProcess
+from ..layers.records import Connection, LiveProcess
 
 WIDTH = 80
 GAP = "  "

@@ -9,7 +9,7 @@ import websockets
 from redis.asyncio import Redis
 from websockets.exceptions import InvalidStatus
 
-from realtime.names import group_name
+from realtime.layers.groups import group_name
 
 
 @pytest.fixture

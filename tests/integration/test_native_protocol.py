@@ -9,7 +9,7 @@ import websockets
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
-from realtime.names import group_name
+from realtime.layers.groups import group_name
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from channels.layers import channel_layers
 from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 
+from realtime.layers.records import Connection, Process
 from realtime.layers.redis import RedisRoomLayer
-from realtime.live_connections import Connection, Process
 from realtime.management.tables import table
 from realtime.models import Membership, Room
 

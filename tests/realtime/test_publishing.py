@@ -12,8 +12,8 @@ from django.db import transaction
 
 from realtime import apublish, publish
 from realtime.exceptions import InvalidPayload, InvalidRoomName, PayloadTooLarge
+from realtime.layers.groups import group_name
 from realtime.layers.memory import MemoryRoomLayer
-from realtime.names import group_name
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

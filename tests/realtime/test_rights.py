@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from realtime import grants, names, rights
 from realtime.authentication import Identity
+from realtime.layers.groups import group_name
 from realtime.models import Membership, Room
 
 pytestmark = pytest.mark.django_db
@@ -207,4 +208,4 @@ def test_room_names_that_are_not(name):
 
 def test_no_two_names_share_a_group():
     given = ["lobby", "Lobby", "lobby-", "lobby.", "orders/1", "orders-1", "orders.1", "orders_1"]
-    assert len({names.group_name(name) for name in given}) == len(given)
+    assert len({group_name(name) for name in given}) == len(given)

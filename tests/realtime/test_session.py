@@ -12,7 +12,7 @@ from realtime import grants, rooms
 from realtime.authentication import Identity
 from realtime.codes import CloseCode, UnsubscribeCode
 from realtime.exceptions import AuthenticationError, LayerUnavailable
-from realtime.layers.base import CONTROL_GROUP
+from realtime.layers.groups import CONTROL_GROUP
 from realtime.models import Membership, Room
 from realtime.rooms import handlers, room_types
 from realtime.session import State

@@ -7,7 +7,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 
-from realtime.live_connections import Connection, Process
+from realtime.layers.records import Connection, Process
 from tests.realtime.console.pages import Layer, layer_of_the_site
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from redis.asyncio.connection import ConnectionPool
 
-from ..concurrency import tasks
-from .wire import Wire
+from ...concurrency import tasks
+from .connection import Wire
 
 logger = logging.getLogger("realtime.layers.redis")
 

@@ -14,12 +14,13 @@ from typing import Any
 
 from channels.layers import BaseChannelLayer
 
-from ..conf import realtime_settings
-from ..names import group_name
-from ..rooms.publications import NOTHING_KEPT, Position, Publication, Retention
-from .base import PUBLICATION, Change, OnKept, Page, changes_that_concern
-from .memory_connections import MemoryConnections
-from .memory_presence import MemoryPresence
+from ...conf import realtime_settings
+from ...rooms.publications import NOTHING_KEPT, Position, Publication, Retention
+from ..base import PUBLICATION, OnKept
+from ..groups import group_name
+from ..records import Change, Page, changes_that_concern
+from .connections import MemoryConnections
+from .presence import MemoryPresence
 
 Message = dict[str, Any]
 PURGE_SECONDS = 60

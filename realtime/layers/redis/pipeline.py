@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from ..concurrency import tasks
-from ..exceptions import LayerUnavailable
+from ...concurrency import tasks
+from ...exceptions import LayerUnavailable
+from .connection import Command, Wire
 from .scripts import SCRIPTS, Call, Script
-from .wire import Command, Wire
 
 logger = logging.getLogger("realtime.layers.redis")
 

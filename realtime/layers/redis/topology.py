@@ -18,11 +18,11 @@ from channels_redis.utils import _consistent_hash, _wrap_close, create_pool
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import RedisError
 
-from ..exceptions import LayerUnavailable
-from ..names import group_name
-from .commands import TIMEOUT_SECONDS, Commands
-from .listener import Listener
+from ...exceptions import LayerUnavailable
+from ..groups import group_name
+from .pipeline import TIMEOUT_SECONDS, Commands
 from .scripts import Keys
+from .subscriber import Listener
 
 # Commands are not retried by redis-py: an append that timed out may have happened.
 _CONNECTION_OPTIONS: dict[str, Any] = {

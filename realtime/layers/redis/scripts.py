@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import hiredis
 import msgspec
 
-from ..conf import realtime_settings
-from ..names import group_name
-from ..rooms.publications import Position, Retention
-from .base import Attendance, Change, PresenceChange
+from ...conf import realtime_settings
+from ...rooms.publications import Position, Retention
+from ..groups import group_name
+from ..records import Attendance, Change, PresenceChange
 
 PUBLICATION_MARK = b"\xc1"
 """What a publication begins with that append.lua sends; nothing of msgpack does."""
@@ -38,7 +38,7 @@ class Script(NamedTuple):
 
 
 def _load(name: str) -> Script:
-    text = (Path(__file__).parent / f"{name}.lua").read_text()
+    text = (Path(__file__).parent / "lua" / f"{name}.lua").read_text()
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -9,10 +9,11 @@ import uuid
 import pytest
 
 from realtime.exceptions import LayerUnavailable
-from realtime.layers.base import PUBLICATION, Member, PresenceChange, RoomLayer
+from realtime.layers.base import PUBLICATION, RoomLayer
+from realtime.layers.groups import group_name
 from realtime.layers.memory import MemoryRoomLayer
+from realtime.layers.records import Member, PresenceChange
 from realtime.layers.redis import RedisRoomLayer
-from realtime.names import group_name
 from realtime.rooms.publications import Retention
 
 

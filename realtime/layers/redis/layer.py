@@ -9,24 +9,23 @@ from typing import Any
 from channels_redis.utils import _consistent_hash
 from redis.exceptions import RedisError
 
-from ..exceptions import LayerUnavailable
-from ..rooms.publications import NOTHING_KEPT, Position, Publication, Retention
-from . import scripts
-from .base import (
-    PUBLICATION,
+from ...exceptions import LayerUnavailable
+from ...rooms.publications import NOTHING_KEPT, Position, Publication, Retention
+from ..base import PUBLICATION, OnKept
+from ..records import (
     Attendance,
     Change,
     Member,
-    OnKept,
     Page,
     PresenceChange,
     PresenceNews,
     changes_that_concern,
 )
-from .commands import run_sync
-from .redis_connections import RedisConnections
+from . import scripts
+from .connections import RedisConnections
+from .pipeline import run_sync
 from .scripts import Call
-from .shards import RoomShard, available
+from .topology import RoomShard, available
 
 
 class RedisRoomLayer(RedisConnections):

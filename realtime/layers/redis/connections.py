@@ -7,10 +7,10 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from ..exceptions import LayerUnavailable
+from ...exceptions import LayerUnavailable
+from ..records import StoredProcess
 from . import scripts
-from .base import LiveProcess
-from .shards import RoomShard, ShardedLayer
+from .topology import RoomShard, ShardedLayer
 
 USAGE_TTL_MS = 10_000
 
@@ -72,7 +72,7 @@ class RedisConnections(ShardedLayer):
         for done in written:
             await done
 
-    def live_processes_sync(self) -> list[LiveProcess]:
+    def live_processes_sync(self) -> list[StoredProcess]:
         try:
             first = self._sync_clients[0]
             now_ms = int(_now(first.time()) * 1000)
@@ -112,7 +112,7 @@ class RedisConnections(ShardedLayer):
             commands.send("PEXPIRE", key, USAGE_TTL_MS)
         return {user: await total for user, total in totals.items()}
 
-    def _process(self, name: str) -> LiveProcess | None:
+    def _process(self, name: str) -> StoredProcess | None:
         about, connections = self._process_keys(name)
         shard = self._offline._shards.index(self._offline._get_shard(_owner(about)))
         with self._sync_clients[shard].pipeline(transaction=False) as pipeline:
@@ -121,7 +121,7 @@ class RedisConnections(ShardedLayer):
             info, hidden = pipeline.execute()
         if info is None:
             return None
-        return LiveProcess(self._shown(info), [self._shown(it) for it in hidden])
+        return StoredProcess(self._shown(info), [self._shown(it) for it in hidden])
 
     def _shown(self, hidden: bytes) -> bytes:
         info: bytes = self.deserialize(hidden)["info"]

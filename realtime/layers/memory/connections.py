@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from .base import LiveProcess
+from ..records import StoredProcess
 
 
 class MemoryConnections:
@@ -62,10 +62,10 @@ class MemoryConnections:
                 self._users.pop(client, None)
             connections.update(present)
 
-    def live_processes_sync(self) -> list[LiveProcess]:
+    def live_processes_sync(self) -> list[StoredProcess]:
         with self._lock:
             return [
-                LiveProcess(info, list(self._connections[process].values()))
+                StoredProcess(info, list(self._connections[process].values()))
                 for process, info in self._about.items()
             ]
 

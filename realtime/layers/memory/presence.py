@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from ..conf import realtime_settings
-from .base import Attendance, Member, PresenceChange, PresenceNews
+from ...conf import realtime_settings
+from ..records import Attendance, Member, PresenceChange, PresenceNews
 
 
 @dataclass(slots=True)

@@ -1,0 +1,3 @@
+"""The room layer on Redis."""
+
+from .layer import RedisRoomLayer as RedisRoomLayer
