@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from . import grants
 from .changes import changes
 from .concurrency import tasks
 from .conf import realtime_settings
 from .exceptions import LayerUnavailable
-from .grants import Answer, Question
 from .layers import RoomLayer
 from .layers.records import Change
+from .rights import grants
+from .rights.grants import Answer, Question
 
 if TYPE_CHECKING:
     from .session import Session

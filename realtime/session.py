@@ -11,18 +11,18 @@ from typing import Any
 
 import msgspec
 
-from . import grants
 from .authentication import ANONYMOUS, Identity, profiles
 from .changes import changes
 from .codes import CloseCode, Error, UnsubscribeCode
 from .conf import realtime_settings
 from .dispatcher import Dispatcher
 from .exceptions import RealtimeError
-from .grants import Grant
 from .hub import Hub
 from .protocols.base import Reply, WireProtocol
 from .protocols.requests import Command, CommandError, MalformedCommand
 from .publisher import Publisher
+from .rights import grants
+from .rights.grants import Grant
 from .rooms.publications import ClientInfo
 from .subscriptions import Subscriptions
 from .timers import Timers

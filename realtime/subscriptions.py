@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from . import grants
 from .changes import changes
 from .codes import CloseCode, Error, UnsubscribeCode
 from .conf import realtime_settings
 from .feed import Start
-from .grants import Grant
 from .layers.records import Member
 from .protocols.base import Reply
 from .protocols.requests import CloseSession, CommandError, SubscribeOptions
+from .rights import grants
+from .rights.grants import Grant
 from .rooms.finding import AnyRoom
 from .rooms.publications import Retention, retention
 

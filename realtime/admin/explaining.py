@@ -9,9 +9,9 @@ from django.template.response import TemplateResponse
 from django.templatetags.static import static
 from django.utils.translation import gettext as _
 
-from ..explanation import Explanation, explain
 from ..models import Room
-from ..verdicts import Rule, Verdict
+from ..rights.explanation import Explanation, explain
+from ..rights.verdicts import Rule, Verdict
 from . import cells
 from .forms import ExplainForm
 from .trail import trail

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import names
 from ..authority import NOTICE_MAX
-from ..standings import ACTIONS
+from ..rights.queries import ACTIONS
 
 REASON_MAX = 100
 ONLY_NOW, WITH_ROLE = "now", "role"

@@ -12,9 +12,11 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from .. import authority, rights, standings
-from ..explanation import explain
+from .. import authority
 from ..models import Membership, Room
+from ..rights import queries
+from ..rights.backend import may
+from ..rights.explanation import explain
 from ..rooms import finding
 from ..rooms.finding import AnyRoom
 from ..rooms.room_types import find_in_code
@@ -143,15 +145,15 @@ def may_moderate(user: Any, name: str) -> bool:
     if room is None:
         # That there is no such room, those hear who may moderate every room.
         return bool(user.has_perm(RoomAction.permission))
-    return rights.may(user, "moderate", room)
+    return may(user, "moderate", room)
 
 
 def moderated(user: Any, names: Collection[str]) -> dict[str, AnyRoom]:
     """Those of these rooms that `user` may moderate."""
     in_code = {name: room for name in names if (room := find_in_code(name))}
-    stored = standings.find_rooms([name for name in names if name not in in_code], [user.pk])
+    stored = queries.find_rooms([name for name in names if name not in in_code], [user.pk])
     found: dict[str, AnyRoom] = {**in_code, **stored}
-    return {name: room for name, room in found.items() if rights.may(user, "moderate", room)}
+    return {name: room for name, room in found.items() if may(user, "moderate", room)}
 
 
 def _obstacle(person: Person, room: Room) -> str:
@@ -163,10 +165,10 @@ def _obstacle(person: Person, room: Room) -> str:
         return _("superusers may publish everywhere, whatever their role")
     if user.has_perm("realtime.publish_room"):
         return _("who may publish in every room may do so whatever the role")
-    membership = standings.standing(user, room).membership
+    membership = queries.standing(user, room).membership
     if membership is not None and membership.muted:
         return _("they are muted already")
-    if membership is None and not rights.may(user, "join", room):
+    if membership is None and not may(user, "join", room):
         return _("they may not be in the room any more, and a role would let them in")
     return ""
 
@@ -201,11 +203,11 @@ def _warn_of_other_rules(
     """Say of whom what was done to the role is not the end of it."""
     room = _with_standings(name, persons)
     for person in persons:
-        if room is not None and person.user and rights.may(person.user, action, room):
+        if room is not None and person.user and may(person.user, action, room):
             reason = explain(person.user, name, action).reason
             messages.warning(request, sentence % {"user": person, "reason": reason})
 
 
 def _with_standings(name: str, persons: list[Person]) -> Room | None:
     users = [it.user.pk for it in persons if it.user is not None]
-    return standings.find_rooms([name], users).get(name)
+    return queries.find_rooms([name], users).get(name)

@@ -15,7 +15,6 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 
-from .. import rights
 from ..authentication import Identity, django_sign_in
 from ..authentication.identity import identity_from_claims
 from ..authentication.refusals import ODD_CLAIMS
@@ -24,6 +23,7 @@ from ..conf import realtime_settings
 from ..exceptions import AuthenticationError, LayerUnavailable
 from ..layers import get_layer
 from ..models import Room
+from ..rights.backend import ACTIONS, may
 
 
 class TicketThrottle(UserRateThrottle):
@@ -106,6 +106,6 @@ class RoomListView(_RealtimeView):
 
 def _rights(identity: Identity, room: Room) -> dict[str, bool]:
     return {
-        action: rights.may(identity.user, action, room) and identity.permits(action, room.name)
-        for action in rights.ACTIONS
+        action: may(identity.user, action, room) and identity.permits(action, room.name)
+        for action in ACTIONS
     }

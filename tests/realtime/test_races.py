@@ -10,12 +10,13 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group, User
 from django.db import transaction
 
-from realtime import adisconnect, grants, rooms
+from realtime import adisconnect, rooms
 from realtime.authentication import Identity
 from realtime.changes import changes
 from realtime.codes import CloseCode
 from realtime.layers import get_layer
 from realtime.models import Membership, Room
+from realtime.rights import grants
 from realtime.rooms import room_types
 from realtime.rooms.publications import Retention
 from realtime.session import State

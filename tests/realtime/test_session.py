@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
 
-from realtime import grants, rooms
+from realtime import rooms
 from realtime.authentication import Identity
 from realtime.codes import CloseCode, UnsubscribeCode
 from realtime.exceptions import AuthenticationError, LayerUnavailable
 from realtime.layers.groups import CONTROL_GROUP
 from realtime.models import Membership, Room
+from realtime.rights import grants
 from realtime.rooms import handlers, room_types
 from realtime.session import State
 from tests.realtime.sessions import call, send

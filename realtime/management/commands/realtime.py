@@ -12,13 +12,14 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ... import authority, live_connections, publishing, rights
+from ... import authority, live_connections, publishing
 from ...conf import realtime_settings
 from ...exceptions import RealtimeError
-from ...explanation import MOST_COMPARED, Explanation, Rule, explain, nearest
 from ...layers import get_layer
 from ...layers.memory import MemoryRoomLayer
-from ...verdicts import Verdict
+from ...rights.backend import ACTIONS
+from ...rights.explanation import MOST_COMPARED, Explanation, Rule, explain, nearest
+from ...rights.verdicts import Verdict
 from ..tables import connection_rows, counted, printable, process_rows, table, totals
 
 MOST_SHOWN = 50
@@ -47,7 +48,7 @@ class Command(BaseCommand):
         explain = commands.add_parser("explain", help="Tell why a user may or may not.")
         explain.add_argument("user", help="a username, or else a primary key")
         explain.add_argument("room", help="the room's name, as in lobby or orders/42")
-        explain.add_argument("action", nargs="?", default="join", choices=rights.ACTIONS)
+        explain.add_argument("action", nargs="?", default="join", choices=ACTIONS)
         explain.add_argument(
             "--scope", help="the scopes of the token, as in 'realtime:join realtime:publish:lobby'"
         )

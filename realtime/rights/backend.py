@@ -13,10 +13,11 @@ from django.contrib.auth.backends import BaseBackend, ModelBackend
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
 
-from . import rooms, standings
-from .models import Membership, Room
-from .rooms.finding import AnyRoom
-from .standings import ACTIONS as ACTIONS
+from .. import rooms
+from ..models import Membership, Room
+from ..rooms.finding import AnyRoom
+from . import queries
+from .queries import ACTIONS as ACTIONS
 
 logger = logging.getLogger("realtime.rights")
 
@@ -67,7 +68,7 @@ def decide(user: Any, room: Room) -> Decision:
         return Decision("archived")
     if user.is_anonymous:
         return _decision("access", _READ if room.access == Room.Access.ANYONE else _NOTHING, room)
-    standing = standings.standing(user, room)
+    standing = queries.standing(user, room)
     if standing.membership is not None:
         return _decision("membership", _given_to(standing.membership), room)
     if standing.in_group:

@@ -10,10 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from realtime import grants, names, rights
+from realtime import names
 from realtime.authentication import Identity
 from realtime.layers.groups import group_name
 from realtime.models import Membership, Room
+from realtime.rights import backend, grants
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +28,7 @@ def alice():
 
 def actions(user, room):
     user = User.objects.get(pk=user.pk) if user.pk else user
-    return {action for action in rights.ACTIONS if rights.may(user, action, room)}
+    return {action for action in backend.ACTIONS if backend.may(user, action, room)}
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ def test_only_true_is_a_yes(answer):
         def has_perm(self, perm, obj):
             return answer
 
-    assert rights.may(OddUser(), "join", Room(name="r")) is False
+    assert backend.may(OddUser(), "join", Room(name="r")) is False
 
 
 def test_a_grant_is_read_afresh(alice):

@@ -13,13 +13,14 @@ from django.db import DatabaseError
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
 
-from realtime import explanation, grants, rights, rooms, standings
+from realtime import rooms
 from realtime.authentication import Identity
 from realtime.changes import changes
-from realtime.explanation import explain
 from realtime.models import Membership, Room
+from realtime.rights import backend, explanation, grants, queries
+from realtime.rights.explanation import explain
+from realtime.rights.queries import Standing
 from realtime.rooms import room_types
-from realtime.standings import Standing
 
 PAST = datetime(2024, 2, 1, 9, 30, tzinfo=UTC)
 FUTURE = datetime(2124, 2, 1, 9, 30, tzinfo=UTC)
@@ -35,7 +36,7 @@ def live(user, name, action, scopes=None):
     room = room_types.find_in_code(name) or grants.find_room(user, name)
     if room is None or not identity.permits(action, name):
         return False
-    return rights.may(user, action, room)
+    return backend.may(user, action, room)
 
 
 def rules(explained):
@@ -60,14 +61,14 @@ def in_memory(monkeypatch):
         found = None if room.archived else room
         for module, name, answer in (
             (grants, "find_room", found),
-            (standings, "find_room", found),
+            (queries, "find_room", found),
             (grants, "read_anew", user),
             (explanation, "read_anew", user),
-            (standings, "is_archived", room.archived),
-            (standings, "stored_membership", membership),
-            (standings, "shared_groups", ["Staff"] if in_group else []),
-            (standings, "groups_with", []),
-            (standings, "has_directly", bool(permissions)),
+            (queries, "is_archived", room.archived),
+            (queries, "stored_membership", membership),
+            (queries, "shared_groups", ["Staff"] if in_group else []),
+            (queries, "groups_with", []),
+            (queries, "has_directly", bool(permissions)),
         ):
             monkeypatch.setattr(module, name, lambda *args, answer=answer: answer)
 
@@ -85,7 +86,7 @@ def test_the_outcome_is_that_of_the_live_system(
     if inactive_may_sign_in:
         monkeypatch.setattr(api_settings, "CHECK_USER_IS_ACTIVE", False)
     room = Room(pk=1, name="r", access=access, publishing=publishing, archived=archived)
-    everything = frozenset(f"realtime.{action}_room" for action in rights.ACTIONS)
+    everything = frozenset(f"realtime.{action}_room" for action in backend.ACTIONS)
     outcomes = set()
     for (role, muted, expired), in_group, permissions, active, superuser in itertools.product(
         ROLES, (False, True), ((), everything), (True, False), (False, True)
@@ -97,7 +98,7 @@ def test_the_outcome_is_that_of_the_live_system(
             room=room, user=user, role=role, muted=muted, expires_at=PAST if expired else FUTURE
         )
         in_memory(user, room, membership=membership, in_group=in_group, permissions=permissions)
-        for action in rights.ACTIONS:
+        for action in backend.ACTIONS:
             explained = explain(user, "r", action)
             assert explained.allowed == live(user, "r", action), explained
             assert explained.reason
@@ -110,7 +111,7 @@ def test_the_outcome_is_that_of_the_live_system_with_what_is_in_the_database():
     chosen = random.Random(4)
     group = Group.objects.create(name="Staff")
     permissions = {
-        action: Permission.objects.get(codename=f"{action}_room") for action in rights.ACTIONS
+        action: Permission.objects.get(codename=f"{action}_room") for action in backend.ACTIONS
     }
     outcomes = []
     for number in range(30):
@@ -133,8 +134,8 @@ def test_the_outcome_is_that_of_the_live_system_with_what_is_in_the_database():
             room.groups.add(group)
             user.groups.add(group)
         if chosen.random() < 0.3:
-            user.user_permissions.add(permissions[chosen.choice(rights.ACTIONS)])
-        for action in rights.ACTIONS:
+            user.user_permissions.add(permissions[chosen.choice(backend.ACTIONS)])
+        for action in backend.ACTIONS:
             explained = explain(user, room.name, action)
             assert explained.allowed == live(user, room.name, action), explained
             outcomes.append(explained.allowed)
@@ -195,7 +196,7 @@ class SignInOnlyBackend:
         return None
 
 
-class StrictRoomBackend(rights.RoomBackend):
+class StrictRoomBackend(backend.RoomBackend):
     def has_perm(self, user_obj, perm, obj=None):
         return perm != "realtime.publish_room" and super().has_perm(user_obj, perm, obj)
 
@@ -212,7 +213,7 @@ def test_the_outcome_is_that_of_the_live_system_with_other_backends(in_memory, s
     by_object = f"{__name__}.PerObjectBackend"
     orders = [*itertools.permutations([*stock, name]), (name,), (stock[1], name, by_object)]
     user = User(pk=1, username="alice")
-    everything = frozenset(f"realtime.{action}_room" for action in rights.ACTIONS)
+    everything = frozenset(f"realtime.{action}_room" for action in backend.ACTIONS)
     for backends, role, permissions, access in itertools.product(
         orders, (None, "reader", "moderator"), ((), everything), ("members", "authenticated")
     ):
@@ -220,7 +221,7 @@ def test_the_outcome_is_that_of_the_live_system_with_other_backends(in_memory, s
         room = Room(pk=1, name="r", access=access)
         membership = role and Membership(room=room, user=user, role=role)
         in_memory(user, room, membership=membership, permissions=permissions)
-        for action in rights.ACTIONS:
+        for action in backend.ACTIONS:
             explained = explain(user, "r", action)
             assert explained.allowed == live(user, "r", action), explained
 
@@ -321,7 +322,7 @@ ANSWERS = [True, False, None, 1, RuntimeError("broken"), DatabaseError("away")]
 def test_the_outcome_is_that_of_the_live_system_in_rooms_of_code(alice, in_code, permitted):
     if permitted:
         alice.user_permissions.set(Permission.objects.filter(content_type__app_label="realtime"))
-    asked = itertools.product(ANSWERS, ANSWERS, rights.ACTIONS)
+    asked = itertools.product(ANSWERS, ANSWERS, backend.ACTIONS)
     for can_join, other, action in asked:
         in_code(can_join=can_join, can_publish=True, can_moderate=False)
         if action != "join":
@@ -525,7 +526,9 @@ def test_the_room_is_told_from_one_that_is_not_there(alice):
 )
 def test_scopes_narrow_as_they_do_live(alice, lobby, scopes, may_join, may_publish, may_moderate):
     Membership.objects.create(room=lobby, user=alice, role="moderator")
-    for action, expected in zip(rights.ACTIONS, (may_join, may_publish, may_moderate), strict=True):
+    for action, expected in zip(
+        backend.ACTIONS, (may_join, may_publish, may_moderate), strict=True
+    ):
         explained = explain(alice, "lobby", action, scopes)
         assert explained.allowed == live(alice, "lobby", action, scopes) == expected
 

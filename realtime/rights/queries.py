@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group, Permission
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Value
 from django.utils import timezone
 
-from .models import Membership, Room
+from ..models import Membership, Room
 
 ACTIONS = ("join", "publish", "moderate")
 _CODENAMES = {f"{action}_room": f"realtime.{action}_room" for action in ACTIONS}

@@ -13,18 +13,19 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError
 
-from . import names, rights
-from .authentication import Identity
-from .authentication.identity import still_valid
-from .changes import changes
-from .concurrency import threads
-from .concurrency.batching import Lookups
-from .conf import realtime_settings
-from .exceptions import LayerUnavailable
-from .models import Room
-from .rooms.finding import AnyRoom
-from .rooms.room_types import find_in_code
-from .standings import absent_room, find_room, find_rooms
+from .. import names
+from ..authentication import Identity
+from ..authentication.identity import still_valid
+from ..changes import changes
+from ..concurrency import threads
+from ..concurrency.batching import Lookups
+from ..conf import realtime_settings
+from ..exceptions import LayerUnavailable
+from ..models import Room
+from ..rooms.finding import AnyRoom
+from ..rooms.room_types import find_in_code
+from .backend import may
+from .queries import absent_room, find_room, find_rooms
 
 logger = logging.getLogger("realtime.grants")
 
@@ -90,9 +91,7 @@ def _grant(identity: Identity, user: Any, name: str, room: AnyRoom | None) -> Gr
     # A room that is not there takes the same way through the rules as one that is closed.
     asked = room if room is not None else absent_room(user, name)
     actions = frozenset(
-        action
-        for action in GRANTED
-        if identity.permits(action, name) and rights.may(user, action, asked)
+        action for action in GRANTED if identity.permits(action, name) and may(user, action, asked)
     )
     if room is None or "join" not in actions:
         return NOTHING

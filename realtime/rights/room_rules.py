@@ -14,10 +14,11 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from . import rights, rooms, standings
-from .models import Membership, Room
-from .rights import Decision
-from .rooms.finding import AnyRoom
+from .. import rooms
+from ..models import Membership, Room
+from ..rooms.finding import AnyRoom
+from . import queries
+from .backend import ACTIONS, Decision, ask_for_all_rooms, ask_hook, decide
 from .verdicts import Inquiry, Rule, Verdict, only_true, path, raised
 
 _ORDER = ("membership", "groups", "access")
@@ -39,7 +40,7 @@ class RoomRules(Inquiry):
             self._ask_hooks(room)
             self.ask("permission", self._covering_permission(None))
         else:
-            self._ask_room(room, rights.decide(user, room))
+            self._ask_room(room, decide(user, room))
             self.ask("permission", self._covering_permission(room))
         if self.allowed is None:
             refusals = [rule.source for rule in self.rules if rule.verdict == Verdict.NO]
@@ -64,7 +65,7 @@ class RoomRules(Inquiry):
             return _("nobody is signed in")
         if rule == "groups":
             return _("%s is in none of the room's groups") % self.who
-        stored = standings.stored_membership(self.user, room)
+        stored = queries.stored_membership(self.user, room)
         if stored is None:
             return _("%(user)s has no role in %(room)s") % {"user": self.who, "room": room.name}
         self._expired = _("role %(role)s, expired %(when)s, so it counts for nothing") % {
@@ -79,16 +80,16 @@ class RoomRules(Inquiry):
             return origin
         if self.user.is_anonymous:
             return _("%s, but this needs a user who is signed in") % origin
-        given = _(" and ").join(it for it in rights.ACTIONS if it in decision.given)
+        given = _(" and ").join(it for it in ACTIONS if it in decision.given)
         words = {"origin": origin, "given": given, "action": self.action}
         return _("%(origin)s: that gives %(given)s, not %(action)s") % words
 
     def _origin(self, rule: str, room: Room) -> str:
         if rule == "membership":
-            membership: Any = standings.standing(self.user, room).membership
+            membership: Any = queries.standing(self.user, room).membership
             return _role(membership)
         if rule == "groups":
-            return _("in the room's group %s") % ", ".join(standings.shared_groups(self.user, room))
+            return _("in the room's group %s") % ", ".join(queries.shared_groups(self.user, room))
         if room.access == Room.Access.MEMBERS:
             return _("only members and the room's groups may enter")
         return _("%s may enter") % room.get_access_display()
@@ -114,7 +115,7 @@ class RoomRules(Inquiry):
     def _hook(self, name: str, room: rooms.CodeRoom) -> tuple[Verdict, str]:
         hook = f"{path(type(room.type))}.{name}"
         try:
-            answer = rights.ask_hook(name, self.user, room)
+            answer = ask_hook(name, self.user, room)
         except DatabaseError as error:
             # A connection is told to try again: for now that is a no, whatever else there is.
             return self.refuse(raised(hook, error))
@@ -134,7 +135,7 @@ class RoomRules(Inquiry):
                 if not hasattr(backend, "has_perm"):
                     continue
                 try:
-                    given = rights.ask_for_all_rooms(backend, self.user, self.permission, room)
+                    given = ask_for_all_rooms(backend, self.user, self.permission, room)
                 except PermissionDenied as error:
                     return Verdict.NO, raised(path(type(backend)), error)
                 except Exception as error:
@@ -150,10 +151,10 @@ class RoomRules(Inquiry):
     def _giver(self, backend: Any) -> str:
         words = {"user": self.who, "permission": self.permission, "backend": path(type(backend))}
         if isinstance(backend, ModelBackend):
-            if groups := standings.groups_with(self.user, self.permission):
+            if groups := queries.groups_with(self.user, self.permission):
                 words["groups"] = ", ".join(groups)
                 return _("%(permission)s from group %(groups)s") % words
-            if standings.has_directly(self.user, self.permission):
+            if queries.has_directly(self.user, self.permission):
                 return _("%(permission)s given to %(user)s directly") % words
         return _("%(backend)s gives %(permission)s") % words
 

@@ -17,15 +17,17 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from rest_framework_simplejwt.settings import api_settings
 
-from . import names, rights, standings
-from .authentication import Identity
-from .concurrency.threads import refuse_on_event_loop
-from .conf import realtime_settings
+from .. import names
+from ..authentication import Identity
+from ..concurrency.threads import refuse_on_event_loop
+from ..conf import realtime_settings
+from ..models import Room
+from ..rooms.finding import AnyRoom
+from ..rooms.room_types import find_in_code
+from . import queries
+from .backend import ACTIONS, RoomBackend
 from .grants import GRANTED, read_anew
-from .models import Room
 from .room_rules import RoomRules
-from .rooms.finding import AnyRoom
-from .rooms.room_types import find_in_code
 from .verdicts import Inquiry, Verdict, answered, only_true, path, raised
 from .verdicts import Rule as Rule
 
@@ -65,8 +67,8 @@ def explain(
     for a connection.
     """
     refuse_on_event_loop("explain")
-    if action not in rights.ACTIONS:
-        raise ValueError(f"{action!r} is not one of {', '.join(rights.ACTIONS)}.")
+    if action not in ACTIONS:
+        raise ValueError(f"{action!r} is not one of {', '.join(ACTIONS)}.")
     words = scopes.split() if isinstance(scopes, str) else scopes
     narrowed = None if words is None else frozenset(words)
     who = _("who is not signed in") if isinstance(user, AnonymousUser) else user.get_username()
@@ -135,10 +137,10 @@ class _Question(Inquiry):
             self.room = in_code
             words = {"pattern": in_code.pattern, "type": path(type(in_code.type))}
             return Verdict.YES, _("%(pattern)s in code: %(type)s") % words
-        self.room = standings.find_room(self.user, self.name)
+        self.room = queries.find_room(self.user, self.name)
         if self.room is not None:
             return Verdict.YES, _("“%s” in the database") % self.room
-        if standings.is_archived(self.name):
+        if queries.is_archived(self.name):
             return self.refuse(_("it is archived, and nobody may enter an archived room"))
         known = Room.objects.filter(archived=False).values_list("name", flat=True)
         if near := nearest(self.name, known[:MOST_COMPARED]):
@@ -194,7 +196,7 @@ class _Question(Inquiry):
     def _ask_backend(self, backend: Any) -> str:
         """Returns why the backend does not say yes, "" where it just does not."""
         name = type(backend).__name__
-        asks_rooms = getattr(type(backend), "has_perm", None) is rights.RoomBackend.has_perm
+        asks_rooms = getattr(type(backend), "has_perm", None) is RoomBackend.has_perm
         if self.allowed is not None or self.room is None or not asks_rooms:
             self.ask(name, partial(self._backend, backend))
             return ""
@@ -220,7 +222,7 @@ class _Question(Inquiry):
         return self.allow(source) if is_yes else (Verdict.SAYS_NOTHING, source)
 
     def _nobody(self) -> str:
-        if any(isinstance(backend, rights.RoomBackend) for backend in auth.get_backends()):
+        if any(isinstance(backend, RoomBackend) for backend in auth.get_backends()):
             return _("no rule allows it")
         return _("no backend knows rooms; add realtime.rights.RoomBackend")
 
