@@ -13,10 +13,10 @@ from .layers.records import Attendance
 from .protocols import requests
 from .protocols.base import Reply
 from .protocols.requests import CommandError
-from .reading import to_client_infos
 from .rooms import payloads
 from .rooms.handlers import rpc_handler, send_handlers
 from .rooms.publications import Publication, retention
+from .server_api.reading import to_client_infos
 
 if TYPE_CHECKING:
     from .session import Session

@@ -2,11 +2,11 @@
 
 from django.urls import path
 
-from .api import views
+from .rest import rooms, tickets
 
 app_name = "realtime"
 
 urlpatterns = [
-    path("ticket/", views.TicketView.as_view(), name="ticket"),
-    path("rooms/", views.RoomListView.as_view(), name="rooms"),
+    path("ticket/", tickets.TicketView.as_view(), name="ticket"),
+    path("rooms/", rooms.RoomListView.as_view(), name="rooms"),
 ]

@@ -14,8 +14,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from .. import authority
 from ..conf import realtime_settings
+from ..server_api import connections
 from .forms import NoticeForm, ReasonForm
 from .listing import Person, wait_until_gone, with_users
 
@@ -70,7 +70,7 @@ class Disconnect(Action[ReasonForm]):
             _tell_each(
                 request,
                 person,
-                lambda client: authority.disconnect(client=client, reason=reason),
+                lambda client: connections.disconnect(client=client, reason=reason),
                 lambda clients: _("Disconnected (%s).") % clients + note(reason),
             )
         clients = [client for person in persons for client in person.clients]
@@ -106,7 +106,7 @@ class Notify(Action[NoticeForm]):
             _tell_each(
                 request,
                 person,
-                lambda client: authority.notify(text, client=client),
+                lambda client: connections.notify(text, client=client),
                 lambda clients: _("Sent a notice (%s): ") % clients + text,
             )
         messages.success(request, _("The notice was sent to %s.") % names_of(persons))

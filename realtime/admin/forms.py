@@ -11,8 +11,8 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from .. import names
-from ..authority import NOTICE_MAX
 from ..rights.queries import ACTIONS
+from ..server_api.connections import NOTICE_MAX
 
 REASON_MAX = 100
 ONLY_NOW, WITH_ROLE = "now", "role"

@@ -16,8 +16,8 @@ from ..exceptions import LayerUnavailable
 from ..layers import get_layer
 from ..layers.memory import MemoryRoomLayer
 from ..layers.records import Connection, Process
-from ..live_connections import live_processes
 from ..models import Connection as ConnectionRow
+from ..server_api.connections import live_processes
 
 GONE_SECONDS = 1.0
 LOOK_SECONDS = 0.05

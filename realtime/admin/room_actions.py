@@ -12,7 +12,6 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from .. import authority
 from ..models import Membership, Room
 from ..rights import queries
 from ..rights.backend import may
@@ -20,6 +19,7 @@ from ..rights.explanation import explain
 from ..rooms import finding
 from ..rooms.finding import AnyRoom
 from ..rooms.room_types import find_in_code
+from ..server_api import connections
 from .actions import Action, log, names_of, note
 from .forms import WITH_ROLE, MuteForm, RemovalForm, RoomForm
 from .listing import Listing, Person, with_users
@@ -125,7 +125,7 @@ class Remove(RoomAction):
                     _take_role(request, person, name)
                 # Nobody is named by "" and None together: that would be everybody.
                 client = "" if person.user_id else person.clients[0]
-                authority.unsubscribe(name, person.user_id or None, client=client, reason=reason)
+                connections.unsubscribe(name, person.user_id or None, client=client, reason=reason)
                 removed.append(person)
                 entry = _("Removed from the room %s.") % name
                 log(request, person.logged_as, entry + note(reason))

@@ -20,7 +20,7 @@ def soon(settings):
 
 @pytest.fixture
 def hub_layer(either_layer, monkeypatch):
-    monkeypatch.setattr("realtime.reading.get_layer", lambda: either_layer)
+    monkeypatch.setattr("realtime.server_api.reading.get_layer", lambda: either_layer)
     return either_layer
 
 

@@ -249,7 +249,7 @@ async def test_who_does_not_read_gets_no_more_pages(say, member, lobby, hub):
 async def test_python_reads_the_same(say, lobby, alice, hub, hub_layer, monkeypatch):
     from realtime import ahistory, history
 
-    monkeypatch.setattr("realtime.reading.get_layer", lambda: hub_layer)
+    monkeypatch.setattr("realtime.server_api.reading.get_layer", lambda: hub_layer)
     await say(1, {"text": "two"}, 3)
     page = await ahistory("lobby", limit=2)
     assert [message.data for message in page.messages] == [1, {"text": "two"}]

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from realtime import live_connections
 from realtime.authentication import Identity
 from realtime.layers import get_layer
+from realtime.server_api import connections
 from tests.realtime.sessions import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -21,7 +21,7 @@ def hub_layer(settings):
 async def listed(matches, **wanted):
     """The connections as they are listed, as soon as they are as they should be."""
     async with asyncio.timeout(5):
-        while not matches(found := live_connections.connections(**wanted)):
+        while not matches(found := connections.connections(**wanted)):
             await asyncio.sleep(0.01)
     return found
 
@@ -37,7 +37,7 @@ async def session(open_session, alice):
 async def test_a_connection_is_listed_with_what_is_known_of_it(session, alice, lobby):
     await call(session, subscribe={"channel": "lobby"})
     (found,) = await listed(lambda them: them and them[0].rooms)
-    assert found == live_connections.Connection(
+    assert found == connections.Connection(
         client=session.id,
         user=str(alice.pk),
         username="alice",
@@ -56,8 +56,8 @@ async def test_a_connection_is_listed_with_what_is_known_of_it(session, alice, l
 async def test_they_are_found_by_user_and_room(session, alice, lobby):
     await call(session, subscribe={"channel": "lobby"})
     await listed(lambda them: len(them) == 1, user=alice, room="lobby")
-    assert live_connections.connections(user=alice.pk + 1) == []
-    assert live_connections.connections(room="other") == []
+    assert connections.connections(user=alice.pk + 1) == []
+    assert connections.connections(room="other") == []
 
 
 async def test_who_leaves_is_off_the_list(session, lobby):
@@ -71,10 +71,10 @@ async def test_who_leaves_is_off_the_list(session, lobby):
 
 async def test_the_process_is_listed_until_it_ends(session, hub):
     await listed(len)
-    (alive,) = live_connections.live_processes()
+    (alive,) = connections.live_processes()
     assert (alive.process.id, alive.process.pid > 0) == (hub.registry.process.id, True)
     await hub.close()
-    assert live_connections.live_processes() == []
+    assert connections.live_processes() == []
 
 
 async def test_what_was_lost_is_written_down_again(session, hub, settings):

@@ -12,7 +12,6 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ... import authority, live_connections, publishing
 from ...conf import realtime_settings
 from ...exceptions import RealtimeError
 from ...layers import get_layer
@@ -20,6 +19,7 @@ from ...layers.memory import MemoryRoomLayer
 from ...rights.backend import ACTIONS
 from ...rights.explanation import MOST_COMPARED, Explanation, Rule, explain, nearest
 from ...rights.verdicts import Verdict
+from ...server_api import connections, publishing
 from ..tables import connection_rows, counted, printable, process_rows, table, totals
 
 MOST_SHOWN = 50
@@ -78,8 +78,8 @@ class Command(BaseCommand):
     def status(self, *, user: str | None, room: str | None, **options: Any) -> None:
         _require_shared_layer()
         owner = None if user is None else _find_user(user)
-        alive = live_connections.live_processes()
-        shown = live_connections.connections(user=owner, room=room)
+        alive = connections.live_processes()
+        shown = connections.connections(user=owner, room=room)
         if options["json"]:
             processes = [
                 {**msgspec.to_builtins(it.process), "connections": len(it.connections)}
@@ -116,10 +116,10 @@ class Command(BaseCommand):
         owner = _find_user(user) if user else None
         found = {
             it.client
-            for it in live_connections.connections(user=owner)
+            for it in connections.connections(user=owner)
             if (not client or it.client == client) and (not session or it.sign_in == session)
         }
-        authority.disconnect(owner, client=client or "", session=session or "", reason=reason)
+        connections.disconnect(owner, client=client or "", session=session or "", reason=reason)
         left = _wait_until_gone(found)
         if left:
             raise CommandError(
@@ -162,7 +162,7 @@ def _wait_until_gone(clients: set[str]) -> set[str]:
     while left and time.monotonic() < ends:
         time.sleep(pause)
         pause *= 1.5
-        left = left & {it.client for it in live_connections.connections()}
+        left = left & {it.client for it in connections.connections()}
     return left
 
 

@@ -102,7 +102,7 @@ def test_a_session_of_django_gets_a_ticket_too_but_not_without_csrf(alice):
 
 
 def test_tickets_are_throttled(client, alice, monkeypatch):
-    monkeypatch.setattr("realtime.api.views.TicketThrottle.get_rate", lambda self: "2/min")
+    monkeypatch.setattr("realtime.rest.tickets.TicketThrottle.get_rate", lambda self: "2/min")
     statuses = [client.post("/realtime/ticket/", **bearer(alice)).status_code for _ in range(3)]
     assert statuses == [200, 200, 429]
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from .concurrency.threads import refuse_on_event_loop
-from .conf import realtime_settings
-from .layers import get_layer
-from .layers.records import Attendance, Page
-from .names import check_name
-from .rooms.payloads import decode
-from .rooms.publications import ClientInfo, Position, Publication
+from ..concurrency.threads import refuse_on_event_loop
+from ..conf import realtime_settings
+from ..layers import get_layer
+from ..layers.records import Attendance, Page
+from ..names import check_name
+from ..rooms.payloads import decode
+from ..rooms.publications import ClientInfo, Position, Publication
 
 _decode_info = msgspec.json.Decoder(ClientInfo).decode
 

@@ -1,13 +1,44 @@
-"""What a site tells its open connections by itself, in all processes at once."""
+"""The live connections of all processes: list them, close them, and speak to the people behind."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 from asgiref.sync import sync_to_async
 
-from .announcements import User, announce, notice, removal, review
-from .codes import CloseCode
-from .concurrency.threads import refuse_on_event_loop
-from .names import check_name
+from ..announcements import User, announce, notice, removal, review
+from ..codes import CloseCode
+from ..concurrency.threads import refuse_on_event_loop
+from ..layers import get_layer
+from ..layers.records import Connection, LiveProcess, Process
+from ..names import check_name
+
+_decode_process = msgspec.json.Decoder(Process).decode
+_decode_connection = msgspec.json.Decoder(Connection).decode
+
+
+def live_processes() -> list[LiveProcess]:
+    """The processes that serve connections, the oldest first. Raises `LayerUnavailable`."""
+    found = [
+        LiveProcess(_decode_process(info), list(map(_decode_connection, connections)))
+        for info, connections in get_layer().live_processes_sync()
+    ]
+    return sorted(found, key=lambda it: it.process.started_at)
+
+
+def connections(*, user: Any = None, room: str | None = None) -> list[Connection]:
+    """The live connections of all processes, the newest first: of `user` (a user or a primary key),
+    in `room`, or all. Raises `LayerUnavailable`."""
+    wanted = None if user is None else str(getattr(user, "pk", user))
+    found = [
+        it
+        for alive in live_processes()
+        for it in alive.connections
+        if (wanted is None or it.user == wanted) and (room is None or room in it.rooms)
+    ]
+    return sorted(found, key=lambda it: it.since, reverse=True)
+
 
 NOTICE_MAX = 1_000
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from django.db import transaction
 
-from .concurrency import threads
-from .concurrency.threads import refuse_on_event_loop
-from .layers import get_layer
-from .models import Room
-from .names import check_name
-from .rooms import finding
-from .rooms.payloads import encode
-from .rooms.publications import Retention, publication_body, retention
+from ..concurrency import threads
+from ..concurrency.threads import refuse_on_event_loop
+from ..layers import get_layer
+from ..models import Room
+from ..names import check_name
+from ..rooms import finding
+from ..rooms.payloads import encode
+from ..rooms.publications import Retention, publication_body, retention
 
 
 def publish(

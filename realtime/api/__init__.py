@@ -1,1 +1,0 @@
-"""The HTTP side: tickets and the list of rooms, with the same rights as the sockets."""

@@ -1,0 +1,44 @@
+"""The endpoint that gives single-use tickets."""
+
+from __future__ import annotations
+
+import secrets
+
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import UserRateThrottle
+
+from ..authentication.tickets import identity_to_ticket
+from ..conf import realtime_settings
+from ..exceptions import LayerUnavailable
+from ..layers import get_layer
+from .base import RealtimeView
+
+
+class TicketThrottle(UserRateThrottle):
+    """60 tickets a minute and person; another rate by DRF's `DEFAULT_THROTTLE_RATES`."""
+
+    scope = "realtime_ticket"
+
+    def get_rate(self) -> str:
+        return self.THROTTLE_RATES.get(self.scope) or "60/min"
+
+
+class TicketView(RealtimeView):
+    """POST: a ticket that opens one WebSocket as this user, within `expires_in` seconds."""
+
+    throttle_classes = (TicketThrottle,)
+
+    def post(self, request: Request) -> Response:
+        ticket = secrets.token_urlsafe(32)
+        ttl = realtime_settings.TICKET_TTL_SECONDS
+        kept = identity_to_ticket(self.identity(request))
+        try:
+            get_layer().store_ticket(ticket, kept, ttl)
+        except LayerUnavailable:
+            return Response(
+                {"detail": "Tickets are not available just now. Try again.", "code": "unavailable"},
+                status=status.HTTP_503_SERVICE_UNAVAILABLE,
+            )
+        return Response({"ticket": ticket, "expires_in": ttl})
