@@ -13,7 +13,8 @@ class RealtimeConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, logs, signals
+        from . import checks, logs
+        from .control import signals
 
         django_checks.register(checks.check_settings)
         django_checks.register(checks.check_backend)

@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 
 from .concurrency import tasks
 from .concurrency.batching import Lookups
-from .control import Control
+from .control.listener import Control
+from .control.reviewer import Reviewer
 from .exceptions import AuthenticationError, LayerUnavailable
 from .feed import Start
 from .layers import RoomLayer, get_layer
@@ -19,7 +20,6 @@ from .layers.groups import group_name
 from .limits import CommandLimit, Doorway
 from .local_room import LocalRoom
 from .registry import Registry
-from .reviewer import Reviewer
 from .rooms.publications import Position, Publication
 from .roster import Roster
 from .tail import Tail

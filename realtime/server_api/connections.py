@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from asgiref.sync import sync_to_async
 
-from ..announcements import User, announce, notice, removal, review
 from ..codes import CloseCode
 from ..concurrency.threads import refuse_on_event_loop
+from ..control.announcements import User, announce, notice, removal, review
 from ..layers import get_layer
 from ..layers.records import Connection, LiveProcess, Process
 from ..names import check_name

@@ -178,7 +178,7 @@ async def test_a_change_that_is_told_late_ends_what_was_entered_meanwhile(
     """Committed by another process: the right is read before, and the news comes after the join."""
     told = []
     monkeypatch.setattr(type(hub.layer), "group_send_sync", lambda self, *news: told.append(news))
-    monkeypatch.setattr("realtime.announcements.changes.record", lambda user, room: None)
+    monkeypatch.setattr("realtime.control.announcements.changes.record", lambda user, room: None)
     assert "subscribe" in await join(session)
     with pytest.raises(AssertionError):
         await withdraw()  # this process has not been told

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from rest_framework_simplejwt.settings import api_settings
 
-from .changes import changes
-from .codes import CloseCode, UnsubscribeCode
-from .concurrency import tasks
-from .exceptions import LayerUnavailable
-from .layers import RoomLayer
-from .layers.base import NEW_SIGN_IN, NOTICE, RECHECK, REMOVAL
-from .layers.groups import CONTROL_GROUP
+from ..changes import changes
+from ..codes import CloseCode, UnsubscribeCode
+from ..concurrency import tasks
+from ..exceptions import LayerUnavailable
+from ..layers import RoomLayer
+from ..layers.base import NEW_SIGN_IN, NOTICE, RECHECK, REMOVAL
+from ..layers.groups import CONTROL_GROUP
 from .reviewer import Reviewer
 
 if TYPE_CHECKING:
-    from .session import Session
+    from ..session import Session
 
 logger = logging.getLogger("realtime.control")
 

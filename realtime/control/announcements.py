@@ -11,11 +11,11 @@ from django.db import transaction
 from django.db.models import Model
 from rest_framework_simplejwt.settings import api_settings
 
-from .changes import changes
-from .exceptions import LayerUnavailable
-from .layers import get_layer
-from .layers.base import NOTICE, RECHECK, REMOVAL
-from .layers.groups import CONTROL_GROUP
+from ..changes import changes
+from ..exceptions import LayerUnavailable
+from ..layers import get_layer
+from ..layers.base import NOTICE, RECHECK, REMOVAL
+from ..layers.groups import CONTROL_GROUP
 
 logger = logging.getLogger("realtime.announcements")
 

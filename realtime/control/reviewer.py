@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from .changes import changes
-from .concurrency import tasks
-from .conf import realtime_settings
-from .exceptions import LayerUnavailable
-from .layers import RoomLayer
-from .layers.records import Change
-from .rights import grants
-from .rights.grants import Answer, Question
+from ..changes import changes
+from ..concurrency import tasks
+from ..conf import realtime_settings
+from ..exceptions import LayerUnavailable
+from ..layers import RoomLayer
+from ..layers.records import Change
+from ..rights import grants
+from ..rights.grants import Answer, Question
 
 if TYPE_CHECKING:
-    from .session import Session
+    from ..session import Session
 
 logger = logging.getLogger("realtime.reviewer")
 

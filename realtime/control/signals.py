@@ -11,11 +11,11 @@ from django.contrib.auth.signals import user_logged_out
 from django.db.models import Model
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 
+from ..authentication import django_sign_in
+from ..authentication.identity import password_digest
+from ..codes import CloseCode
+from ..models import Membership, Room
 from .announcements import announce_after_commit, removal, review
-from .authentication import django_sign_in
-from .authentication.identity import password_digest
-from .codes import CloseCode
-from .models import Membership, Room
 from .sign_ins import of_running_request
 
 _WHO_MAY_ENTER = ("name", "access", "archived")

@@ -1,0 +1,109 @@
+"""Which sign-in the running request belongs to, so that who changes the own password stays."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.contrib.auth import SESSION_KEY
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponseBase
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import AuthenticationFailed, TokenError
+
+from ..authentication import django_sign_in
+from ..exceptions import LayerUnavailable
+from ..layers import get_layer
+from ..layers.base import NEW_SIGN_IN
+from ..layers.groups import CONTROL_GROUP
+
+logger = logging.getLogger("realtime.sign_ins")
+
+
+_running: ContextVar[HttpRequest | None] = ContextVar("realtime_running_request", default=None)
+
+
+class SignInMiddleware:
+    """A Django middleware, placed after `SessionMiddleware`.
+
+    When people change their own password, Django lets the session live in which they do it, under
+    another key, and ends the others. With this middleware the same holds for open connections;
+    without it all of them are closed. It also finds sessions that end without a sign-out, as when
+    somebody else signs in over them.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        self._is_async = bool(iscoroutinefunction(get_response))
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self._is_async:
+            return self._answer(request)
+        before, token = _session_key(request), _running.set(request)
+        try:
+            response: HttpResponseBase = self.get_response(request)
+        finally:
+            _running.reset(token)
+        _tell_of_new_key(request, before)
+        return response
+
+    async def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        before, token = _session_key(request), _running.set(request)
+        try:
+            response: HttpResponseBase = await self.get_response(request)
+        finally:
+            _running.reset(token)
+        if _session_key(request) != before:
+            await sync_to_async(_tell_of_new_key)(request, before)
+        return response
+
+
+def of_running_request() -> list[str]:
+    """The sign-ins that the running request proves: that of its Django session, that of its access
+    token."""
+    request = _running.get()
+    if request is None:
+        return []
+    found = (django_sign_in(_session_key(request)), _of_token(request))
+    return [sign_in for sign_in in found if sign_in]
+
+
+def _session_key(request: HttpRequest) -> str | None:
+    key: str | None = getattr(getattr(request, "session", None), "session_key", None)
+    return key
+
+
+def _of_token(request: HttpRequest) -> str:
+    jwt: Any = JWTAuthentication()
+    try:
+        header = jwt.get_header(request)
+        raw_token = None if header is None else jwt.get_raw_token(header)
+        return "" if raw_token is None else str(jwt.get_validated_token(raw_token).get("sid", ""))
+    except (AuthenticationFailed, TokenError, ValueError, TypeError, OverflowError):
+        return ""  # a token that proves nothing
+
+
+def _tell_of_new_key(request: HttpRequest, before: str | None) -> None:
+    """The session has another key now: it goes on under that one, or has ended, when nobody or
+    somebody else is signed in there."""
+    after = _session_key(request)
+    if not before or before == after:
+        return
+    message = {
+        "type": NEW_SIGN_IN,
+        "user": str(request.session.get(SESSION_KEY, "")) if after else "",
+        "old": django_sign_in(before),
+        "new": django_sign_in(after),
+    }
+    try:
+        get_layer().group_send_sync(CONTROL_GROUP, message)
+    except (LayerUnavailable, ImproperlyConfigured):
+        logger.warning("a session has another key now, and the open connections were not told")
