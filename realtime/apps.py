@@ -13,8 +13,9 @@ class RealtimeConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, logs
+        from . import checks
         from .control import signals
+        from .transports import logs
 
         django_checks.register(checks.check_settings)
         django_checks.register(checks.check_backend)

@@ -10,23 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from channels.consumer import AsyncConsumer
 
-from . import daphne, drain, garbage
 from .authentication import credentials
 from .codes import CloseCode, Error
 from .conf import realtime_settings
+from .connection.inbox import Inbox
+from .connection.outbox import Outbox
+from .connection.session import Session
 from .exceptions import AuthenticationError
-from .hub import get_hub
-from .inbox import Inbox
-from .outbox import Outbox
+from .hub import collector, drain
+from .hub.hub import get_hub
 from .protocols.base import WireProtocol
 from .protocols.centrifuge import CentrifugeProtocol
 from .protocols.plain import PlainProtocol
 from .protocols.plain import subscribe as plain_subscribe
 from .protocols.requests import Command, Connect, MalformedCommand
-from .session import Session
+from .transports import daphne
 
 if TYPE_CHECKING:
-    from .sockets import Socket
+    from .transports.websocket import Socket
 
 logger = logging.getLogger("realtime.consumers")
 
@@ -45,7 +46,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         if (await receive())["type"] != "websocket.connect":
             return
         drain.install()
-        garbage.set_up()
+        collector.set_up()
         subprotocol = credentials.selected_subprotocol(scope)
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
         socket = self.take_over(receive, send)

@@ -10,7 +10,7 @@ from channels.routing import URLRouter
 from django.urls import path, re_path
 
 from .consumers import PlainConsumer, RealtimeConsumer
-from .hub import close_hub
+from .hub.hub import close_hub
 from .middleware import JWTAuthMiddleware, refuse
 
 logger = logging.getLogger("realtime.routing")

@@ -19,7 +19,7 @@ from ..layers.groups import CONTROL_GROUP
 from .reviewer import Reviewer
 
 if TYPE_CHECKING:
-    from ..session import Session
+    from ..connection.session import Session
 
 logger = logging.getLogger("realtime.control")
 

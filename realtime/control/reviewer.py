@@ -19,7 +19,7 @@ from ..rights import grants
 from ..rights.grants import Answer, Question
 
 if TYPE_CHECKING:
-    from ..session import Session
+    from ..connection.session import Session
 
 logger = logging.getLogger("realtime.reviewer")
 

@@ -8,13 +8,13 @@ from django.contrib.auth.models import User
 from django.db.backends.utils import CursorWrapper
 
 from realtime.authentication import Identity, users
-from realtime.hub import Hub
+from realtime.connection.session import Session
+from realtime.hub.hub import Hub
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.layers.redis import RedisRoomLayer
 from realtime.models import Room
 from realtime.protocols.centrifuge import CentrifugeProtocol
 from realtime.rights import grants
-from realtime.session import Session
 from tests.realtime.sessions import RecordingTransport, call
 
 

@@ -1,0 +1,152 @@
+"""Lets connections in: who it is, by which credential, and whether its user may have one more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..authentication import ANONYMOUS, Identity, verification
+from ..codes import CloseCode, Error
+from ..conf import realtime_settings
+from ..exceptions import (
+    AuthenticationError,
+    AuthenticationUnavailable,
+    LayerUnavailable,
+    RealtimeError,
+)
+from ..protocols import requests
+from ..protocols.base import Reply
+from ..protocols.requests import CloseSession, CommandError
+from ..version import __version__
+
+if TYPE_CHECKING:
+    from .session import Session
+
+SECOND_LOOK_SECONDS = 0.5
+APP_MAX = 64
+
+
+async def connect(session: Session, body: requests.Connect) -> Reply:
+    """The first command of every connection."""
+    if not session.is_connecting:
+        raise CommandError(Error(Error.BAD_REQUEST.code, "bad request: already connected"))
+    given = session.identity
+    session.identity = await _identify(body.token, given, session.authentication_error)
+    session.app = " ".join((body.name[:APP_MAX], body.version[:APP_MAX])).strip()
+    try:
+        await _be_counted(session)
+        _enroll(session)
+        session.hold_back()
+        subs = await session.subscriptions.enter_all(body.subs)
+    except BaseException:
+        session.not_let_in(given)
+        raise
+    if not session.is_connecting:
+        raise CloseSession(CloseCode.STALE)  # the socket has gone meanwhile
+    session.begin()
+    return _welcome(session, subs)
+
+
+async def refresh(session: Session, body: requests.Refresh) -> Reply:
+    """A newer token of the same user takes the place of the one that ends."""
+    identity = await _identify_anew(body.token, session.caller)
+    if identity.scopes != session.caller.scopes:
+        session.subscriptions.doubt()
+    session.identity = identity
+    _enroll(session)
+    session.hub.reviewer.look_at([session])
+    session.hub.registry.update(session)
+    session.timers.watch_expiry()
+    return _who_and_until_when(session)
+
+
+async def _identify(token: str, identity: Identity | None, error: RealtimeError | None) -> Identity:
+    """The identity of `token`, or what the middleware found: one of them, not both.
+
+    Raises `CloseSession`, or `CommandError` where a newer token may be sent on the same socket.
+    """
+    if token:
+        return await _identify_by_token(token, identity)
+    if error is not None:
+        raise _answer_to(error)
+    if identity is not None:
+        return identity
+    if realtime_settings.ALLOW_ANONYMOUS:
+        return ANONYMOUS
+    raise CloseSession(CloseCode.INVALID_TOKEN, "a token is needed to connect")
+
+
+async def _identify_by_token(token: str, identity: Identity | None) -> Identity:
+    if identity is not None and not identity.ambient:
+        raise CloseSession(CloseCode.INVALID_TOKEN, "two credentials at once are ambiguous")
+    if "connect" not in realtime_settings.CREDENTIALS:
+        raise CloseSession(CloseCode.INVALID_TOKEN, "a token in connect is not switched on")
+    try:
+        return await verification.authenticate(token)
+    except (AuthenticationError, AuthenticationUnavailable) as error:
+        raise _answer_to(error) from error
+
+
+def _answer_to(error: RealtimeError) -> Exception:
+    """What a client is told about a credential: expired ones can be replaced on the same socket."""
+    if not isinstance(error, AuthenticationError):
+        return CloseSession(CloseCode.INTERNAL)
+    if error.error.code == Error.TOKEN_EXPIRED.code:
+        return CommandError(Error.TOKEN_EXPIRED)
+    return CloseSession(CloseCode.INVALID_TOKEN, error.reason)
+
+
+async def _identify_anew(token: str, before: Identity) -> Identity:
+    """The identity of a newer token of the same user. Raises as `_identify` does."""
+    try:
+        identity = await verification.authenticate(token)
+    except AuthenticationError as error:
+        if error.error.code != Error.TOKEN_EXPIRED.code:
+            raise CloseSession(CloseCode.INVALID_TOKEN) from error
+        # Temporary, or the SDKs would give the connection up rather than ask for a newer token.
+        raise CommandError(Error(Error.TOKEN_EXPIRED.code, "token expired", True)) from error
+    if identity.user_id != before.user_id:
+        raise CloseSession(CloseCode.INVALID_TOKEN, "a refresh can't change the user")
+    return identity
+
+
+async def _be_counted(session: Session) -> None:
+    """Raises `CloseSession` where the user has as many connections as are allowed."""
+    registry = session.hub.registry
+    try:
+        await session.hub.hear_changes()
+        if await registry.admit(session.id, session.user_id):
+            return
+        # One that ends just now may still be counted: a page that is loaded again has two.
+        await asyncio.sleep(SECOND_LOOK_SECONDS)
+        if await registry.admit(session.id, session.user_id):
+            return
+    except LayerUnavailable as error:
+        raise CloseSession(CloseCode.INTERNAL) from error
+    raise CloseSession(CloseCode.CONNECTION_LIMIT)
+
+
+def _enroll(session: Session) -> None:
+    try:
+        session.hub.enroll(session)
+    except AuthenticationError as error:
+        raise CloseSession(CloseCode.INVALID_TOKEN, error.reason) from error
+
+
+def _welcome(session: Session, subs: Mapping[str, Reply]) -> Reply:
+    reply = _who_and_until_when(session)
+    if subs:
+        reply["subs"] = subs
+    if session.protocol.has_pings:
+        reply |= {"ping": int(realtime_settings.PING_SECONDS) or 1, "pong": True}
+    return reply
+
+
+def _who_and_until_when(session: Session) -> Reply:
+    reply: Reply = {"client": session.id, "version": f"realtime {__version__}"}
+    expires_at = session.caller.expires_at
+    if expires_at is None:
+        return reply | {"expires": False}
+    return reply | {"expires": True, "ttl": max(1, int(expires_at - time.time()))}

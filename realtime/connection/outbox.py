@@ -1,0 +1,270 @@
+"""What a connection still has to send, and how much of it may be under way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..codes import CloseCode
+from ..concurrency import eager, tasks
+from ..conf import realtime_settings
+from ..protocols.base import WireProtocol
+from ..protocols.centrifuge import PING
+from ..transports import daphne
+from .send_window import Window
+
+logger = logging.getLogger("realtime.outbox")
+
+POLL_SECONDS = 0.005
+PING_BYTES = len(PING)
+FRAME_BYTES = 65_536
+"""Messages that wait are joined to frames of about this size."""
+REASON_MAX_BYTES = 123
+"""What a close frame can hold (RFC 6455, 5.5); with more, a server sends none and cuts."""
+
+
+class Outbox:
+    """Writing never waits, and makes no task as long as the server takes what it is given.
+
+    Not every server tells whether the client reads: Daphne takes everything at once and keeps it in
+    memory. So what is under way is counted. Pings among the messages mark how far the client has
+    come when it answers, and beyond a window nothing more is sent until it does. A protocol without
+    pings goes by what Daphne's transport still holds. What then gathers here is limited by
+    `OUTBOX_MAX_BYTES`.
+    """
+
+    # Most connections wait most of the time, and a process has many of them: what they rarely need
+    # is made when they need it.
+    __slots__ = (
+        "_along",
+        "_close",
+        "_frames",
+        "_has_overflown",
+        "_has_pings",
+        "_is_over",
+        "_limit",
+        "_poll",
+        "_quiet_until",
+        "_send",
+        "_sending",
+        "_separator",
+        "_waiting_bytes",
+        "_window",
+        "_write_text",
+        "on_close",
+        "on_overflow",
+    )
+
+    def __init__(
+        self, send: Callable[[dict[str, Any]], Awaitable[None]], protocol: WireProtocol
+    ) -> None:
+        self.on_overflow: Callable[[], None] = _nothing
+        self.on_close: Callable[[], None] = _nothing
+        self._send = send
+        # `realtime.uvicorn` can write without a coroutine.
+        self._write_text = getattr(getattr(send, "__self__", None), "write_text", _can_not)
+        self._limit: int = realtime_settings.OUTBOX_MAX_BYTES
+        self._separator = protocol.separator
+        self._has_pings = protocol.has_pings
+        self._along = ""
+        self._frames: deque[str] | None = None
+        self._waiting_bytes = 0
+        self._has_overflown = False
+        self._window = Window(self._limit // 4)
+        self._close: tuple[CloseCode, str] | None = None
+        self._is_over = False
+        self._quiet_until = -1
+        """As long as fewer bytes are sent in all, there is nothing to be thought of."""
+        self._sending: asyncio.Task[None] | None = None
+        self._poll: asyncio.TimerHandle | None = None
+
+    @property
+    def is_congested(self) -> bool:
+        return self._waiting_bytes > self._limit // 2
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What waits here, and what Daphne holds, which takes everything at once."""
+        return self._waiting_bytes + daphne.held_bytes(self._send)
+
+    def write(self, frame: str) -> None:
+        if self._along and frame != PING:
+            frame, self._along = f"{self._along}{self._separator}{frame}", ""
+        size = len(frame) if frame.isascii() else len(frame.encode())
+        sent_bytes = self._window.sent_bytes + size
+        if sent_bytes < self._quiet_until and size > PING_BYTES and self._write_text(frame):
+            self._window.sent_bytes = sent_bytes
+            return
+        if self._is_over:
+            return
+        nothing_waits = not self._frames and self._sending is None and self._close is None
+        if nothing_waits and self._window_is_open():
+            self._transmit(self._counted(frame, size, frame == PING))
+        else:
+            self._queue(frame)
+        self._look_ahead()
+
+    def write_along(self, frame: str) -> None:
+        if self._separator is None or self._is_over:
+            self.write(frame)
+        else:
+            self._along = f"{self._along}{self._separator}{frame}" if self._along else frame
+
+    def flush(self) -> None:
+        if self._along:
+            frame, self._along = self._along, ""
+            self.write(frame)
+
+    def _look_ahead(self) -> None:
+        """Find out until when frames may be sent without a thought: nothing waits, no ping is due,
+        the window is open."""
+        if not self._has_pings or self._is_over or self._frames or self._sending or self._close:
+            self._quiet_until = -1
+        else:
+            self._quiet_until = self._window.quiet_until
+
+    def _queue(self, frame: str) -> None:
+        if self._frames is None:
+            self._frames = deque()
+        self._frames.append(frame)
+        self._waiting_bytes += _size(frame)
+        if self._sending is None:
+            self._go_on()
+        if self._waiting_bytes > self._limit and not self._has_overflown:
+            self._has_overflown = True  # what is written about it must not be told as another one
+            self.on_overflow()
+
+    def acknowledge(self) -> None:
+        if self._window.acknowledge():
+            if self._frames and self._sending is None:
+                self._go_on()
+            self._look_ahead()
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        self.flush()
+        if code is CloseCode.SLOW and self._frames:
+            # All but the last, which says why.
+            self._frames = deque([self._frames[-1]])
+        self._close = (code, reason)
+        self._quiet_until = -1
+        self.on_close()
+        if self._sending is None:
+            self._go_on()
+
+    def end(self) -> None:
+        """The connection has gone: nothing is sent any more."""
+        self._is_over = True
+        self._quiet_until = -1
+        self._frames = None
+        if self._poll is not None:
+            self._poll.cancel()
+        if self._sending is not None:
+            self._sending.cancel()
+
+    async def wait_until_over(self) -> None:
+        """After the end, until the server has taken notice."""
+        await tasks.cancel(self._sending)
+
+    def _go_on(self) -> None:
+        """Send what may be sent, until the server has to wait for the client."""
+        while self._frames and not self._is_over:
+            if self._close is None and not self._window_is_open():
+                if not self._has_pings and self._poll is None:
+                    # No pong will tell when the client has read on.
+                    loop = asyncio.get_running_loop()
+                    self._poll = loop.call_later(POLL_SECONDS, self._look_again)
+                return
+            if not self._transmit(self._next(self._frames)):
+                return
+        if self._close is not None and not self._is_over:
+            self._is_over = True
+            code, reason = self._close
+            # A plain int: Daphne's WebSocket library takes no subclass.
+            self._has_sent(
+                {"type": "websocket.close", "code": int(code), "reason": _fitting(reason)}
+            )
+
+    def _transmit(self, text: str) -> bool:
+        """Whether it was sent, and the next one may follow."""
+        return self._write_text(text) or self._has_sent({"type": "websocket.send", "text": text})
+
+    def _look_again(self) -> None:
+        self._poll = None
+        if self._sending is None:
+            self._go_on()
+
+    def _has_sent(self, event: dict[str, Any]) -> bool:
+        """Call the server's `send`. Where it has to wait, False, and a task does the rest."""
+        try:
+            rest = eager.start(self._send(event))
+        except Exception as error:
+            self._give_up(error)
+            return False
+        if rest is None:
+            return True
+        self._quiet_until = -1
+        self._sending = asyncio.create_task(self._finish(rest))
+        return False
+
+    async def _finish(self, rest: Awaitable[None]) -> None:
+        try:
+            await rest
+        except Exception as error:
+            self._give_up(error)
+        finally:
+            self._sending = None
+        self._go_on()
+        self._look_ahead()
+
+    def _give_up(self, error: Exception) -> None:
+        # The other side has gone; the receive loop hears of it by itself.
+        logger.debug("a connection could not be written to: %s", type(error).__name__)
+        self._is_over = True
+        self._quiet_until = -1
+        self._frames = None
+        self._waiting_bytes = 0
+
+    def _window_is_open(self) -> bool:
+        if self._has_pings:
+            return self._window.is_open
+        return daphne.held_bytes(self._send) < self._window.size
+
+    def _next(self, frames: deque[str]) -> str:
+        """The next frame: one message, or several where the protocol can join them."""
+        frame = frames.popleft()
+        size = _size(frame)
+        if not frames or not self._separator:
+            self._waiting_bytes -= size
+            return self._counted(frame, size, frame == PING)
+        joined = [frame]
+        while frames and size < FRAME_BYTES:
+            joined.append(frames.popleft())
+            size += _size(joined[-1])
+        self._waiting_bytes -= size
+        return self._counted(self._separator.join(joined), size, joined.count(PING))
+
+    def _counted(self, frame: str, size: int, pings: int) -> str:
+        """The frame, with a ping at its end where the client should say how far it has come."""
+        if not self._has_pings:
+            return frame
+        is_due = self._window.count(size, pings)
+        return f"{frame}\n{PING}" if is_due else frame
+
+
+def _nothing() -> None:
+    pass
+
+
+def _can_not(text: str) -> bool:
+    return False
+
+
+def _size(frame: str) -> int:
+    return len(frame) if frame.isascii() else len(frame.encode())
+
+
+def _fitting(reason: str) -> str:
+    return reason.encode(errors="replace")[:REASON_MAX_BYTES].decode(errors="ignore")

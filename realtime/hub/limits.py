@@ -1,0 +1,138 @@
+"""How much one user may ask, and how many strangers may wait at the door."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import dataclass
+
+from ..concurrency import tasks
+from ..conf import realtime_settings
+from ..exceptions import LayerUnavailable
+from ..layers import RoomLayer
+
+logger = logging.getLogger("realtime.limits")
+
+SHARE_SECONDS = 1.0
+SHARED_FROM = 0.1
+"""The share of the allowed rate from which on other processes are told of a user."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """What is left of a user's allowance, which fills again with time."""
+
+    left: float
+    at: float
+    used: int = 0
+    """Since the other processes were told."""
+    total: int | None = None
+    """What all processes together had used when they were told last."""
+
+
+class CommandLimit:
+    """`COMMANDS_PER_SECOND` for each user, and `COMMANDS_BURST` at once after a rest.
+
+    A user's connections share the allowance, in this process at once, with other processes within a
+    second: each tells what a busy user has used up there, and takes it off here.
+    """
+
+    def __init__(self, layer: RoomLayer) -> None:
+        self._layer = layer
+        self._buckets: dict[str, _Bucket] = {}
+        self._sharing: asyncio.Task[None] | None = None
+
+    def take(self, user: str) -> bool:
+        """Use up one command. Whether it was still allowed."""
+        rate, burst = realtime_settings.COMMANDS_PER_SECOND, realtime_settings.COMMANDS_BURST
+        if not rate:
+            return True
+        now = asyncio.get_running_loop().time()
+        bucket = self._buckets.get(user)
+        if bucket is None:
+            bucket = self._buckets[user] = _Bucket(burst, now)
+            if self._sharing is None:
+                self._sharing = asyncio.create_task(self._share_often(), name="realtime-limits")
+        _fill(bucket, now)
+        bucket.left = max(bucket.left - 1, -burst)
+        bucket.used += 1
+        return bucket.left >= 0
+
+    def is_exhausted(self, user: str) -> bool:
+        """Whether the user went on so long after being refused that it can't be an oversight: twice
+        the burst."""
+        bucket = self._buckets.get(user)
+        return bucket is not None and bucket.left <= -realtime_settings.COMMANDS_BURST
+
+    async def close(self) -> None:
+        await tasks.cancel(self._sharing)
+        self._sharing = None
+
+    async def _share_often(self) -> None:
+        while True:
+            await asyncio.sleep(SHARE_SECONDS)
+            try:
+                await self._share()
+            except LayerUnavailable:
+                logger.debug("what users have used up could not be shared")
+            except Exception:
+                logger.exception("what users have used up could not be shared")
+
+    async def _share(self) -> None:
+        self._forget_idle()
+        worth_telling = realtime_settings.COMMANDS_PER_SECOND * SHARED_FROM * SHARE_SECONDS
+        used = {
+            user: bucket.used
+            for user, bucket in self._buckets.items()
+            if bucket.used >= worth_telling
+        }
+        for bucket in self._buckets.values():
+            if bucket.used < worth_telling:
+                bucket.used, bucket.total = 0, None
+        if not used:
+            return
+        totals = await self._layer.add_usage(used)
+        for user, total in totals.items():
+            bucket = self._buckets[user]
+            elsewhere = 0 if bucket.total is None else total - bucket.total - used[user]
+            bucket.left = max(
+                bucket.left - max(0, elsewhere), -float(realtime_settings.COMMANDS_BURST)
+            )
+            bucket.used -= used[user]
+            bucket.total = total
+
+    def _forget_idle(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for bucket in self._buckets.values():
+            _fill(bucket, now)
+        full = realtime_settings.COMMANDS_BURST
+        self._buckets = {
+            user: bucket
+            for user, bucket in self._buckets.items()
+            if bucket.left < full or bucket.used
+        }
+
+
+def _fill(bucket: _Bucket, now: float) -> None:
+    rate, burst = realtime_settings.COMMANDS_PER_SECOND, realtime_settings.COMMANDS_BURST
+    bucket.left = min(burst, bucket.left + (now - bucket.at) * rate)
+    bucket.at = now
+
+
+class Doorway:
+    """Those of each address who have not said yet who they are: `UNAUTHENTICATED_PER_ADDRESS`."""
+
+    def __init__(self) -> None:
+        self._waiting: Counter[str] = Counter()
+
+    def enter(self, address: str) -> bool:
+        """Whether there is room for one more. Follow it by `leave`, whatever it says."""
+        self._waiting[address] += 1
+        limit = realtime_settings.UNAUTHENTICATED_PER_ADDRESS
+        return not limit or self._waiting[address] <= limit
+
+    def leave(self, address: str) -> None:
+        self._waiting[address] -= 1
+        if not self._waiting[address]:
+            del self._waiting[address]

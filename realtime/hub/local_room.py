@@ -1,0 +1,194 @@
+"""A room as seen from this process: which sessions are in it here, and the fan-out to them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..codes import UnsubscribeCode
+from ..conf import realtime_settings
+from ..layers import RoomLayer
+from ..rooms.publications import ClientInfo, Publication
+from .feed import Feed
+
+if TYPE_CHECKING:
+    from ..connection.session import Session
+    from ..protocols.base import WireProtocol
+    from .ticks import Tail
+
+logger = logging.getLogger("realtime.local_room")
+
+CHECK_JITTER = 1.6
+BATCH_MAX = 500
+BATCH_MAX_GIVING_WAY = 5_000
+REST_MIN, REST_MAX = 1.25, 4
+"""How long after the begin of a fan-out the next one begins, in its duration: a fifth of the time
+is left for everything else, and a small room does not wait for long to save next to nothing."""
+FRAME_CHARACTERS = 65_536
+"""Publications that leave together are joined to frames of about this size."""
+
+_decode_info = msgspec.json.Decoder(ClientInfo).decode
+
+
+class LocalRoom:
+    """Hands out what its feed brings. Delivery never waits: sessions queue what they get, so that a
+    slow one delays nobody."""
+
+    __slots__ = (
+        "_batch",
+        "_fresh_until",
+        "_is_flushing",
+        "_loop",
+        "_tail",
+        "_timer",
+        "check_at",
+        "feed",
+        "in_group",
+        "lock",
+        "name",
+        "sessions",
+        "starting",
+        "watchers",
+    )
+
+    def __init__(self, name: str, layer: RoomLayer, tail: Tail) -> None:
+        self.name = name
+        self._tail = tail
+        self._loop = asyncio.get_running_loop()
+        self.feed = Feed(name, layer, on_publication=self.deliver, on_lost=self._on_lost)
+        self.sessions: set[Session] = set()
+        self.watchers: set[Session] = set()
+        """Those of the sessions that want to hear who comes and goes."""
+        self.lock = asyncio.Lock()
+        self.in_group = False
+        self.starting = 0
+        self.check_at = 0.0
+        """On the clock of the loop: when to compare the feed with where the room really stands."""
+        self.check_later()
+        self._batch: list[Publication] = []
+        """What came while the last frames were fresh, and leaves together."""
+        self._fresh_until = 0.0
+        self._is_flushing = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no session is here, and none is about to come."""
+        return not self.sessions and not self.starting
+
+    def add(self, session: Session, *, watches: bool) -> None:
+        # What has been counted already is not for who comes now.
+        self._flush()
+        self.sessions.add(session)
+        if watches:
+            self.watchers.add(session)
+
+    def remove(self, session: Session) -> None:
+        """From the next line on, nothing of the room reaches `session`."""
+        self.sessions.discard(session)
+        self.watchers.discard(session)
+
+    def check_later(self) -> None:
+        """The feed is where the room is: some time may pass until they are compared again."""
+        pause: float = realtime_settings.POSITION_CHECK_SECONDS * random.uniform(1, CHECK_JITTER)
+        self.check_at = asyncio.get_running_loop().time() + pause
+
+    def deliver(self, publication: Publication) -> None:
+        """Hand out in this moment what comes to a quiet room.
+
+        Where several come at once, as they do in a busy room or on a busy server, they leave in one
+        frame, and what follows within `COALESCE_SECONDS` in the next one. A message that comes
+        alone would gain nothing by waiting for others.
+        """
+        self._batch.append(publication)
+        if not self._is_flushing:
+            self._is_flushing = True
+            if self._loop.time() >= self._fresh_until:
+                # What came in the same piece of data goes along.
+                self._tail.hand_out(self._flush)
+            else:
+                self._timer = self._loop.call_at(self._fresh_until, self._on_timer)
+        elif len(self._batch) >= self._batch_max:
+            self._flush()
+
+    @property
+    def _batch_max(self) -> int:
+        return BATCH_MAX_GIVING_WAY if self._tail.gives_way else BATCH_MAX
+
+    def _on_timer(self) -> None:
+        if self._tail.gives_way:
+            self._tail.hand_out(self._flush)
+        else:
+            self._flush()
+
+    def tell_watchers(self, joined: list[bytes], left: list[bytes]) -> None:
+        news = [("join", _decode_info(info)) for info in joined]
+        news += [("leave", _decode_info(info)) for info in left]
+
+        def encode(protocol: WireProtocol) -> list[str]:
+            return _frames(protocol, [protocol.encode_presence(self.name, *it) for it in news])
+
+        _fan_out(self.watchers, encode)
+
+    def _flush(self) -> None:
+        self._is_flushing = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        now, begun = self._loop.time(), time.perf_counter()
+
+        def encode(protocol: WireProtocol) -> list[str]:
+            return _frames(protocol, [protocol.encode_publication(self.name, it) for it in batch])
+
+        _fan_out(self.sessions, encode)
+        took = time.perf_counter() - begun
+        # What comes while the next fan-out waits costs hardly more than one message.
+        rest = min(realtime_settings.COALESCE_SECONDS, REST_MAX * took) if len(batch) > 1 else 0
+        self._fresh_until = now + max(rest, REST_MIN * took)
+
+    def _on_lost(self) -> None:
+        self._flush()
+        for session in list(self.sessions):
+            session.unsubscribe(self.name, UnsubscribeCode.INSUFFICIENT_STATE, "insufficient state")
+
+
+def _fan_out(sessions: Iterable[Session], encode: Callable[[WireProtocol], list[str]]) -> None:
+    """Hand the frames that `encode` makes to sessions, made once a protocol."""
+    encoded: dict[str, list[str]] = {}
+    protocol, frames = None, []
+    # A copy: a session that is cut for its full outbox leaves the room at once.
+    for session in list(sessions):
+        if session.protocol is not protocol:
+            protocol = session.protocol
+            if protocol.name not in encoded:
+                encoded[protocol.name] = encode(protocol)
+            frames = encoded[protocol.name]
+        try:
+            for frame in frames:
+                session.deliver(frame)
+        except Exception:
+            logger.exception("a session could not be delivered to; the others go on")
+
+
+def _frames(protocol: WireProtocol, encoded: list[str]) -> list[str]:
+    """Messages as frames: one, as long as it does not get too large."""
+    if protocol.separator is None or len(encoded) == 1:
+        return encoded
+    frames, frame, size = [], [encoded[0]], len(encoded[0])
+    for text in encoded[1:]:
+        if size + len(text) > FRAME_CHARACTERS:
+            frames.append(protocol.separator.join(frame))
+            frame, size = [], 0
+        frame.append(text)
+        size += len(text)
+    frames.append(protocol.separator.join(frame))
+    return frames

@@ -1,0 +1,182 @@
+"""Who of this process is in which room, written down where all processes see it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from itertools import islice
+
+from ..concurrency import tasks
+from ..conf import realtime_settings
+from ..exceptions import LayerUnavailable
+from ..layers import RoomLayer
+from ..layers.base import PRESENCE
+from ..layers.groups import group_name
+from ..layers.records import Member, PresenceChange, PresenceNews
+
+logger = logging.getLogger("realtime.roster")
+
+REFRESHES_PER_TTL = 3
+CHANGES_AT_ONCE = 500
+RETRY_SECONDS = 1.0
+SETTLE_SECONDS = 2.0
+
+
+class Roster:
+    """Keeps the presence of this process's connections alive, in one write for all of them.
+
+    Entering and leaving never wait: changes gather while a write is under way, and leave together.
+    A process that is killed says nothing; what it wrote down ends with its TTL, and the next
+    process that writes about the room finds out who has gone.
+    """
+
+    def __init__(self, layer: RoomLayer) -> None:
+        self._layer = layer
+        self._members: defaultdict[str, dict[str, Member]] = defaultdict(dict)
+        self._entered: dict[tuple[str, str], Member] = {}
+        self._ended: set[tuple[str, str]] = set()
+        self._to_sweep: set[str] = set()
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._news: list[PresenceNews] = []
+        self._changed = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._writing: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+
+    def enter(self, room: str, member: Member) -> None:
+        self._members[room][member.client] = member
+        self._entered[room, member.client] = member
+        self._ended.discard((room, member.client))
+        self._wake()
+
+    def leave(self, room: str, client: str) -> None:
+        members = self._members.get(room, {})
+        if members.pop(client, None) is None:
+            return
+        if not members:
+            del self._members[room]
+        self._entered.pop((room, client), None)
+        self._ended.add((room, client))
+        # When the time is over in which a person may come back, somebody has to look.
+        self._later(realtime_settings.PRESENCE_LEAVE_SECONDS + 0.1, lambda: self._sweep(room))
+        self._wake()
+
+    def refresh(self) -> None:
+        """Write down everybody again, as after Redis has been away."""
+        for room, members in self._members.items():
+            self._entered.update({(room, client): member for client, member in members.items()})
+            self._to_sweep.add(room)
+        self._wake()
+
+    async def settle(self) -> None:
+        """Wait until what was entered and left so far is written down.
+
+        Raises `LayerUnavailable` when that takes too long.
+        """
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await self._idle.wait()
+        except TimeoutError as error:
+            raise LayerUnavailable("presence can't be written") from error
+
+    async def close(self) -> None:
+        """Say of everybody that the connection has ended."""
+        for room, members in list(self._members.items()):
+            for client in list(members):
+                self.leave(room, client)
+        for timer in self._timers:
+            timer.cancel()
+        await tasks.cancel(self._writing, self._refreshing)
+        self._writing = self._refreshing = None
+        if self._ended:
+            try:
+                await self._write()
+            except LayerUnavailable:
+                logger.info("presence could not be cleaned; it ends with its TTL")
+
+    def _wake(self) -> None:
+        self._idle.clear()
+        self._changed.set()
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_changes(), name="realtime-roster")
+            self._refreshing = asyncio.create_task(self._refresh_often(), name="realtime-refresh")
+
+    def _sweep(self, room: str) -> None:
+        self._to_sweep.add(room)
+        self._wake()
+
+    def _later(self, seconds: float, callback: Callable[[], None]) -> None:
+        def run() -> None:
+            self._timers.discard(timer)
+            callback()
+
+        timer = asyncio.get_running_loop().call_later(seconds, run)
+        self._timers.add(timer)
+
+    async def _refresh_often(self) -> None:
+        while True:
+            pause = realtime_settings.PRESENCE_TTL_SECONDS / REFRESHES_PER_TTL
+            await asyncio.sleep(pause * random.uniform(0.8, 1))
+            self.refresh()
+
+    async def _write_changes(self) -> None:
+        while True:
+            await self._changed.wait()
+            try:
+                await self._write()
+            except LayerUnavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+            except Exception:
+                logger.exception("presence could not be written")
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _write(self) -> None:
+        """Write down what has changed, and tell the rooms who has come or gone."""
+        while self._entered or self._ended or self._to_sweep or self._news:
+            if self._news:
+                await self._announce(self._news[0])
+                del self._news[0]
+                continue
+            changes, undo = self._take()
+            try:
+                self._news += await self._layer.update_presence(changes)
+            except BaseException:
+                undo()
+                raise
+        self._changed.clear()
+        self._idle.set()
+
+    def _take(self) -> tuple[Collection[PresenceChange], Callable[[], None]]:
+        entered = dict(islice(self._entered.items(), CHANGES_AT_ONCE))
+        ended = set(islice(self._ended, CHANGES_AT_ONCE))
+        swept = set(islice(self._to_sweep, CHANGES_AT_ONCE))
+        self._entered = {key: it for key, it in self._entered.items() if key not in entered}
+        self._ended -= ended
+        self._to_sweep -= swept
+        changes: dict[str, PresenceChange] = {room: PresenceChange(room) for room in swept}
+        for (room, _), member in entered.items():
+            changes.setdefault(room, PresenceChange(room)).present.append(member)
+        for room, client in ended:
+            changes.setdefault(room, PresenceChange(room)).ended.append(client)
+
+        def undo() -> None:
+            there = {key: it for key, it in entered.items() if key not in self._ended}
+            self._entered = {**there, **self._entered}
+            self._ended |= {key for key in ended if key not in self._entered}
+            self._to_sweep |= swept
+
+        return changes.values(), undo
+
+    async def _announce(self, news: PresenceNews) -> None:
+        if news.joined or news.left:
+            message = {
+                "type": PRESENCE,
+                "room": news.room,
+                "joined": news.joined,
+                "left": news.left,
+            }
+            await self._layer.group_send(group_name(news.room), message)

@@ -1,0 +1,221 @@
+"""What a process writes down of itself and its connections, for all others to list and to count."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import socket
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..concurrency import tasks
+from ..concurrency.batching import Lookups
+from ..conf import realtime_settings
+from ..exceptions import LayerUnavailable
+from ..layers import RoomLayer
+from ..layers.records import Connection, Process
+from ..version import __version__
+
+if TYPE_CHECKING:
+    from ..connection.session import Session
+
+logger = logging.getLogger("realtime.registry")
+
+BEATS_PER_TTL = 3
+AT_ONCE = 500
+PAUSE_SECONDS = 0.1
+RETRY_SECONDS = 1.0
+RECONFIRM_SECONDS = 3600.0
+
+
+class Registry:
+    """Writes this process and its connections down, in one write for many, and counts them.
+
+    Nobody waits for it but who enters as one of a limited number. A process that is killed says
+    nothing: it counts as dead `PROCESS_TTL_SECONDS` after its last sign of life.
+    """
+
+    def __init__(self, layer: RoomLayer) -> None:
+        self.process = Process(
+            id=uuid.uuid4().hex[:12],
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            server=_server(sys.argv[0]),
+            started_at=time.time(),
+            version=__version__,
+        )
+        self._layer = layer
+        self._users: dict[str, str] = {}
+        """The user of each connection that is counted, or is just being counted."""
+        self._sessions: dict[str, Session] = {}
+        self._changed: set[str] = set()
+        self._ended: dict[str, str] = {}
+        self._unsent: dict[str, int] = {}
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._confirm_at = time.monotonic() + RECONFIRM_SECONDS
+        self._admissions: Lookups[tuple[str, str], bool] = Lookups(self._admit)
+
+    async def admit(self, client: str, user: str) -> bool:
+        """Count a connection of `user`, if there are fewer than `CONNECTIONS_PER_USER` of them.
+
+        Raises `LayerUnavailable`. Whether it was counted or not, `leave` ends it.
+        """
+        if not user or not realtime_settings.CONNECTIONS_PER_USER:
+            return True
+        self._start()
+        self._users[client] = user
+        return await self._admissions.ask(client, (client, user))
+
+    def enter(self, session: Session) -> None:
+        """List a connection from now on."""
+        self._start()
+        self._sessions[session.id] = session
+        self.update(session)
+
+    def update(self, session: Session) -> None:
+        """Something of it has changed that is listed."""
+        if session.id in self._sessions:
+            self._changed.add(session.id)
+            self._wake.set()
+
+    def leave(self, client: str) -> None:
+        user = self._users.pop(client, "")
+        session = self._sessions.pop(client, None)
+        if not user and session is None:
+            return
+        self._changed.discard(client)
+        self._unsent.pop(client, None)
+        self._ended[client] = user
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Take everything off the list."""
+        await tasks.cancel(*self._tasks)
+        if not self._tasks:
+            return
+        self._tasks = []
+        for client in [*self._sessions, *self._users]:
+            self.leave(client)
+        try:
+            while self._ended:
+                await self._write_some()
+            await self._layer.beat(self.process.id, b"", 0)
+        except LayerUnavailable:
+            logger.info("the list of connections could not be cleaned; it ends with its TTL")
+
+    def _start(self) -> None:
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(self._write(), name="realtime-registry"),
+                asyncio.create_task(self._beat_often(), name="realtime-heartbeat"),
+            ]
+
+    async def _admit(self, asked: list[tuple[str, str]]) -> list[bool | Exception]:
+        limit = realtime_settings.CONNECTIONS_PER_USER
+        answers = await self._layer.admit(self.process.id, asked, limit)
+        for client, user in asked:
+            if client not in self._users:
+                # It has gone while it was being counted, and was perhaps counted after it had.
+                self._ended[client] = user
+                self._wake.set()
+        return list(answers)
+
+    async def _write(self) -> None:
+        while True:
+            await self._wake.wait()
+            try:
+                await self._write_some()
+            except LayerUnavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+            except Exception:
+                logger.exception("the list of connections could not be written")
+                await asyncio.sleep(RETRY_SECONDS)
+            # What changes meanwhile goes along with the next write.
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _write_some(self) -> None:
+        changed = [self._changed.pop() for _ in range(min(AT_ONCE, len(self._changed)))]
+        ended = dict(list(self._ended.items())[:AT_ONCE])
+        present = {
+            client: msgspec.json.encode(self._describe(self._sessions[client]))
+            for client in changed
+            if client in self._sessions
+        }
+        if present or ended:
+            try:
+                ttl = realtime_settings.PROCESS_TTL_SECONDS
+                await self._layer.write_connections(self.process.id, present, ended, ttl)
+            except BaseException:
+                self._changed.update(client for client in changed if client in self._sessions)
+                raise
+        for client in ended:
+            del self._ended[client]
+        if not self._changed and not self._ended:
+            self._wake.clear()
+
+    async def _beat_often(self) -> None:
+        while True:
+            pause = 1.0
+            try:
+                await self._beat()
+                pause = realtime_settings.PROCESS_TTL_SECONDS / BEATS_PER_TTL
+            except LayerUnavailable:
+                logger.debug("a sign of life could not be given")
+            except Exception:
+                logger.exception("a sign of life could not be given")
+            await asyncio.sleep(pause * random.uniform(0.8, 1))
+            self._look_at_unsent()
+
+    async def _beat(self) -> None:
+        info = msgspec.json.encode(self.process)
+        known = await self._layer.beat(self.process.id, info, realtime_settings.PROCESS_TTL_SECONDS)
+        if known and time.monotonic() < self._confirm_at:
+            return
+        # It is new, or Redis has lost what it knew: everybody is counted and listed again.
+        self._confirm_at = time.monotonic() + RECONFIRM_SECONDS
+        self._changed.update(self._sessions)
+        self._wake.set()
+        counted = list(self._users.items())
+        for start in range(0, len(counted), AT_ONCE):
+            await self._layer.admit(self.process.id, counted[start : start + AT_ONCE], 0)
+        for client, user in counted:
+            if client not in self._users:
+                self._ended[client] = user
+
+    def _look_at_unsent(self) -> None:
+        for client, session in self._sessions.items():
+            if session.transport.unsent_bytes != self._unsent.get(client, 0):
+                self.update(session)
+
+    def _describe(self, session: Session) -> Connection:
+        unsent = self._unsent[session.id] = session.transport.unsent_bytes
+        user = session.caller.user
+        return Connection(
+            client=session.id,
+            user=session.user_id,
+            username="" if user.is_anonymous else user.get_username(),
+            since=session.opened_at,
+            address=session.address,
+            app=session.app,
+            protocol=session.protocol.name,
+            sign_in=session.sign_in,
+            expires_at=session.caller.expires_at,
+            rooms=sorted(session.rooms),
+            unsent_bytes=unsent,
+            process=self.process.id,
+        )
+
+
+def _server(program: str) -> str:
+    """What the server is called: its command, or for `python -m daphne` its package."""
+    folder, name = os.path.split(program)
+    if name == "__main__.py":
+        name = os.path.basename(folder)
+    return name.removesuffix(".py") or "python"

@@ -1,0 +1,231 @@
+"""An open WebSocket connection, for servers that give it to the application after its handshake."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from ..connection.inbox import Inbox
+from .frames import end_of_frame, last_frame, text_of_frame
+
+
+class Socket(asyncio.Protocol):
+    """An open connection, from the end of its handshake on. It hands what comes to an `Inbox`.
+
+    Plain texts are read and written here. Whatever else a client sends goes to a parser of
+    `websockets`, which is there as long as it is needed.
+    """
+
+    __slots__ = (
+        "_cut",
+        "_inbox",
+        "_is_open",
+        "_is_reading",
+        "_is_writable",
+        "_keeps_parser",
+        "_max_size",
+        "_on_end",
+        "_parser",
+        "_parts",
+        "_resumed",
+        "_transport",
+        "_unread",
+    )
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        *,
+        is_writable: bool,
+        max_size: int,
+        on_end: Callable[[Socket], None],
+    ) -> None:
+        self._transport = transport
+        self._max_size = max_size
+        self._on_end = on_end
+        self._is_writable = is_writable
+        self._is_open = True
+        self._is_reading = True
+        self._resumed: asyncio.Future[None] | None = None
+        self._inbox: Inbox | None = None
+        self._unread = b""
+        """The beginning of a frame."""
+        self._parser: ServerProtocol | None = None
+        self._keeps_parser = False
+        self._parts: list[bytes] | None = None
+        """Of a message in several frames."""
+        self._cut: asyncio.TimerHandle | None = None
+
+    # What the application calls
+
+    def listen(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        inbox.on_room = self._read_on
+
+    def write_text(self, text: str) -> bool:
+        """Send `text` now. False where `send` has to be used, which waits for a slow client, and
+        raises for one that has gone."""
+        if not self._is_writable or not self._is_open:
+            return False
+        self._transport.write(last_frame.frame if text is last_frame.text else last_frame.of(text))
+        return True
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """As an application of ASGI sends: `websocket.send` of a text, and `websocket.close`."""
+        while not self._is_writable:
+            if self._resumed is None:
+                self._resumed = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._resumed)
+        if not self._is_open:
+            raise ConnectionResetError("the client has gone")
+        if message["type"] == "websocket.close":
+            self._close(message["code"], message["reason"])
+        else:
+            self._transport.write(last_frame.of(message["text"]))
+
+    def expect_end(self, seconds: float) -> None:
+        """The client is told to go: cut the connection where it has not in so many seconds."""
+        if self._cut is None:
+            self._cut = asyncio.get_running_loop().call_later(seconds, self._abort)
+
+    def _close(self, code: int, reason: str = "") -> None:
+        """Begin the closing handshake."""
+        parser = self._parse_from_here()
+        parser.send_close(code, reason)
+        self._flush(parser)
+        self._read_on()
+
+    def _abort(self) -> None:
+        if self._inbox is not None:
+            self._inbox.give_up()
+        self._is_open = False
+        self._transport.abort()
+
+    # What the server calls
+
+    def shutdown(self) -> None:
+        """The server goes."""
+        if self._is_open:
+            self._close(CloseCode.SERVICE_RESTART)
+        self._transport.close()
+
+    # What the event loop calls
+
+    def data_received(self, data: bytes) -> None:
+        if self._keeps_parser:
+            self._parse(data)
+            return
+        if self._unread:
+            data, self._unread = self._unread + data, b""
+        begin, size = 0, len(data)
+        while begin < size and not self._keeps_parser:
+            end = end_of_frame(data, begin)
+            if end is None:
+                # Nobody knows where it will end: the parser has to read all that follows.
+                self._keeps_parser = True
+                self._parse(data[begin:])
+                return
+            if end > size:
+                self._unread = data[begin:]
+                return
+            text = None
+            if self._parser is None and end - begin <= self._max_size:
+                text = text_of_frame(data, begin, end)
+            if text is None:
+                self._parse(data[begin:end])
+            else:
+                self._hand_in(text)
+            begin = end
+        if begin < size:
+            self._parse(data[begin:])
+
+    def pause_writing(self) -> None:
+        self._is_writable = False
+
+    def resume_writing(self) -> None:
+        self._is_writable = True
+        if self._resumed is not None:
+            self._resumed.set_result(None)
+            self._resumed = None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._is_open = False
+        self._on_end(self)
+        if self._cut is not None:
+            self._cut.cancel()
+        # Who waits to write is told that there is nobody any more.
+        self.resume_writing()
+        if self._inbox is not None:
+            self._inbox.end()
+
+    # Reading
+
+    def _hand_in(self, payload: bytes | None) -> None:
+        """Give a message to the application; None for one that is no text."""
+        inbox = self._inbox
+        if inbox is None or not self._is_open:
+            return
+        try:
+            text = None if payload is None else payload.decode()
+        except UnicodeDecodeError:
+            self._fail(CloseCode.INVALID_DATA)
+            return
+        inbox.receive(text)
+        if inbox.is_full and self._is_reading:
+            self._is_reading = False
+            self._transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if not self._is_reading and not self._transport.is_closing():
+            self._is_reading = True
+            self._transport.resume_reading()
+
+    def _parse_from_here(self) -> ServerProtocol:
+        if self._parser is None:
+            self._parser = ServerProtocol(
+                state=OPEN, max_size=self._max_size, logger=logging.getLogger("uvicorn.error")
+            )
+        return self._parser
+
+    def _parse(self, data: bytes) -> None:
+        """Let the parser read whole frames, or where it has to, all that comes."""
+        parser = self._parse_from_here()
+        parser.receive_data(data)
+        for event in parser.events_received():
+            if isinstance(event, Frame):
+                self._take(event)
+        self._flush(parser)
+        if parser.parser_exc is not None or parser.close_rcvd is not None:
+            self._transport.close()
+        elif self._is_open and not self._keeps_parser and parser.current_size is None:
+            self._parser = None
+
+    def _take(self, frame: Frame) -> None:
+        """Pings and closes are not for us: the parser has answered them."""
+        if frame.opcode is Opcode.BINARY:
+            self._hand_in(None)
+        elif frame.opcode is Opcode.TEXT:
+            self._parts = [bytes(frame.data)]
+        elif frame.opcode is Opcode.CONT and self._parts is not None:
+            self._parts.append(bytes(frame.data))
+        if frame.fin and self._parts is not None and frame.opcode in (Opcode.TEXT, Opcode.CONT):
+            payload, self._parts = b"".join(self._parts), None
+            self._hand_in(payload)
+
+    def _fail(self, code: CloseCode) -> None:
+        parser = self._parse_from_here()
+        parser.fail(code)
+        self._flush(parser)
+        self._transport.close()
+
+    def _flush(self, parser: ServerProtocol) -> None:
+        self._is_open = parser.state is OPEN
+        output = b"".join(parser.data_to_send())
+        if output and not self._transport.is_closing():
+            self._transport.write(output)

@@ -1,0 +1,144 @@
+"""Frames are obeyed in order, and a client that asks for nothing that takes time has no task."""
+
+import asyncio
+
+import pytest
+
+from realtime.codes import CloseCode
+from realtime.connection.inbox import MOST_UNREAD, Inbox
+
+
+class FakeSession:
+    """Each frame is done at once, but "wait", which is done when the gate opens."""
+
+    def __init__(self):
+        self.done = []
+        self.gate = asyncio.Event()
+        self.closed = None
+
+    def receive(self, text):
+        if text == "fail":
+            raise RuntimeError("a mistake")
+        if text == "wait":
+            return self._wait()
+        self.done.append(text)
+        return None
+
+    async def _wait(self):
+        await self.gate.wait()
+        self.done.append("waited")
+
+    def close(self, code):
+        self.closed = code
+
+
+@pytest.fixture
+async def session():
+    return FakeSession()
+
+
+@pytest.fixture
+async def ends():
+    return []
+
+
+@pytest.fixture
+async def inbox(session, ends):
+    return Inbox(session, on_end=lambda: ends.append("ended"))
+
+
+async def settle():
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_what_needs_no_time_needs_no_task(session, inbox):
+    tasks = asyncio.all_tasks()
+    inbox.receive("a")
+    inbox.receive(None)
+    assert session.done == ["a", None]
+    assert asyncio.all_tasks() == tasks
+
+
+async def test_what_comes_meanwhile_waits_for_its_turn(session, inbox):
+    for text in ("wait", "a", "wait", "b"):
+        inbox.receive(text)
+    await settle()
+    assert session.done == []
+    session.gate.set()
+    await settle()
+    assert session.done == ["waited", "a", "waited", "b"]
+    inbox.receive("c")
+    assert session.done[-1] == "c"
+
+
+async def test_the_first_step_comes_before_all_frames(session, inbox):
+    inbox.begin(session._wait)
+    inbox.receive("a")
+    session.gate.set()
+    await settle()
+    assert session.done == ["waited", "a"]
+
+
+async def test_it_says_when_it_is_full_and_when_there_is_room_again(session, inbox):
+    told = []
+    inbox.on_room = lambda: told.append(inbox.is_full)
+    inbox.receive("wait")
+    for number in range(MOST_UNREAD):
+        assert not inbox.is_full
+        inbox.receive(number)
+    assert inbox.is_full
+    session.gate.set()
+    await settle()
+    assert told == [False]
+    assert not inbox.is_full
+
+
+async def test_it_stays_full_until_less_waits_than_is_allowed(session, inbox):
+    told = []
+    inbox.on_room = lambda: told.append(inbox.is_full)
+    inbox.receive("wait")
+    for number in range(MOST_UNREAD + 5):  # what had been read already
+        inbox.receive(number)
+    session.gate.set()
+    await settle()
+    assert told == [False]
+
+
+async def test_the_end_waits_for_the_command_that_is_under_way(session, inbox, ends):
+    inbox.receive("wait")
+    inbox.end()
+    inbox.end()
+    await settle()
+    assert ends == []
+    session.gate.set()
+    await settle()
+    assert ends == ["ended"]
+
+
+async def test_a_command_that_takes_too_long_is_given_up(session, inbox, ends):
+    inbox.receive("wait")
+    await settle()
+    inbox.give_up()
+    inbox.end()
+    await settle()
+    assert ends == ["ended"]
+    assert session.done == []
+
+
+async def test_a_client_that_asks_for_nothing_ends_at_once(inbox, ends):
+    inbox.end()
+    inbox.end()
+    assert ends == ["ended"]
+
+
+async def test_a_mistake_of_ours_closes_and_is_logged(session, inbox, caplog):
+    inbox.receive("fail")
+    assert session.closed is CloseCode.INTERNAL
+    session.closed = None
+    inbox.receive("wait")
+    inbox.receive("fail")
+    session.gate.set()
+    await settle()
+    assert session.closed is CloseCode.INTERNAL
+    assert len(caplog.records) == 2

@@ -1,0 +1,147 @@
+"""What comes alone leaves at once, and what comes close together leaves together."""
+
+import asyncio
+import time
+
+import pytest
+
+from realtime.hub.local_room import BATCH_MAX, FRAME_CHARACTERS, LocalRoom
+from realtime.hub.ticks import Tail
+from realtime.layers.memory import MemoryRoomLayer
+from realtime.protocols.centrifuge import CentrifugeProtocol
+from realtime.protocols.plain import PlainProtocol
+from realtime.rooms.publications import Publication, publication_body
+
+CENTRIFUGE = CentrifugeProtocol()
+
+
+class FakeSession:
+    """Takes frames, each in so many seconds."""
+
+    def __init__(self, protocol=CENTRIFUGE, seconds=0.0):
+        self.protocol = protocol
+        self.seconds = seconds
+        self.frames = []
+
+    def deliver(self, frame):
+        time.sleep(self.seconds)  # so does a room with many members, in all
+        self.frames.append(frame)
+
+    @property
+    def lines(self):
+        """How many messages each frame held."""
+        return [frame.count("\n") + 1 for frame in self.frames]
+
+
+@pytest.fixture
+async def room():
+    return LocalRoom("lobby", MemoryRoomLayer(), Tail())
+
+
+@pytest.fixture
+def say(room):
+    offsets = iter(range(1, 10_000))
+
+    def _say(count, data=b"1"):
+        for _ in range(count):
+            room.deliver(Publication(next(offsets), publication_body(data, None)))
+
+    return _say
+
+
+async def turn():
+    """Until what was to be done in this turn of the loop has been."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def enter(room, **options):
+    session = FakeSession(**options)
+    room.add(session, watches=False)
+    return session
+
+
+async def test_what_comes_alone_leaves_at_once(room, say):
+    session = enter(room)
+    say(1)
+    await turn()
+    assert session.lines == [1]
+
+
+async def test_after_one_alone_the_next_waits_only_for_a_part_of_its_duration(room, say, settings):
+    settings.REALTIME = {"COALESCE_SECONDS": 10}
+    session = enter(room, seconds=0.02)
+    say(1)
+    await turn()
+    say(1)
+    await turn()
+    assert session.lines == [1]
+    await asyncio.sleep(0.1)
+    assert session.lines == [1, 1]
+
+
+async def test_what_comes_in_one_piece_leaves_in_one_frame(room, say):
+    session = enter(room)
+    say(3)
+    await turn()
+    assert session.lines == [3]
+
+
+async def test_what_follows_several_waits_for_others(room, say, settings):
+    settings.REALTIME = {"COALESCE_SECONDS": 0.05}
+    session = enter(room, seconds=0.005)
+    say(2)
+    await turn()
+    for _ in range(3):
+        say(1)
+        await turn()
+    assert session.lines == [2]
+    await asyncio.sleep(0.1)
+    assert session.lines == [2, 3]
+    say(1)
+    await turn()
+    await asyncio.sleep(0.1)
+    assert session.lines == [2, 3, 1]
+
+
+async def test_who_comes_while_some_wait_gets_none_of_them(room, say, settings):
+    settings.REALTIME = {"COALESCE_SECONDS": 10}
+    early = enter(room, seconds=0.005)
+    say(2)
+    await turn()
+    say(1)
+    late = enter(room)
+    assert (early.lines, late.lines) == ([2, 1], [])
+
+
+async def test_not_too_many_wait(room, say):
+    session = enter(room)
+    say(BATCH_MAX)
+    assert session.lines == [BATCH_MAX]
+
+
+async def test_frames_do_not_get_too_large(room, say):
+    session = enter(room)
+    say(3, data=b'"%b"' % (b"x" * (FRAME_CHARACTERS // 2)))
+    await turn()
+    assert session.lines == [1, 1, 1]
+
+
+async def test_a_protocol_without_a_separator_gets_a_frame_for_each(room, say):
+    session, other = enter(room, protocol=PlainProtocol("lobby")), enter(room)
+    say(2)
+    await turn()
+    assert (session.lines, other.lines) == ([1, 1], [2])
+
+
+async def test_a_session_that_fails_delays_nobody(room, say, caplog):
+    class Broken(FakeSession):
+        def deliver(self, frame):
+            raise RuntimeError("a mistake")
+
+    room.add(Broken(), watches=False)
+    session = enter(room)
+    say(1)
+    await turn()
+    assert session.lines == [1]
+    assert len(caplog.records) == 1
