@@ -1,38 +1,36 @@
-"""The ASGI edge: frames in, frames out. What they mean is the session's business."""
+"""The ASGI edge: connects a socket to a session. What frames mean is the session's business."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from channels.consumer import AsyncConsumer
 
 from .authentication import credentials
 from .codes import CloseCode, Error
+from .concurrency.eager import Rest
 from .conf import realtime_settings
+from .connection.dispatcher import Dispatcher
 from .connection.inbox import Inbox
 from .connection.outbox import Outbox
+from .connection.ports import Sink
 from .connection.session import Session
 from .exceptions import AuthenticationError
 from .hub import collector, drain
-from .hub.hub import get_hub
+from .hub.node import get_node
 from .protocols.base import WireProtocol
 from .protocols.centrifuge import CentrifugeProtocol
 from .protocols.plain import PlainProtocol
 from .protocols.plain import subscribe as plain_subscribe
 from .protocols.requests import Command, Connect, MalformedCommand
-from .transports import daphne
-
-if TYPE_CHECKING:
-    from .transports.websocket import Socket
+from .transports import daphne, servers
+from .transports.asgi import Receive, Send
+from .transports.websocket import Socket
 
 logger = logging.getLogger("realtime.consumers")
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
@@ -59,17 +57,11 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         return _CENTRIFUGE
 
     def take_over(self, receive: Receive, send: Send) -> Socket | None:
-        """The connection itself, where the server gives it away: nothing of what has called us has
-        to wait for the client's next word then. None where it does not, or where some middleware
-        wants to see what is received or sent."""
-        server = getattr(send, "__self__", None)
-        take_over = getattr(server, "take_over", None)
-        if take_over is None or getattr(receive, "__self__", None) is not server:
-            return None
-        socket: Socket | None = take_over()
-        return socket
+        return servers.take_over(receive, send)
 
-    def opened(self, session: Session, scope: dict[str, Any]) -> Coroutine[Any, Any, None] | None:
+    def opened(
+        self, session: Session, dispatcher: Dispatcher, scope: dict[str, Any]
+    ) -> Rest | None:
         """Begin. What is returned has to be done before the client is listened to."""
         session.open()
         error = scope.get("authentication_error")
@@ -82,25 +74,27 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
 
     def _hand_over(self, scope: dict[str, Any], socket: Socket) -> None:
         try:
-            session, outbox = self._session(scope, socket.send)
+            session, outbox = self._session(scope, socket)
         except BaseException:
             socket.shutdown()  # nobody else would
             raise
+        dispatcher = Dispatcher(session)
         outbox.on_close = partial(socket.expect_end, realtime_settings.CLOSE_SECONDS)
-        inbox = Inbox(session, on_end=partial(_leave, session, outbox))
+        inbox = Inbox(dispatcher, on_end=partial(_leave, session, outbox))
         socket.listen(inbox)
-        inbox.begin(partial(self._open, session, scope))
+        inbox.begin(partial(self._open, session, dispatcher, scope))
 
     async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         daphne.give_time_to_close(send, realtime_settings.CLOSE_SECONDS)
-        session, outbox = self._session(scope, send)
+        session, outbox = self._session(scope, servers.sink_of(send))
+        dispatcher = Dispatcher(session)
         try:
             async with asyncio.timeout(None) as deadline:
                 outbox.on_close = lambda: deadline.reschedule(_close_deadline())
-                if (opening := self._open(session, scope)) is not None:
+                if (opening := self._open(session, dispatcher, scope)) is not None:
                     await opening
                 while (event := await receive())["type"] != "websocket.disconnect":
-                    if (rest := session.receive(event.get("text"))) is not None:
+                    if (rest := dispatcher.receive(event.get("text"))) is not None:
                         await rest
         except TimeoutError:
             logger.info("a client that was told to go did not; its connection is cut")
@@ -108,24 +102,24 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             _leave(session, outbox)
             await outbox.wait_until_over()
 
-    def _session(self, scope: dict[str, Any], send: Send) -> tuple[Session, Outbox]:
-        hub, protocol = get_hub(), self.protocol(scope)
-        outbox = Outbox(send, protocol)
+    def _session(self, scope: dict[str, Any], sink: Sink) -> tuple[Session, Outbox]:
+        node, protocol = get_node(), self.protocol(scope)
+        outbox = Outbox(sink, protocol)
         session = Session(
             transport=outbox,
             protocol=protocol,
-            hub=hub,
+            node=node,
             identity=scope.get("identity"),
             authentication_error=scope.get("authentication_error"),
             address=_address(scope),
         )
         outbox.on_overflow = partial(session.close, CloseCode.SLOW)
-        hub.sessions.add(session)
+        node.sessions.add(session)
         return session, outbox
 
-    def _open(self, session: Session, scope: dict[str, Any]) -> Coroutine[Any, Any, None] | None:
+    def _open(self, session: Session, dispatcher: Dispatcher, scope: dict[str, Any]) -> Rest | None:
         if not drain.is_draining():
-            return self.opened(session, scope)
+            return self.opened(session, dispatcher, scope)
         session.close(CloseCode.SHUTDOWN)
         return None
 
@@ -133,7 +127,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
 def _leave(session: Session, outbox: Outbox) -> None:
     """The connection has ended."""
     session.end()
-    session.hub.sessions.discard(session)
+    session.node.sessions.discard(session)
     outbox.end()
 
 
@@ -146,20 +140,22 @@ class PlainConsumer(RealtimeConsumer):
     def take_over(self, receive: Receive, send: Send) -> Socket | None:
         return None  # without pings of its own it needs those of the server
 
-    def opened(self, session: Session, scope: dict[str, Any]) -> Coroutine[Any, Any, None] | None:
+    def opened(
+        self, session: Session, dispatcher: Dispatcher, scope: dict[str, Any]
+    ) -> Rest | None:
         session.open()
-        return self._join(session, scope)
+        return self._join(session, dispatcher, scope)
 
-    async def _join(self, session: Session, scope: dict[str, Any]) -> None:
+    async def _join(self, session: Session, dispatcher: Dispatcher, scope: dict[str, Any]) -> None:
         try:
             subscribe = plain_subscribe(_room(scope), scope["query_string"].decode("latin-1"))
         except MalformedCommand as malformed:
-            await session.run(malformed)
+            await dispatcher.run(malformed)
             session.close(CloseCode.BAD_REQUEST)
             return
         # Nothing can be tried again on this socket, so what a command answers also ends it.
         for command in (Command(0, "connect", Connect()), Command(0, "subscribe", subscribe)):
-            error = await session.run(command)
+            error = await dispatcher.run(command)
             if error is not None:
                 session.close(_CLOSE_CODES.get(error.code, CloseCode.PERMISSION_DENIED))
             if session.is_closed:

@@ -10,7 +10,7 @@ from channels.routing import URLRouter
 from django.urls import path, re_path
 
 from .consumers import PlainConsumer, RealtimeConsumer
-from .hub.hub import close_hub
+from .hub.node import close_node
 from .middleware import JWTAuthMiddleware, refuse
 
 logger = logging.getLogger("realtime.routing")
@@ -37,7 +37,7 @@ async def lifespan(scope: dict[str, Any], receive: Callable[..., Any], send: Any
     while True:
         event = await receive()
         if event["type"] == "lifespan.shutdown":
-            await close_hub()
+            await close_node()
             await send({"type": "lifespan.shutdown.complete"})
             return
         await send({"type": "lifespan.startup.complete"})

@@ -10,6 +10,10 @@ from functools import partial
 from inspect import iscoroutine
 from typing import Any
 
+Rest = Coroutine[Any, Any, None]
+"""What is left of a step that could not be finished without waiting: await it before the next one.
+Steps that never wait return None in its place, and so cost no coroutine."""
+
 
 def start(awaitable: Awaitable[None]) -> Awaitable[None] | None:
     """Drive `awaitable` up to where it waits for something. Returns what is left of it, which has
@@ -19,14 +23,14 @@ def start(awaitable: Awaitable[None]) -> Awaitable[None] | None:
         waits_for = coroutine.send(None)
     except StopIteration:
         return None
-    return _Rest(coroutine, waits_for)
+    return _Waiting(coroutine, waits_for)
 
 
 async def _wait_for(awaitable: Awaitable[None]) -> None:
     await awaitable
 
 
-class _Rest(Awaitable[None]):
+class _Waiting(Awaitable[None]):
     """What is left of a coroutine that waits for `waits_for`."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:

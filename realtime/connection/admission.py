@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from ..authentication import ANONYMOUS, Identity, verification
 from ..codes import CloseCode, Error
@@ -20,9 +19,8 @@ from ..protocols import requests
 from ..protocols.base import Reply
 from ..protocols.requests import CloseSession, CommandError
 from ..version import __version__
-
-if TYPE_CHECKING:
-    from .session import Session
+from .joining import enter_all
+from .session import Session
 
 SECOND_LOOK_SECONDS = 0.5
 APP_MAX = 64
@@ -39,9 +37,9 @@ async def connect(session: Session, body: requests.Connect) -> Reply:
         await _be_counted(session)
         _enroll(session)
         session.hold_back()
-        subs = await session.subscriptions.enter_all(body.subs)
+        subs = await enter_all(session, body.subs)
     except BaseException:
-        session.not_let_in(given)
+        session.reset(given)
         raise
     if not session.is_connecting:
         raise CloseSession(CloseCode.STALE)  # the socket has gone meanwhile
@@ -56,8 +54,8 @@ async def refresh(session: Session, body: requests.Refresh) -> Reply:
         session.subscriptions.doubt()
     session.identity = identity
     _enroll(session)
-    session.hub.reviewer.look_at([session])
-    session.hub.registry.update(session)
+    session.node.reviewer.look_at([session])
+    session.node.registry.update(session)
     session.timers.watch_expiry()
     return _who_and_until_when(session)
 
@@ -114,9 +112,9 @@ async def _identify_anew(token: str, before: Identity) -> Identity:
 
 async def _be_counted(session: Session) -> None:
     """Raises `CloseSession` where the user has as many connections as are allowed."""
-    registry = session.hub.registry
+    registry = session.node.registry
     try:
-        await session.hub.hear_changes()
+        await session.node.control.hear()
         if await registry.admit(session.id, session.user_id):
             return
         # One that ends just now may still be counted: a page that is loaded again has two.
@@ -130,7 +128,7 @@ async def _be_counted(session: Session) -> None:
 
 def _enroll(session: Session) -> None:
     try:
-        session.hub.enroll(session)
+        session.node.control.enroll(session)
     except AuthenticationError as error:
         raise CloseSession(CloseCode.INVALID_TOKEN, error.reason) from error
 

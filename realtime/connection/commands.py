@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..codes import Error
 from ..concurrency import threads
@@ -16,10 +16,9 @@ from ..rooms import payloads
 from ..rooms.handlers import rpc_handler, send_handlers
 from ..rooms.publications import Publication, retention
 from ..server_api.reading import to_client_infos
-from . import admission
-
-if TYPE_CHECKING:
-    from .session import Session
+from . import admission, publisher
+from .joining import enter, require
+from .session import Session
 
 _TOO_MANY_TO_LIST = Error(
     Error.LIMIT_EXCEEDED.code, "limit exceeded: too many to list; ask for presence_stats"
@@ -27,27 +26,27 @@ _TOO_MANY_TO_LIST = Error(
 
 
 async def subscribe(session: Session, body: requests.Subscribe) -> Reply:
-    return await session.subscriptions.enter(_required(body.channel), body)
+    return await enter(session, _required(body.channel), body)
 
 
 async def unsubscribe(session: Session, body: requests.Channel) -> Reply:
-    session.subscriptions.leave(_required(body.channel))
+    session.leave(_required(body.channel))
     return {}
 
 
 async def publish(session: Session, body: requests.Publish) -> Reply:
-    await session.publisher.publish(_required(body.channel), bytes(body.data))
+    await publisher.publish(session, _required(body.channel), bytes(body.data))
     return {}
 
 
 async def history(session: Session, body: requests.History) -> Reply:
     name = _required(body.channel)
-    _, room = await session.subscriptions.require("join", name)
+    _, room = await require(session, "join", name)
     if not retention(room).keeps:
         raise CommandError(Error.NOT_AVAILABLE)
     session.refuse_when_congested()
     most = realtime_settings.RECOVERY_MAX_MESSAGES
-    page = await session.hub.layer.history(
+    page = await session.node.layer.history(
         name,
         since=body.since.offset if body.since else None,
         limit=most if body.limit < 0 else min(body.limit, most),
@@ -86,12 +85,12 @@ async def presence_stats(session: Session, body: requests.Channel) -> Reply:
 
 async def _attendance(session: Session, body: requests.Channel, *, infos: bool) -> Attendance:
     name = _required(body.channel)
-    _, room = await session.subscriptions.require("join", name)
+    _, room = await require(session, "join", name)
     if not room.presence:
         raise CommandError(Error.NOT_AVAILABLE)
     session.refuse_when_congested()
-    await session.hub.roster.settle()
-    return await session.hub.layer.presence(name, infos=infos)
+    await session.node.presence.settle()
+    return await session.node.layer.presence(name, infos=infos)
 
 
 async def rpc(session: Session, body: requests.Rpc) -> Reply:
@@ -119,7 +118,7 @@ def _required(channel: str) -> str:
     return channel
 
 
-Handler = Callable[["Session", Any], Awaitable[Reply | None]]
+Handler = Callable[[Session, Any], Awaitable[Reply | None]]
 
 HANDLERS: Mapping[str, Handler] = {
     "connect": admission.connect,

@@ -1,20 +1,21 @@
-"""The commands of one connection: each is obeyed after the one before it, and answered."""
+"""The commands of one connection: each is carried out after the one before it, and answered."""
 
 from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 from ..codes import CloseCode, Error
+from ..concurrency.eager import Rest
+from ..conf import realtime_settings
 from ..exceptions import RealtimeError
 from ..protocols.base import ProtocolError
 from ..protocols.requests import CloseSession, Command, CommandError, MalformedCommand
 from .commands import HANDLERS, Handler
-
-if TYPE_CHECKING:
-    from .session import Session
+from .publisher import Publisher
+from .replies import refuse, reply
+from .session import Session
 
 logger = logging.getLogger("realtime.dispatcher")
 
@@ -22,56 +23,67 @@ logger = logging.getLogger("realtime.dispatcher")
 class Dispatcher:
     """Hands the commands of a session to their handlers."""
 
-    __slots__ = ("_session", "is_busy")
+    __slots__ = ("_publisher", "_session")
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.is_busy = False
-        """Whether a command is under way."""
+        self._publisher = Publisher(session)
 
-    def receive(self, text: str) -> Coroutine[Any, Any, None] | None:
-        """Obey the commands of one frame, in order: at once, as far as nothing has to be waited
-        for. What is returned is the rest of it, to be awaited before the next frame."""
+    def receive(self, text: str | None) -> Rest | None:
+        """Carry out the commands of one frame, in order; None is a frame that is not text."""
         session = self._session
-        try:
-            commands = session.protocol.decode(text)
-        except ProtocolError as error:
-            session.close(CloseCode.BAD_REQUEST, str(error))
-            return None
-        for number, command in enumerate(commands):
-            if session.publisher.is_full or not self._obeys_at_once(command):
-                return self._obey(commands[number:])
+        if session.is_closed:
+            return None  # what comes after our close, until the client answers it
+        if text is None:
+            session.close(CloseCode.BAD_REQUEST, "text frames only")
+        elif len(text) > realtime_settings.FRAME_MAX_BYTES:
+            session.close(CloseCode.BAD_REQUEST, "the frame is too large")
+        else:
+            return self._receive_text(text)
         return None
 
-    async def _obey(self, commands: Sequence[Command | MalformedCommand]) -> None:
-        publisher = self._session.publisher
+    def fail(self) -> None:
+        """End the session for a mistake of ours, which was logged."""
+        self._session.close(CloseCode.INTERNAL)
+
+    async def run(self, command: Command | MalformedCommand) -> Error | None:
+        """Carry out one command and write its reply. Return the error if it was refused."""
+        self._session.pending += 1
+        try:
+            return await self._answer(command)
+        finally:
+            self._session.finish()
+
+    def _receive_text(self, text: str) -> Rest | None:
+        try:
+            commands = self._session.protocol.decode(text)
+        except ProtocolError as error:
+            self._session.close(CloseCode.BAD_REQUEST, str(error))
+            return None
+        for number, command in enumerate(commands):
+            if self._publisher.is_full or not self._try_at_once(command):
+                return self._run_all(commands[number:])
+        return None
+
+    async def _run_all(self, commands: Sequence[Command | MalformedCommand]) -> None:
         for command in commands:
-            if publisher.is_full:
-                await publisher.wait()
+            if self._publisher.is_full:
+                await self._publisher.wait()
             if self._session.is_closed:
                 return
-            if not self._obeys_at_once(command):
+            if not self._try_at_once(command):
                 await self.run(command)
 
-    def _obeys_at_once(self, command: Command | MalformedCommand) -> bool:
-        """Whether it was a command for which nothing has to be waited, and has been obeyed."""
+    def _try_at_once(self, command: Command | MalformedCommand) -> bool:
+        """Carry out a command that needs no waiting. Return whether it was one."""
         if not isinstance(command, Command):
             return False
         if command.name == "publish":
-            return self._session.publisher.publish_at_once(command)
+            return self._publisher.try_publish(command)
         if command.name == "pong" and not self._session.is_connecting:
             self._session.on_pong()
             return True
         return False
-
-    async def run(self, command: Command | MalformedCommand) -> Error | None:
-        """Obey one command and write its reply. Returns the error that it was answered with."""
-        self.is_busy = True
-        try:
-            return await self._answer(command)
-        finally:
-            self.is_busy = False
-            self._session.go_if_done()
 
     async def _answer(self, command: Command | MalformedCommand) -> Error | None:
         try:
@@ -87,14 +99,14 @@ class Dispatcher:
         except Exception:
             error = _mistake()
         else:
-            self._session.reply(command, result)
+            reply(self._session, command, result)
             return None
-        self._session.refuse(command.id, error)
+        refuse(self._session, command.id, error)
         return error
 
     def _spend(self, command: Command | MalformedCommand) -> None:
         """Use up one command of the user's allowance."""
-        allowance = self._session.hub.commands
+        allowance = self._session.node.command_limit
         user = self._session.user_id or self._session.id
         if allowance.take(user):
             return

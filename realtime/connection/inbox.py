@@ -5,34 +5,37 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Protocol
 
-from ..codes import CloseCode
-
-if TYPE_CHECKING:
-    from .session import Session
+from ..concurrency.eager import Rest
 
 logger = logging.getLogger("realtime.inbox")
 
 MOST_UNREAD = 16
 """Frames that may wait until the server should read no more."""
 
-_Rest = Coroutine[Any, Any, None]
-_Step = Callable[[], _Rest | None]
+
+class Receiver(Protocol):
+    """What takes the frames of a client."""
+
+    def receive(self, text: str | None) -> Rest | None: ...
+    def fail(self) -> None:
+        """A frame has raised an exception, which was logged."""
+        ...
 
 
 class Inbox:
     """Takes the frames of a session as they come. What needs time is done in a task, and what comes
     meanwhile waits for it; a client that says nothing, or nothing that needs time, has no task."""
 
-    __slots__ = ("_has_ended", "_obeying", "_on_end", "_session", "_waiting", "on_room")
+    __slots__ = ("_has_ended", "_obeying", "_on_end", "_receiver", "_waiting", "on_room")
 
-    def __init__(self, session: Session, on_end: Callable[[], None]) -> None:
+    def __init__(self, receiver: Receiver, on_end: Callable[[], None]) -> None:
         """`on_end` is called once, when the client has gone and its last command is done."""
         self.on_room: Callable[[], None] = _nothing
         """Called when less waits than is allowed, after more did."""
-        self._session = session
+        self._receiver = receiver
         self._on_end = on_end
         self._waiting: deque[str | None] | None = None
         self._obeying: asyncio.Task[None] | None = None
@@ -42,7 +45,7 @@ class Inbox:
     def is_full(self) -> bool:
         return self._waiting is not None and len(self._waiting) >= MOST_UNREAD
 
-    def begin(self, opening: _Step) -> None:
+    def begin(self, opening: Callable[[], Rest | None]) -> None:
         """Take the step that comes before all frames."""
         try:
             rest = opening()
@@ -60,7 +63,7 @@ class Inbox:
             self._waiting.append(text)
             return
         try:
-            rest = self._session.receive(text)
+            rest = self._receiver.receive(text)
         except Exception:
             self._fail()
         else:
@@ -79,15 +82,15 @@ class Inbox:
         if self._obeying is not None:
             self._obeying.cancel()
 
-    def _go_on_with(self, rest: _Rest) -> None:
+    def _go_on_with(self, rest: Rest) -> None:
         self._obeying = asyncio.create_task(self._obey(rest), name="realtime-commands")
 
-    async def _obey(self, rest: _Rest) -> None:
+    async def _obey(self, rest: Rest) -> None:
         try:
             await rest
             while self._waiting:
                 was_full = self.is_full
-                more = self._session.receive(self._waiting.popleft())
+                more = self._receiver.receive(self._waiting.popleft())
                 if was_full and not self.is_full:
                     self.on_room()
                 if more is not None:
@@ -101,7 +104,7 @@ class Inbox:
 
     def _fail(self) -> None:
         logger.exception("a frame could not be obeyed")
-        self._session.close(CloseCode.INTERNAL)
+        self._receiver.fail()
 
 
 def _nothing() -> None:

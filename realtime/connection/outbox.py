@@ -12,14 +12,12 @@ from ..codes import CloseCode
 from ..concurrency import eager, tasks
 from ..conf import realtime_settings
 from ..protocols.base import WireProtocol
-from ..protocols.centrifuge import PING
-from ..transports import daphne
+from .ports import Sink
 from .send_window import Window
 
 logger = logging.getLogger("realtime.outbox")
 
 POLL_SECONDS = 0.005
-PING_BYTES = len(PING)
 FRAME_BYTES = 65_536
 """Messages that wait are joined to frames of about this size."""
 REASON_MAX_BYTES = 123
@@ -43,14 +41,14 @@ class Outbox:
         "_close",
         "_frames",
         "_has_overflown",
-        "_has_pings",
         "_is_over",
         "_limit",
+        "_ping_bytes",
         "_poll",
+        "_protocol",
         "_quiet_until",
-        "_send",
         "_sending",
-        "_separator",
+        "_sink",
         "_waiting_bytes",
         "_window",
         "_write_text",
@@ -58,17 +56,14 @@ class Outbox:
         "on_overflow",
     )
 
-    def __init__(
-        self, send: Callable[[dict[str, Any]], Awaitable[None]], protocol: WireProtocol
-    ) -> None:
+    def __init__(self, sink: Sink, protocol: WireProtocol) -> None:
         self.on_overflow: Callable[[], None] = _nothing
         self.on_close: Callable[[], None] = _nothing
-        self._send = send
-        # `realtime.uvicorn` can write without a coroutine.
-        self._write_text = getattr(getattr(send, "__self__", None), "write_text", _can_not)
+        self._sink = sink
+        self._write_text = sink.write_text
         self._limit: int = realtime_settings.OUTBOX_MAX_BYTES
-        self._separator = protocol.separator
-        self._has_pings = protocol.has_pings
+        self._protocol = protocol
+        self._ping_bytes = len(protocol.ping)
         self._along = ""
         self._frames: deque[str] | None = None
         self._waiting_bytes = 0
@@ -88,30 +83,32 @@ class Outbox:
     @property
     def unsent_bytes(self) -> int:
         """What waits here, and what Daphne holds, which takes everything at once."""
-        return self._waiting_bytes + daphne.held_bytes(self._send)
+        return self._waiting_bytes + self._sink.held_bytes()
 
     def write(self, frame: str) -> None:
-        if self._along and frame != PING:
-            frame, self._along = f"{self._along}{self._separator}{frame}", ""
+        if self._along and frame != self._protocol.ping:
+            frame, self._along = f"{self._along}{self._protocol.separator}{frame}", ""
         size = len(frame) if frame.isascii() else len(frame.encode())
         sent_bytes = self._window.sent_bytes + size
-        if sent_bytes < self._quiet_until and size > PING_BYTES and self._write_text(frame):
+        if sent_bytes < self._quiet_until and size > self._ping_bytes and self._write_text(frame):
             self._window.sent_bytes = sent_bytes
             return
         if self._is_over:
             return
         nothing_waits = not self._frames and self._sending is None and self._close is None
         if nothing_waits and self._window_is_open():
-            self._transmit(self._counted(frame, size, frame == PING))
+            self._transmit(self._counted(frame, size, frame == self._protocol.ping))
         else:
             self._queue(frame)
         self._look_ahead()
 
     def write_along(self, frame: str) -> None:
-        if self._separator is None or self._is_over:
+        if self._protocol.separator is None or self._is_over:
             self.write(frame)
         else:
-            self._along = f"{self._along}{self._separator}{frame}" if self._along else frame
+            self._along = (
+                f"{self._along}{self._protocol.separator}{frame}" if self._along else frame
+            )
 
     def flush(self) -> None:
         if self._along:
@@ -121,7 +118,13 @@ class Outbox:
     def _look_ahead(self) -> None:
         """Find out until when frames may be sent without a thought: nothing waits, no ping is due,
         the window is open."""
-        if not self._has_pings or self._is_over or self._frames or self._sending or self._close:
+        if (
+            not self._protocol.has_pings
+            or self._is_over
+            or self._frames
+            or self._sending
+            or self._close
+        ):
             self._quiet_until = -1
         else:
             self._quiet_until = self._window.quiet_until
@@ -172,7 +175,7 @@ class Outbox:
         """Send what may be sent, until the server has to wait for the client."""
         while self._frames and not self._is_over:
             if self._close is None and not self._window_is_open():
-                if not self._has_pings and self._poll is None:
+                if not self._protocol.has_pings and self._poll is None:
                     # No pong will tell when the client has read on.
                     loop = asyncio.get_running_loop()
                     self._poll = loop.call_later(POLL_SECONDS, self._look_again)
@@ -199,7 +202,7 @@ class Outbox:
     def _has_sent(self, event: dict[str, Any]) -> bool:
         """Call the server's `send`. Where it has to wait, False, and a task does the rest."""
         try:
-            rest = eager.start(self._send(event))
+            rest = eager.start(self._sink.send(event))
         except Exception as error:
             self._give_up(error)
             return False
@@ -228,38 +231,36 @@ class Outbox:
         self._waiting_bytes = 0
 
     def _window_is_open(self) -> bool:
-        if self._has_pings:
+        if self._protocol.has_pings:
             return self._window.is_open
-        return daphne.held_bytes(self._send) < self._window.size
+        return self._sink.held_bytes() < self._window.size
 
     def _next(self, frames: deque[str]) -> str:
         """The next frame: one message, or several where the protocol can join them."""
         frame = frames.popleft()
         size = _size(frame)
-        if not frames or not self._separator:
+        if not frames or not self._protocol.separator:
             self._waiting_bytes -= size
-            return self._counted(frame, size, frame == PING)
+            return self._counted(frame, size, frame == self._protocol.ping)
         joined = [frame]
         while frames and size < FRAME_BYTES:
             joined.append(frames.popleft())
             size += _size(joined[-1])
         self._waiting_bytes -= size
-        return self._counted(self._separator.join(joined), size, joined.count(PING))
+        return self._counted(
+            self._protocol.separator.join(joined), size, joined.count(self._protocol.ping)
+        )
 
     def _counted(self, frame: str, size: int, pings: int) -> str:
         """The frame, with a ping at its end where the client should say how far it has come."""
-        if not self._has_pings:
+        if not self._protocol.has_pings:
             return frame
         is_due = self._window.count(size, pings)
-        return f"{frame}\n{PING}" if is_due else frame
+        return f"{frame}{self._protocol.separator}{self._protocol.ping}" if is_due else frame
 
 
 def _nothing() -> None:
     pass
-
-
-def _can_not(text: str) -> bool:
-    return False
 
 
 def _size(frame: str) -> int:

@@ -1,13 +1,12 @@
-"""One connection: who it is, what it may do, what it is joined to. Knows no sockets."""
+"""One connection: who it is, and what it is joined to. Long, because it is one state machine."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
-from typing import Any
 
 import msgspec
 
@@ -16,19 +15,17 @@ from ..changes import changes
 from ..codes import CloseCode, Error, UnsubscribeCode
 from ..conf import realtime_settings
 from ..exceptions import RealtimeError
-from ..hub.hub import Hub
-from ..protocols.base import Reply, WireProtocol
-from ..protocols.requests import Command, CommandError, MalformedCommand
-from ..rights import grants
-from ..rights.grants import Grant
+from ..hub.node import Node
+from ..layers.records import Connection
+from ..protocols.base import WireProtocol
+from ..protocols.requests import CommandError
+from ..rights.grants import Answer, Grant
 from ..rooms.publications import ClientInfo
-from .dispatcher import Dispatcher
 from .ports import Transport
-from .publisher import Publisher
-from .subscriptions import Subscriptions
+from .subscriptions import Subscriptions, is_outdated
 from .timers import Timers
 
-# What ends a connection that is of no use without the room it was taken out of.
+# The code that ends a connection with one room, when it is taken out of that room.
 _CLOSE_CODES = {
     UnsubscribeCode.BY_SERVER: CloseCode.FORCED,
     UnsubscribeCode.INSUFFICIENT_STATE: CloseCode.INSUFFICIENT_STATE,
@@ -53,22 +50,21 @@ class Session:
     """
 
     __slots__ = (
-        "_at_the_door",
-        "_before_reply",
-        "_errors_in_a_row",
+        "_held_back",
         "_info",
+        "_is_counted",
         "_shutting_down",
         "address",
         "app",
         "authentication_error",
         "deliver",
-        "dispatcher",
-        "hub",
+        "errors_in_a_row",
         "id",
         "identity",
+        "node",
         "opened_at",
+        "pending",
         "protocol",
-        "publisher",
         "state",
         "subscriptions",
         "timers",
@@ -80,7 +76,7 @@ class Session:
         *,
         transport: Transport,
         protocol: WireProtocol,
-        hub: Hub,
+        node: Node,
         identity: Identity | None = None,
         authentication_error: RealtimeError | None = None,
         address: str = "",
@@ -92,38 +88,50 @@ class Session:
         self.state = State.CONNECTING
         self.transport = transport
         self.protocol = protocol
-        self.hub = hub
+        self.node = node
         self.identity = identity
-        self.subscriptions = Subscriptions(self)
-        self.publisher = Publisher(self)
-        self.dispatcher = Dispatcher(self)
+        self.authentication_error = authentication_error
+        self.subscriptions = Subscriptions()
         self.timers = Timers(self)
         self.deliver: Callable[[str], None] = transport.write
         """Called by the hub, with a push as this session's protocol encodes it."""
-        self._before_reply: list[str] | None = None
+        self.pending = 0
+        """How many commands were begun and are not answered yet."""
+        self.errors_in_a_row = 0
+        self._held_back: list[str] | None = None
         self._shutting_down = False
-        self.authentication_error = authentication_error
-        self._errors_in_a_row = 0
-        self._at_the_door = False
+        self._is_counted = False
         self._info: tuple[Identity | None, bytes | None] | None = None
 
     def open(self) -> None:
         """Start the clock for the `connect` command."""
         self.timers.expect_connect()
         if self.identity is None:
-            self._at_the_door = True
-            if not self.hub.doorway.enter(self.address):
+            self._is_counted = True
+            if not self.node.unauthenticated.enter(self.address):
                 self.close(CloseCode.TOO_MANY_REQUESTS)
 
-    def shut_down(self) -> None:
-        """Close because the server goes; a command that is under way is answered first."""
-        self._shutting_down = True
-        self.go_if_done()
+    def begin(self) -> None:
+        """It is connected."""
+        self.state = State.CONNECTED
+        self.timers.on_connect()
+        self._leave_unauthenticated()
+        self.node.registry.enter(self)
+        self.timers.watch_expiry()
+        if self.protocol.has_pings:
+            self.timers.start_pings()
 
-    def go_if_done(self) -> None:
-        """Close where the server goes and nothing is left to be answered."""
-        if self._shutting_down and not self.is_busy and not self.publisher.in_flight:
-            self.close(CloseCode.SHUTDOWN)
+    def reset(self, given: Identity | None) -> None:
+        """It was not let in: it stays as it was, and may ask again."""
+        self._held_back = []
+        self.release()
+        self.node.reviewer.dismiss(self)
+        self.identity = given
+
+    def shut_down(self) -> None:
+        """Close because the server stops; commands that were begun are answered first."""
+        self._shutting_down = True
+        self._close_if_done()
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         """End the connection with a code of the protocol. Does nothing the second time."""
@@ -135,14 +143,14 @@ class Session:
         self.transport.close(code, reason)
 
     def end(self) -> None:
-        """Leave everything behind tidy: no room, no clock. Called also when the socket has gone."""
+        """Leave nothing behind: no room, no clock. Called also when the socket has gone."""
         self.state = State.CLOSED
         self.deliver = _drop
         self.timers.stop()
-        self._leave_the_door()
-        self.hub.reviewer.dismiss(self)
-        self.hub.registry.leave(self.id)
-        self.subscriptions.leave_all()
+        self._leave_unauthenticated()
+        self.node.reviewer.dismiss(self)
+        self.node.registry.leave(self.id)
+        self.leave_all()
 
     @property
     def is_connecting(self) -> bool:
@@ -152,118 +160,65 @@ class Session:
     def is_closed(self) -> bool:
         return self.state is State.CLOSED
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a command is under way."""
-        return self.dispatcher.is_busy
-
-    @property
-    def rooms(self) -> dict[str, Grant]:
-        """The rooms that it is in, and what it may do there."""
-        return self.subscriptions.rooms
-
     # Commands and their answers
 
-    def receive(self, text: str | None) -> Coroutine[Any, Any, None] | None:
-        """Obey the commands of one frame, in order; None is a frame that is not text. What is
-        returned has to be awaited before the next one: something in it takes its time."""
-        if self.state is State.CLOSED:
-            return None  # what comes after our close, until the client answers it
-        if text is None:
-            self.close(CloseCode.BAD_REQUEST, "text frames only")
-        elif len(text) > realtime_settings.FRAME_MAX_BYTES:
-            self.close(CloseCode.BAD_REQUEST, "the frame is too large")
-        else:
-            return self.dispatcher.receive(text)
-        return None
+    @property
+    def is_busy(self) -> bool:
+        """Return whether a command was begun and is not answered."""
+        return self.pending > 0
 
-    def run(self, command: Command | MalformedCommand) -> Coroutine[Any, Any, Error | None]:
-        """Obey one command and write its reply. Returns the error that it was answered with."""
-        return self.dispatcher.run(command)
+    def finish(self) -> None:
+        """A command that was begun is answered."""
+        self.pending -= 1
+        self._close_if_done()
 
     def on_pong(self) -> None:
         """The client has answered a ping."""
-        self._errors_in_a_row = 0
+        self.errors_in_a_row = 0
         self.timers.on_pong()
         self.transport.acknowledge()
+
+    def send_ping(self) -> None:
+        self.write(self.protocol.ping)
 
     def refuse_when_congested(self) -> None:
         """A client that does not read what it has asked for gets no more of it."""
         if self.transport.is_congested:
             raise CommandError(Error.TOO_MANY_REQUESTS)
 
-    def reply(self, command: Command, result: Reply | None) -> None:
-        """Answer a command that was obeyed. Where `result` is None nothing is said."""
-        self._errors_in_a_row = 0
-        if result is None:
-            return
-        for frame in self.protocol.encode_reply(command, result):
-            self.write(frame)
-        if self._before_reply is not None:
-            self._let_go()
-
-    def acknowledge(self, command: Command) -> None:
-        """Answer a command that was obeyed and has no result, together with what else the client
-        gets in this moment."""
-        self._errors_in_a_row = 0
-        if self.state is not State.CLOSED:
-            for frame in self.protocol.encode_reply(command, {}):
-                self.transport.write_along(frame)
-                self.hub.tail.add(self.transport.flush)
-
-    def refuse(self, command: int, error: Error) -> None:
-        """Answer the command with this `id`, which could not be obeyed."""
-        self.write(self.protocol.encode_error(command, error))
-        if error.code == Error.BAD_REQUEST.code:
-            self._errors_in_a_row += 1
-            if self._errors_in_a_row >= realtime_settings.ERRORS_IN_A_ROW:
-                self.close(CloseCode.TOO_MANY_ERRORS)
-
     def write(self, frame: str) -> None:
         if frame and self.state is not State.CLOSED:
             self.transport.write(frame)
 
-    # Connecting
-
     def hold_back(self) -> None:
-        """What rooms send from now on waits for the next reply."""
-        self._before_reply = []
-        self.deliver = self._before_reply.append
+        """Hold back what rooms send from now on, until the next reply."""
+        self._held_back = []
+        self.deliver = self._held_back.append
 
-    def _let_go(self) -> None:
-        waiting, self._before_reply = self._before_reply, None
+    def release(self) -> None:
+        """Send what was held back."""
+        if self._held_back is None:
+            return
+        held_back, self._held_back = self._held_back, None
         if self.state is not State.CLOSED:
             self.deliver = self.transport.write
-            for frame in waiting or ():
+            for frame in held_back:
                 self.write(frame)
 
-    def begin(self) -> None:
-        """It is connected."""
-        self.state = State.CONNECTED
-        self.timers.on_connect()
-        self._leave_the_door()
-        self.hub.registry.enter(self)
-        self.timers.watch_expiry()
-        if self.protocol.has_pings:
-            self.timers.start_pings()
+    def _close_if_done(self) -> None:
+        if self._shutting_down and not self.pending:
+            self.close(CloseCode.SHUTDOWN)
 
-    def not_let_in(self, given: Identity | None) -> None:
-        """It stays as it was, and may ask again."""
-        self._before_reply = []
-        self._let_go()
-        self.hub.reviewer.dismiss(self)
-        self.identity = given
-
-    def _leave_the_door(self) -> None:
-        if self._at_the_door:
-            self._at_the_door = False
-            self.hub.doorway.leave(self.address)
+    def _leave_unauthenticated(self) -> None:
+        if self._is_counted:
+            self._is_counted = False
+            self.node.unauthenticated.leave(self.address)
 
     # Who it is
 
     @property
     def caller(self) -> Identity:
-        """Who speaks: the identity, or nobody in particular as long as there is none."""
+        """The identity, or the anonymous one as long as there is none."""
         return self.identity or ANONYMOUS
 
     @property
@@ -272,18 +227,25 @@ class Session:
 
     @property
     def sign_in(self) -> str:
-        """Which sign-in the credential comes from: the `sid` claim of its token."""
+        """The sign-in that the credential comes from: the `sid` claim of its token."""
         return self.caller.session_id
 
     @property
+    def expires_at(self) -> float | None:
+        return self.caller.expires_at
+
+    @property
+    def expiry_grace_seconds(self) -> float:
+        """A client without pings has no way to bring a newer token."""
+        return float(realtime_settings.EXPIRY_GRACE_SECONDS) if self.protocol.has_pings else 0
+
+    @property
     def is_stale(self) -> bool:
-        """Whether something of the user has changed since it was looked up. Of nobody in particular
-        nothing changes."""
+        """Return whether something of the user has changed since it was read."""
         return bool(self.user_id) and changes.since(self.caller.version, self.user_id)
 
     def client_info(self) -> bytes | None:
-        """What others see of who publishes here, a `ClientInfo` as JSON; None for nobody in
-        particular."""
+        """What others see of the publisher, a `ClientInfo` as JSON; None for an anonymous user."""
         info = self._info
         if info is None or info[0] is not self.identity:
             info = self._info = (self.identity, self._make_client_info(self.caller))
@@ -295,29 +257,93 @@ class Session:
         info = profiles.public_info(identity.user)
         return msgspec.json.encode(ClientInfo(identity.user_id, self.id, info))
 
-    # What comes from elsewhere
+    @property
+    def unsent_bytes(self) -> int:
+        return self.transport.unsent_bytes
+
+    def describe(self, process: str) -> Connection:
+        """The record of this connection in the list of all connections."""
+        user = self.caller.user
+        return Connection(
+            client=self.id,
+            user=self.user_id,
+            username="" if user.is_anonymous else user.get_username(),
+            since=self.opened_at,
+            address=self.address,
+            app=self.app,
+            protocol=self.protocol.name,
+            sign_in=self.sign_in,
+            expires_at=self.expires_at,
+            rooms=sorted(self.rooms),
+            unsent_bytes=self.unsent_bytes,
+            process=process,
+        )
+
+    # Its rooms
+
+    @property
+    def rooms(self) -> dict[str, Grant]:
+        """The rooms that it is in, and what it may do in each."""
+        return self.subscriptions.rooms
+
+    def hold(self, name: str, grant: Grant) -> None:
+        """It is in the room by this grant, which is looked at again when it ends."""
+        self.subscriptions.hold(name, grant)
+        self.node.reviewer.look_again_at(self, name, grant.until)
+        if is_outdated(grant, self.user_id, name):
+            self.node.reviewer.look_at([self], name)
+
+    def leave(self, name: str) -> bool:
+        """Leave a room. Return whether the connection was in it."""
+        if not self.subscriptions.drop(name):
+            return False
+        self.node.hub.leave(name, self)
+        self.node.presence.leave(name, self.id)
+        self.node.registry.update(self)
+        return True
+
+    def leave_all(self) -> None:
+        for name in list(self.rooms):
+            self.leave(name)
 
     def unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> None:
         """End a subscription from the server's side, and tell the client."""
-        if not self.subscriptions.leave(room):
+        if not self.leave(room):
             return
         if self.protocol.has_one_room:
             self.close(_CLOSE_CODES[code], reason)
         else:
             self.deliver(self.protocol.encode_unsubscribe(room, code, reason))
 
-    def accept_review(self, answer: grants.Answer, version: int) -> None:
-        """Take the rights as they were at `version`: end what is not allowed any more."""
+    # What comes from elsewhere
+
+    def accept_review(self, answer: Answer, version: int) -> None:
+        """Take over the rights as they were at `version`, and end what is not allowed any more."""
         if self.state is State.CLOSED or self.identity is None:
             return
         if answer.user is None:
             self.close(CloseCode.INVALID_TOKEN, "the user may not be connected any more")
             return
         self.identity = replace(self.identity, user=answer.user, version=version)
-        self.subscriptions.accept(answer.grants, version)
+        for name, (held, grant) in self.subscriptions.newer(answer.grants, version).items():
+            if self.is_closed:
+                return
+            if grant.actions != held.actions:
+                self.node.reviewer.tell_soon([self])
+            if "join" in grant.actions:
+                self.hold(name, grant)
+            else:
+                self._lose(name)
+
+    def _lose(self, name: str) -> None:
+        if self.protocol.has_one_room:
+            self.close(CloseCode.PERMISSION_DENIED)
+        else:
+            reason = "you may not be in this room any more"
+            self.unsubscribe(name, UnsubscribeCode.BY_SERVER, reason)
 
     def accept_password(self, digest: str) -> None:
-        """The password that `digest` tells was set by this connection's own sign-in."""
+        """The password with this digest was set by this connection's own sign-in."""
         self.identity = replace(self.caller, own_password=digest)
 
     def rename_sign_in(self, sign_in: str) -> None:
@@ -325,7 +351,7 @@ class Session:
         self.identity = replace(self.caller, session_id=sign_in)
 
     def tell_of_rights(self) -> None:
-        """Tell the client that what it may do has perhaps changed, here or elsewhere."""
+        """Tell the client that its rights may have changed, here or elsewhere."""
         if self.state is State.CONNECTED:
             self.deliver(self.protocol.encode_rights())
 
@@ -336,4 +362,4 @@ class Session:
 
 
 def _drop(frame: str) -> None:
-    """Where the pushes of a session go that is closed."""
+    """Takes the pushes of a session that is closed."""

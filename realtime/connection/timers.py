@@ -1,30 +1,45 @@
-"""The clocks of one connection: how long it may take to connect, to answer a ping, to stay."""
+"""The clocks of one connection: time allowed to connect, to answer a ping, and until it expires."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ..codes import CloseCode
 from ..conf import realtime_settings
-from ..protocols.centrifuge import PING
-
-if TYPE_CHECKING:
-    from .session import Session
 
 LONGEST_SECONDS = 86_400
 """A token may live for years; the loop's clock takes no delay beyond some days."""
 
 
+class Owner(Protocol):
+    """The connection that the clocks belong to."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether a command was begun and is not answered."""
+        ...
+
+    @property
+    def expires_at(self) -> float | None:
+        """Unix time in seconds; None if the credential does not expire."""
+        ...
+
+    @property
+    def expiry_grace_seconds(self) -> float: ...
+    def send_ping(self) -> None: ...
+    def close(self, code: CloseCode) -> None: ...
+
+
 class Timers:
-    """Each is a handle of the event loop. They end the session that they belong to."""
+    """Each clock is a handle of the event loop. They end the connection that they belong to."""
 
-    __slots__ = ("_connect", "_expiry", "_ping", "_pong", "_session")
+    __slots__ = ("_connect", "_expiry", "_owner", "_ping", "_pong")
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
         self._connect: asyncio.TimerHandle | None = None
         self._ping: asyncio.TimerHandle | None = None
         self._pong: asyncio.TimerHandle | None = None
@@ -46,37 +61,36 @@ class Timers:
     def watch_expiry(self) -> None:
         """End the connection when its credential ends, and not before: a newer one may come."""
         _cancel(self._expiry)
-        expires_at = self._session.caller.expires_at
+        expires_at = self._owner.expires_at
         if expires_at is not None:
-            has_pings = self._session.protocol.has_pings
-            grace = realtime_settings.EXPIRY_GRACE_SECONDS if has_pings else 0
-            self._expiry = _later(expires_at + grace - time.time(), self._on_expiry)
+            seconds = expires_at + self._owner.expiry_grace_seconds - time.time()
+            self._expiry = _later(seconds, self._on_expiry)
 
     def stop(self) -> None:
         for handle in (self._connect, self._ping, self._pong, self._expiry):
             _cancel(handle)
 
     def _on_missing_connect(self) -> None:
-        self._session.close(CloseCode.STALE)
+        self._owner.close(CloseCode.STALE)
 
     def _send_ping(self) -> None:
-        self._session.write(PING)
+        self._owner.send_ping()
         self.start_pings()
         if self._pong is None:
             self._pong = _later(realtime_settings.PONG_SECONDS, self._on_missing_pong)
 
     def _on_missing_pong(self) -> None:
         self._pong = None
-        if self._session.is_busy or self._session.publisher.in_flight:
+        if self._owner.is_busy:
             return  # a pong that waits behind a command of the client is not missing
-        self._session.close(CloseCode.NO_PONG)
+        self._owner.close(CloseCode.NO_PONG)
 
     def _on_expiry(self) -> None:
-        expires_at = self._session.caller.expires_at
+        expires_at = self._owner.expires_at
         if expires_at is not None and expires_at > time.time():
             self.watch_expiry()
         else:
-            self._session.close(CloseCode.EXPIRED)
+            self._owner.close(CloseCode.EXPIRED)
 
 
 def _later(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:

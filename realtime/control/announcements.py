@@ -14,14 +14,13 @@ from rest_framework_simplejwt.settings import api_settings
 from ..changes import changes
 from ..exceptions import LayerUnavailable
 from ..layers import get_layer
-from ..layers.base import NOTICE, RECHECK, REMOVAL
 from ..layers.groups import CONTROL_GROUP
+from .messages import Message, Notice, Recheck, Removal, to_dict
 
 logger = logging.getLogger("realtime.announcements")
 
 User = Any
 """A user or its primary key; None is everybody."""
-Announcement = dict[str, Any]
 
 
 def removal(
@@ -32,55 +31,41 @@ def removal(
     room: str = "",
     code: int = 0,
     reason: str = "",
-) -> Announcement:
-    """Connections are closed with `code`, or are taken out of `room` where there is one."""
-    return {
-        "type": REMOVAL,
-        "user": _user_id(user),
-        "session": session,
-        "client": client,
-        "room": room,
-        "code": int(code),
-        "reason": reason,
-    }
+) -> Removal:
+    """Connections are closed with `code`, or leave `room` if there is one."""
+    return Removal(_user_id(user), session, client, room, int(code), reason)
 
 
-def notice(text: str, *, user: User = None, client: str = "", room: str = "") -> Announcement:
+def notice(text: str, *, user: User = None, client: str = "", room: str = "") -> Notice:
     """People are shown a text."""
-    return {"type": NOTICE, "user": _user_id(user), "client": client, "room": room, "text": text}
+    return Notice(_user_id(user), client, room, text)
 
 
 def review(
     *, user: User = None, room: str | None = None, own: Sequence[str] = (), password: str = ""
-) -> Announcement:
-    """Rights are computed anew. The sign-ins `own` have set the password themselves that is told by
-    the digest `password`."""
-    return {
-        "type": RECHECK,
-        "user": _user_id(user),
-        "room": room,
-        "own": list(own),
-        "password": password,
-    }
+) -> Recheck:
+    """Rights are computed again. The sign-ins `own` have saved the password themselves that has the
+    digest `password`."""
+    return Recheck(_user_id(user), room, list(own), password)
 
 
-def announce(message: Announcement, *, may_lock_out: bool = True) -> None:
+def announce(message: Message, *, may_lock_out: bool = True) -> None:
     """Tell all processes now. Raises `LayerUnavailable`."""
     layer = get_layer()
-    if message["type"] == RECHECK:
+    if isinstance(message, Recheck):
         # This process knows at once, the others when they hear of it.
-        changes.record(message["user"], message["room"])
+        changes.record(message.user, message.room)
         if may_lock_out:
             # Before anybody is told: who comes back meanwhile must find it.
-            layer.mark_changes_sync([(message["user"], message["room"])])
-    elif message["type"] == REMOVAL and message["session"]:
+            layer.mark_changes_sync([(message.user, message.room)])
+    elif isinstance(message, Removal) and message.session:
         lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
-        layer.end_sign_in_sync(message["session"], lifetime)
-    layer.group_send_sync(CONTROL_GROUP, message)
+        layer.end_sign_in_sync(message.session, lifetime)
+    layer.group_send_sync(CONTROL_GROUP, to_dict(message))
 
 
 def announce_after_commit(
-    message: Announcement, using: str | None = None, *, may_lock_out: bool = True
+    message: Message, using: str | None = None, *, may_lock_out: bool = True
 ) -> None:
     """Tell all processes as soon as the running transaction is committed. Raises nothing: what was
     saved is saved, and that nobody could be told is no reason to fail the request."""

@@ -5,45 +5,58 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+import msgspec
 from rest_framework_simplejwt.settings import api_settings
 
 from ..changes import changes
 from ..codes import CloseCode, UnsubscribeCode
 from ..concurrency import tasks
-from ..exceptions import LayerUnavailable
+from ..concurrency.background import until_available
+from ..exceptions import AuthenticationError, LayerUnavailable
 from ..layers import RoomLayer
-from ..layers.base import NEW_SIGN_IN, NOTICE, RECHECK, REMOVAL
 from ..layers.groups import CONTROL_GROUP
-from .reviewer import Reviewer
-
-if TYPE_CHECKING:
-    from ..connection.session import Session
+from .messages import NewSignIn, Notice, Recheck, Removal, from_dict
+from .reviewer import Reviewed, Reviewer
 
 logger = logging.getLogger("realtime.control")
 
-LISTEN_RETRY_SECONDS = 1.0
 LISTEN_SECONDS = 2.0
 
 
-class Control:
-    """Hears the control group, and does what its messages ask for, with the sessions of one hub.
+class Controlled(Reviewed, Protocol):
+    """A connection, as far as orders from elsewhere concern it."""
 
-    `start_receiving` returns the channel on which the hub gets what comes for a group.
+    @property
+    def id(self) -> str: ...
+    @property
+    def sign_in(self) -> str: ...
+    def close(self, code: CloseCode, reason: str = "") -> None: ...
+    def shut_down(self) -> None: ...
+    def unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> None: ...
+    def show_notice(self, text: str) -> None: ...
+    def accept_password(self, digest: str) -> None: ...
+    def rename_sign_in(self, sign_in: str) -> None: ...
+
+
+class ControlListener:
+    """Listens to the control group, and carries out its messages on the connections of one process.
+
+    `open_channel` returns the channel on which this process gets what is sent to a group.
     """
 
     def __init__(
         self,
         layer: RoomLayer,
-        sessions: set[Session],
-        reviewer: Reviewer,
-        start_receiving: Callable[[], Awaitable[str]],
+        sessions: set[Controlled],
+        reviewer: Reviewer[Controlled],
+        open_channel: Callable[[], Awaitable[str]],
     ) -> None:
         self._layer = layer
         self._sessions = sessions
         self._reviewer = reviewer
-        self._start_receiving = start_receiving
+        self._open_channel = open_channel
         self._ended_sign_ins: dict[str, float] = {}
         self._listening: asyncio.Task[None] | None = None
         self._catching_up: asyncio.Task[None] | None = None
@@ -62,24 +75,33 @@ class Control:
     def on_gap(self) -> None:
         """Messages may have been missed: look at everything."""
         self._reviewer.on_gap()
-        self._catching_up = asyncio.create_task(self._catch_up(), name="realtime-catch-up")
+        catching_up = until_available(self._learn_ended)
+        self._catching_up = asyncio.create_task(catching_up, name="realtime-catch-up")
 
-    def obey(self, message: dict[str, Any]) -> None:
-        if message["type"] == RECHECK:
-            for session in self._of_sign_ins(message["user"], message["own"]):
-                session.accept_password(message["password"])
-            self._reviewer.on_change(message["user"], message["room"])
-        elif message["type"] == NEW_SIGN_IN:
-            self._rename_sign_in(**message)
-        elif message["type"] == REMOVAL:
-            self._remove(**message)
-        elif message["type"] == NOTICE:
-            self._show_notice(**message)
-        else:
-            logger.warning("a message of unknown type came to the hub: %r", message["type"])
+    def obey(self, received: dict[str, Any]) -> None:
+        """Carry out a message of the control group."""
+        try:
+            message = from_dict(received)
+        except msgspec.ValidationError as error:
+            # Another version of this app may run beside this one.
+            logger.warning("a control message was not understood: %s", error)
+            return
+        if isinstance(message, Recheck):
+            for session in self._of_sign_ins(message.user, message.own):
+                session.accept_password(message.password)
+            self._reviewer.on_change(message.user, message.room)
+        elif isinstance(message, NewSignIn):
+            self._rename_sign_in(message)
+        elif isinstance(message, Removal):
+            self._remove(message)
+        elif isinstance(message, Notice):
+            self._show_notice(message)
 
-    def has_ended(self, sign_in: str) -> bool:
-        return sign_in in self._ended_sign_ins
+    def enroll(self, session: Controlled) -> None:
+        """Keep the rights of a session current. Raises `AuthenticationError` if signed out."""
+        if session.sign_in and session.sign_in in self._ended_sign_ins:
+            raise AuthenticationError("signed out")
+        self._reviewer.enroll(session)
 
     async def close(self) -> None:
         await tasks.cancel(self._listening, self._catching_up)
@@ -89,59 +111,41 @@ class Control:
 
     async def _listen(self) -> None:
         """Hear what changes in Django. Until that works everything counts as stale."""
-        while True:
-            try:
-                await self._layer.group_add(CONTROL_GROUP, await self._start_receiving())
-                await self._learn_ended()
-                break
-            except LayerUnavailable:
-                await asyncio.sleep(LISTEN_RETRY_SECONDS)
+        await until_available(self._join_group)
         changes.listen()
         self._hears_changes.set()
         self._reviewer.on_gap()
 
-    async def _catch_up(self) -> None:
-        while True:
-            try:
-                await self._learn_ended()
-                return
-            except LayerUnavailable:
-                await asyncio.sleep(LISTEN_RETRY_SECONDS)
+    async def _join_group(self) -> None:
+        await self._layer.group_add(CONTROL_GROUP, await self._open_channel())
+        await self._learn_ended()
 
     async def _learn_ended(self) -> None:
         """Which sign-ins have ended that this process did not hear of."""
         for sign_in, seconds in (await self._layer.ended_sign_ins()).items():
             self._end_sign_in(sign_in, seconds)
 
-    def _rename_sign_in(self, *, type: str, user: str, old: str, new: str) -> None:
-        for session in [it for it in self._sessions if it.sign_in == old]:
-            if user and session.user_id == user:
-                session.rename_sign_in(new)
+    def _rename_sign_in(self, message: NewSignIn) -> None:
+        for session in [it for it in self._sessions if it.sign_in == message.old]:
+            if message.user and session.user_id == message.user:
+                session.rename_sign_in(message.new)
             else:
                 session.close(CloseCode.INVALID_TOKEN, "signed out")
 
-    def _remove(
-        self,
-        *,
-        type: str,
-        user: str | None,
-        session: str,
-        client: str,
-        room: str,
-        code: int,
-        reason: str,
-    ) -> None:
-        """End connections, or their being in a room, as the server was asked to."""
-        for it in self._of_user(user):
-            if (session and it.sign_in != session) or (client and it.id != client):
+    def _remove(self, message: Removal) -> None:
+        """End connections, or their subscription to a room, as the site has asked."""
+        sign_in, client, room = message.session, message.client, message.room
+        for it in self._of_user(message.user):
+            if (sign_in and it.sign_in != sign_in) or (client and it.id != client):
                 continue
             if room:
-                it.unsubscribe(room, UnsubscribeCode.BY_SERVER, reason or "taken out by the server")
+                reason = message.reason or "taken out by the server"
+                it.unsubscribe(room, UnsubscribeCode.BY_SERVER, reason)
             else:
-                it.close(CloseCode(code), reason)
-        if session and not room:
+                it.close(CloseCode(message.code), message.reason)
+        if sign_in and not room:
             lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
-            self._end_sign_in(session, lifetime)
+            self._end_sign_in(sign_in, lifetime)
 
     def _end_sign_in(self, sign_in: str, seconds: float) -> None:
         """An access token outlives its sign-in by some minutes: it must not come back with it."""
@@ -152,18 +156,17 @@ class Control:
         for session in [it for it in self._sessions if it.sign_in == sign_in]:
             session.close(CloseCode.INVALID_TOKEN, "signed out")
 
-    def _show_notice(
-        self, *, type: str, user: str | None, client: str, room: str, text: str
-    ) -> None:
-        for it in self._of_user(user):
+    def _show_notice(self, message: Notice) -> None:
+        client, room = message.client, message.room
+        for it in self._of_user(message.user):
             if (not client or it.id == client) and (not room or room in it.rooms):
-                it.show_notice(text)
+                it.show_notice(message.text)
 
-    def _of_user(self, user: str | None) -> list[Session]:
+    def _of_user(self, user: str | None) -> list[Controlled]:
         """The sessions of a user, or all, also those that have not said yet who they are."""
         return list(self._sessions) if user is None else self._reviewer.sessions_of(user)
 
-    def _of_sign_ins(self, user: str | None, sign_ins: list[str]) -> list[Session]:
+    def _of_sign_ins(self, user: str | None, sign_ins: list[str]) -> list[Controlled]:
         if user is None or not sign_ins:
             return []
         return [it for it in self._reviewer.sessions_of(user) if it.sign_in in sign_ins]

@@ -6,30 +6,55 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 
+from ..authentication import Identity
 from ..changes import changes
 from ..concurrency import tasks
+from ..concurrency.background import RETRY_SECONDS, DelayedCalls, attempt
 from ..conf import realtime_settings
 from ..exceptions import LayerUnavailable
 from ..layers import RoomLayer
 from ..layers.records import Change
 from ..rights import grants
-from ..rights.grants import Answer, Question
-
-if TYPE_CHECKING:
-    from ..connection.session import Session
+from ..rights.grants import Answer, Grant, Question
 
 logger = logging.getLogger("realtime.reviewer")
 
 SESSIONS_AT_ONCE = 200
-RETRY_SECONDS = 1.0
 TELL_SECONDS = 0.1
 PAUSE_MIN_SECONDS = 0.5
 
 
-class Reviewer:
+class Reviewed(Protocol):
+    """A connection, as far as the reviewer knows it."""
+
+    @property
+    def identity(self) -> Identity | None: ...
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def rooms(self) -> Mapping[str, Grant]: ...
+    @property
+    def is_stale(self) -> bool:
+        """Return whether something of the user has changed since it was read."""
+        ...
+
+    def accept_review(self, answer: Answer, version: int) -> None:
+        """Take over the rights as they were at `version`."""
+        ...
+
+    def tell_of_rights(self) -> None:
+        """Tell the client that its rights may have changed."""
+        ...
+
+
+AnyReviewed = TypeVar("AnyReviewed", bound=Reviewed)
+
+
+class Reviewer(Generic[AnyReviewed]):
     """One per hub. Changes that come close together are looked at together; one review at a time.
 
     A right that can't be computed because the database is away stays as it is, and is asked again.
@@ -37,16 +62,16 @@ class Reviewer:
 
     def __init__(self, layer: RoomLayer) -> None:
         self._layer = layer
-        self._of_user: dict[str, set[Session]] = {}
+        self._of_user: dict[str, set[AnyReviewed]] = {}
         # What to look at: whole sessions (None), or some of their rooms.
-        self._due: dict[Session, set[str] | None] = {}
+        self._due: dict[AnyReviewed, set[str] | None] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._reviewing = asyncio.Lock()
-        self._timers: set[asyncio.TimerHandle] = set()
-        self._to_tell: set[Session] = set()
+        self._delayed = DelayedCalls()
+        self._to_tell: set[AnyReviewed] = set()
 
-    def enroll(self, session: Session) -> None:
+    def enroll(self, session: AnyReviewed) -> None:
         """Keep the rights of a session current from now on. It has an identity."""
         self._of_user.setdefault(session.user_id, set()).add(session)
         if self._task is None:
@@ -54,7 +79,7 @@ class Reviewer:
         if session.is_stale:
             self.look_at([session])
 
-    def dismiss(self, session: Session) -> None:
+    def dismiss(self, session: AnyReviewed) -> None:
         of_user = self._of_user.get(session.user_id)
         if of_user is not None:
             of_user.discard(session)
@@ -63,7 +88,7 @@ class Reviewer:
         self._due.pop(session, None)
         self._to_tell.discard(session)
 
-    def sessions_of(self, user: str) -> list[Session]:
+    def sessions_of(self, user: str) -> list[AnyReviewed]:
         return list(self._of_user.get(user, ()))
 
     def on_change(self, user: str | None, room: str | None) -> None:
@@ -83,11 +108,11 @@ class Reviewer:
         else:
             self.look_at([it for it in concerned if room in it.rooms], room)
 
-    def tell_soon(self, sessions: list[Session]) -> None:
+    def tell_soon(self, sessions: list[AnyReviewed]) -> None:
         """Tell them that rights have changed, once for all changes that come close together, such
         as those of one form."""
         if not self._to_tell:
-            self._call_later(TELL_SECONDS, self._tell)
+            self._delayed.call_later(TELL_SECONDS, self._tell)
         self._to_tell.update(sessions)
 
     def _tell(self) -> None:
@@ -95,15 +120,7 @@ class Reviewer:
         for session in to_tell:
             session.tell_of_rights()
 
-    def _call_later(self, seconds: float, callback: Callable[[], None]) -> None:
-        def run() -> None:
-            self._timers.discard(timer)
-            callback()
-
-        timer = asyncio.get_running_loop().call_later(seconds, run)
-        self._timers.add(timer)
-
-    def look_at(self, sessions: Iterable[Session], room: str | None = None) -> None:
+    def look_at(self, sessions: Iterable[AnyReviewed], room: str | None = None) -> None:
         for session in sessions:
             rooms = self._due.setdefault(session, set())
             if room is None:
@@ -113,7 +130,7 @@ class Reviewer:
         if self._due:
             self._wake.set()
 
-    def look_again_at(self, session: Session, room: str, until: float | None) -> None:
+    def look_again_at(self, session: AnyReviewed, room: str, until: float | None) -> None:
         """Look at a right that ends at `until`, a Unix time in seconds, when it does."""
         # What ends later than the next regular review is found by that.
         if until is None or until - time.time() > 2 * realtime_settings.RECHECK_SECONDS:
@@ -123,17 +140,16 @@ class Reviewer:
             if room in session.rooms:
                 self.look_at([session], room)
 
-        self._call_later(max(0.0, until - time.time()) + 0.01, due)
+        self._delayed.call_later(max(0.0, until - time.time()) + 0.01, due)
 
     async def close(self) -> None:
-        for timer in self._timers:
-            timer.cancel()
+        self._delayed.cancel()
         # A thread can't be interrupted: what it was asked is waited for, within its time limit.
         async with self._reviewing:
             await tasks.cancel(self._task)
         self._task = None
 
-    def _everybody(self) -> list[Session]:
+    def _everybody(self) -> list[AnyReviewed]:
         return [session for of_user in self._of_user.values() for session in of_user]
 
     async def _run(self) -> None:
@@ -153,26 +169,20 @@ class Reviewer:
         return max(PAUSE_MIN_SECONDS, pause)
 
     async def _review_some(self) -> None:
-        due: dict[Session, set[str] | None] = {}
+        due: dict[AnyReviewed, set[str] | None] = {}
         while self._due and len(due) < SESSIONS_AT_ONCE:
             session, rooms = self._due.popitem()
             due[session] = rooms
-        try:
-            await self._review(due)
-        except LayerUnavailable:
-            self._put_back(due)
-            await asyncio.sleep(RETRY_SECONDS)
-        except Exception:
-            logger.exception("rights could not be computed")
+        if not await attempt(partial(self._review, due), "rights could not be computed", logger):
             self._put_back(due)
             await asyncio.sleep(RETRY_SECONDS)
 
-    def _put_back(self, due: dict[Session, set[str] | None]) -> None:
+    def _put_back(self, due: dict[AnyReviewed, set[str] | None]) -> None:
         for session, rooms in due.items():
             for room in [None] if rooms is None else rooms:
                 self.look_at([session], room)
 
-    async def _review(self, due: dict[Session, set[str] | None]) -> None:
+    async def _review(self, due: dict[AnyReviewed, set[str] | None]) -> None:
         version = changes.version
         asked = [
             (session, Question(session.identity, list(session.rooms if rooms is None else rooms)))
@@ -189,7 +199,7 @@ class Reviewer:
                 self.look_at([session])  # it has a newer identity meanwhile
 
     async def _mark_what_is_lost(
-        self, asked: list[tuple[Session, Question]], answers: list[Answer]
+        self, asked: list[tuple[AnyReviewed, Question]], answers: list[Answer]
     ) -> None:
         """A right that went without a signal: who has it again later must not catch up on the time
         between."""

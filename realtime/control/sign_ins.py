@@ -17,8 +17,8 @@ from rest_framework_simplejwt.exceptions import AuthenticationFailed, TokenError
 from ..authentication import django_sign_in
 from ..exceptions import LayerUnavailable
 from ..layers import get_layer
-from ..layers.base import NEW_SIGN_IN
 from ..layers.groups import CONTROL_GROUP
+from .messages import NewSignIn, to_dict
 
 logger = logging.getLogger("realtime.sign_ins")
 
@@ -97,13 +97,12 @@ def _tell_of_new_key(request: HttpRequest, before: str | None) -> None:
     after = _session_key(request)
     if not before or before == after:
         return
-    message = {
-        "type": NEW_SIGN_IN,
-        "user": str(request.session.get(SESSION_KEY, "")) if after else "",
-        "old": django_sign_in(before),
-        "new": django_sign_in(after),
-    }
+    message = NewSignIn(
+        user=str(request.session.get(SESSION_KEY, "")) if after else "",
+        old=django_sign_in(before),
+        new=django_sign_in(after),
+    )
     try:
-        get_layer().group_send_sync(CONTROL_GROUP, message)
+        get_layer().group_send_sync(CONTROL_GROUP, to_dict(message))
     except (LayerUnavailable, ImproperlyConfigured):
         logger.warning("a session has another key now, and the open connections were not told")

@@ -16,14 +16,12 @@ from collections.abc import Sequence
 from enum import Enum
 from math import ceil
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..codes import CloseCode
 from ..conf import realtime_settings
-from .hub import close_hub, get_hub
-
-if TYPE_CHECKING:
-    from ..connection.session import Session
+from ..control.listener import Controlled
+from .node import close_node, get_node
 
 logger = logging.getLogger("realtime.drain")
 
@@ -102,28 +100,28 @@ async def drain() -> None:
     Ends within `DRAIN_SECONDS`, finished or not: each step looks at the clock, because a busy loop
     may come back to it late.
     """
-    hub, loop = get_hub(), asyncio.get_running_loop()
+    node, loop = get_node(), asyncio.get_running_loop()
     began, seconds = loop.time(), realtime_settings.DRAIN_SECONDS
-    sessions = list(hub.sessions)
+    sessions = list(node.sessions)
     if sessions:
         logger.info("draining %d connections", len(sessions))
     # Every fan-out is for fewer clients than the one before it, if it lets them go.
-    hub.tail.give_way()
+    node.hub.tail.give_way()
     # Spread, so that other processes don't get all of them back in one moment.
     random.shuffle(sessions)
     await _shut_down(sessions, min(seconds * SPREAD, PAUSE_MAX_SECONDS * len(sessions)))
-    await _wait_for_the_end(hub.sessions, began + seconds * PATIENCE)
-    for session in list(hub.sessions):
+    await _wait_for_the_end(node.sessions, began + seconds * PATIENCE)
+    for session in list(node.sessions):
         session.close(CloseCode.SHUTDOWN)
-    await _wait_for_the_end(hub.sessions, began + seconds * GOODBYE)
+    await _wait_for_the_end(node.sessions, began + seconds * GOODBYE)
     try:
         async with asyncio.timeout_at(began + seconds):
-            await close_hub()
+            await close_node()
     except TimeoutError:
         logger.warning("Redis could not be tidied in time; what is there ends with its TTL")
 
 
-async def _shut_down(sessions: Sequence[Session], seconds: float) -> None:
+async def _shut_down(sessions: Sequence[Controlled], seconds: float) -> None:
     """Shut down sessions evenly over some seconds: as many at a time as the clock asks for."""
     loop = asyncio.get_running_loop()
     began, done = loop.time(), 0
@@ -136,7 +134,7 @@ async def _shut_down(sessions: Sequence[Session], seconds: float) -> None:
         await asyncio.sleep(min(PAUSE_MAX_SECONDS, seconds / len(sessions)))
 
 
-async def _wait_for_the_end(sessions: set[Session], deadline: float) -> None:
+async def _wait_for_the_end(sessions: set[Controlled], deadline: float) -> None:
     while sessions and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(POLL_SECONDS)
 

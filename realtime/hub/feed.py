@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..concurrency import tasks
+from ..concurrency.background import until_available
 from ..conf import realtime_settings
-from ..exceptions import LayerUnavailable
 from ..layers import RoomLayer
 from ..layers.records import Page
 from ..rooms.publications import Position, Publication
@@ -18,12 +18,11 @@ logger = logging.getLogger("realtime.feed")
 
 READ_AT_ONCE = 500
 HELD_MAX = 1_000
-RETRY_SECONDS = 1.0
 _NEVER_MS = 2**53
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class JoinPoint:
     """Where a subscription begins. `missed` is None where nothing was asked for, or where not all
     of it could be given."""
 
@@ -116,7 +115,7 @@ class Feed:
         self._held.clear()
         self._recent.clear()
 
-    async def start(self, since: Position | None) -> Start:
+    async def join_point(self, since: Position | None) -> JoinPoint:
         """Where a subscription begins that joins right now, before anything else is awaited.
 
         With `since`, `missed` holds every publication after it, or is None if one of them is gone.
@@ -131,7 +130,7 @@ class Feed:
                 if since is not None:
                     missed, since_ms = await self._missed(since)
                 if turn == self._turn and self.position is not None:
-                    return Start(self.position, missed, since_ms)
+                    return JoinPoint(self.position, missed, since_ms)
         finally:
             self._starting -= 1
             if not self._starting:
@@ -165,17 +164,12 @@ class Feed:
             self._repair = asyncio.create_task(self._repair_until_done())
 
     async def _repair_until_done(self) -> None:
-        while True:
-            try:
-                await self._repair_now()
-                return
-            except LayerUnavailable:
-                await asyncio.sleep(RETRY_SECONDS)
-            except Exception:
-                # What is kept can't be read: better to say so than to stand still.
-                logger.exception("the publications of a room could not be read")
-                self.lose()
-                return
+        try:
+            await until_available(self._repair_now)
+        except Exception:
+            # What is kept can't be read: better to say so than to stand still.
+            logger.exception("the publications of a room could not be read")
+            self.lose()
 
     async def _repair_now(self) -> None:
         """Read what is missing from the stream and hand it out, before anything later."""

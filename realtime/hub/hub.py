@@ -1,31 +1,22 @@
-"""One per process and event loop: joins groups, and hands what comes to the rooms that are here."""
+"""The rooms of one process and event loop: joins their groups, and hands what comes to them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from math import inf
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from collections.abc import Callable
+from typing import Any
 
 from ..concurrency import tasks
-from ..concurrency.batching import Lookups
-from ..control.listener import Control
-from ..control.reviewer import Reviewer
-from ..exceptions import AuthenticationError, LayerUnavailable
-from ..layers import RoomLayer, get_layer
+from ..concurrency.background import attempt
+from ..exceptions import LayerUnavailable
+from ..layers import RoomLayer
 from ..layers.base import PRESENCE
 from ..layers.groups import group_name
 from ..rooms.publications import Position, Publication
-from .feed import Start
-from .limits import CommandLimit, Doorway
-from .local_room import LocalRoom
-from .presence import Roster
-from .registry import Registry
+from .feed import JoinPoint
+from .local_room import LocalRoom, Recipient
 from .ticks import Tail
-
-if TYPE_CHECKING:
-    from ..connection.session import Session
 
 logger = logging.getLogger("realtime.hub")
 
@@ -34,120 +25,94 @@ POSITIONS_AT_ONCE = 200
 
 
 class Hub:
-    """Joins the Redis-backed group of a room once for all local sessions, and hands out what comes.
+    """Joins the Redis-backed group of a room once for all local members, and fans out what comes.
 
-    A socket costs no subscription and no task a message. Delivery never waits: sessions queue what
+    A socket costs no subscription and no task a message. Delivery never waits: members queue what
     they get, so that a slow one delays nobody.
+
+    `on_control_message` is called with what comes for this process itself, `on_gap` when messages
+    may have been missed.
     """
 
-    def __init__(self, layer: RoomLayer) -> None:
-        self.layer = layer
-        self.roster = Roster(layer)
-        self.registry = Registry(layer)
-        self.commands = CommandLimit(layer)
-        self.doorway = Doorway()
+    def __init__(
+        self,
+        layer: RoomLayer,
+        on_control_message: Callable[[dict[str, Any]], None],
+        on_gap: Callable[[], None],
+    ) -> None:
+        self._layer = layer
+        self._on_control_message = on_control_message
+        self._on_gap = on_gap
         self.rooms: dict[str, LocalRoom] = {}
-        self.sessions: set[Session] = set()
         self.tail = Tail()
-        self.reviewer = Reviewer(layer)
-        self._last_changes: Lookups[tuple[str, str], float] = Lookups(self._ask_for_changes)
-        self._control = Control(layer, self.sessions, self.reviewer, self._start_receiving)
         self._channel = ""
-        self._tasks: list[asyncio.Task[None]] = []
-        self._starting = asyncio.Lock()
+        self._patrolling: asyncio.Task[None] | None = None
+        self._opening = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
         self._patrol_now = asyncio.Event()
 
-    async def last_change(self, user: str, room: str) -> float:
-        """When rights of `user`, who may be in `room`, have changed last, in any process: Unix time
-        in ms, or -1; infinite where they were gone until now. Raises `LayerUnavailable`."""
-        changed_at = await self._last_changes.ask((user, room), (user, room))
-        if changed_at == inf:
-            await self.layer.mark_changes([(user, room)])
-        return changed_at
+    def entering(self, name: str, since: Position | None = None) -> Entering:
+        """Enter a room: `async with hub.entering(name, since) as entry:`, then `entry.add(...)`.
 
-    async def start(self, name: str, since: Position | None = None) -> Start:
-        """Make sure that the room's publications reach this process, and say where they begin for a
-        session that is added now; with `since`, also what it has missed.
-
-        Raises `LayerUnavailable`. Follow it by `add` with no await between, and by `release`.
+        At the begin of the block the room's publications reach this process, and `entry.point` says
+        where they begin for a member that is added before anything is awaited; with `since`, also
+        what it has missed. Raises `LayerUnavailable`.
         """
-        await self._start_receiving()
-        room = self.rooms.get(name)
-        if room is None:
-            room = self.rooms[name] = LocalRoom(name, self.layer, self.tail)
-        room.starting += 1
-        try:
-            async with room.lock:
-                if not room.in_group:
-                    await self.layer.group_add(group_name(name), self._channel)
-                    room.in_group = True
-            return await room.feed.start(since)
-        finally:
-            room.starting -= 1
+        return Entering(self, name, since)
 
-    def add(self, name: str, session: Session, *, watches: bool = False) -> None:
-        self.rooms[name].add(session, watches=watches)
-
-    def leave(self, name: str, session: Session) -> None:
-        """From the next line on, nothing of the room reaches `session`."""
+    def leave(self, name: str, member: Recipient) -> None:
+        """Take a member out. From the next line on, nothing of the room reaches it."""
         room = self.rooms.get(name)
         if room is not None:
-            room.remove(session)
-            self.release(name)
+            room.remove(member)
+            self.release(room)
 
-    def release(self, name: str) -> None:
-        """Leave the group in the background when no local session is in the room."""
+    def room(self, name: str) -> LocalRoom:
+        """The room called `name`, known from now on until it is released."""
         room = self.rooms.get(name)
-        if room is not None and room.is_idle:
-            task = asyncio.create_task(self._leave_group(name, room))
+        if room is None:
+            room = self.rooms[name] = LocalRoom(name, self._layer, self.tail)
+        return room
+
+    async def receive_for(self, room: LocalRoom) -> None:
+        """Make sure that what is published in `room` reaches this process."""
+        await self.open_channel()
+        async with room.lock:
+            if not room.in_group:
+                await self._layer.group_add(group_name(room.name), self._channel)
+                room.in_group = True
+
+    def release(self, room: LocalRoom) -> None:
+        """Leave the group in the background if no local member is in the room."""
+        if room.is_idle:
+            task = asyncio.create_task(self._leave_group(room))
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
 
-    async def close(self) -> None:
-        """Stop receiving, and leave nothing behind. Used when the process ends."""
-        await self._control.close()
-        await self.reviewer.close()
-        await self.commands.close()
-        await self.roster.close()
-        await self.registry.close()
-        await asyncio.gather(*self._leaving, return_exceptions=True)
-        await tasks.cancel(*self._tasks)
-        for room in self.rooms.values():
-            await room.feed.close()
+    async def open_channel(self) -> str:
+        """The channel of this process, from now on read."""
+        async with self._opening:
+            if self._patrolling is None:
+                self._channel = await self._layer.new_channel("realtime.hub.")
+                self._layer.on_message(self._channel, self._receive, self._receive_publication)
+                self._layer.on_reconnect(self._on_gap)
+                self._patrolling = asyncio.create_task(self._patrol(), name="realtime-patrol")
+        return self._channel
 
-    async def hear_changes(self) -> None:
-        """Wait until this process hears what changes in Django. Raises `LayerUnavailable`."""
-        await self._control.hear()
-
-    def enroll(self, session: Session) -> None:
-        """Keep a session's rights current. Raises `AuthenticationError` when it is signed out."""
-        if session.sign_in and self._control.has_ended(session.sign_in):
-            raise AuthenticationError("signed out")
-        self.reviewer.enroll(session)
-
-    async def _ask_for_changes(self, asked: list[tuple[str, str]]) -> list[float | Exception]:
-        return list(await self.layer.last_changes(asked))
-
-    def check_soon(self) -> None:
-        """Compare every room with where it really stands: broadcasts may have been missed."""
-        self._control.on_gap()
+    def check_all(self) -> None:
+        """Compare every room with where it really stands, now."""
         for room in self.rooms.values():
             room.check_at = 0.0
         self._patrol_now.set()
-        self.roster.refresh()
+
+    async def close(self) -> None:
+        """Stop receiving, and leave nothing behind. Used when the process ends."""
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+        await tasks.cancel(self._patrolling)
+        for room in self.rooms.values():
+            await room.feed.close()
 
     # What comes through the layer
-
-    async def _start_receiving(self) -> str:
-        """The channel of this hub, from now on read."""
-        async with self._starting:
-            if not self._tasks:
-                self._channel = await self.layer.new_channel("realtime.hub.")
-                self.layer.on_message(self._channel, self._receive, self._receive_publication)
-                self.layer.on_reconnect(self.check_soon)
-                self._tasks = [asyncio.create_task(self._patrol(), name="realtime-patrol")]
-        return self._channel
 
     def _receive_publication(self, name: str, epoch: str, publication: Publication) -> None:
         room = self.rooms.get(name)
@@ -167,7 +132,7 @@ class Hub:
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         if message["type"] != PRESENCE:
-            self._control.obey(message)
+            self._on_control_message(message)
         elif (room := self.rooms.get(message["room"])) is not None:
             room.tell_watchers(message["joined"], message["left"])
 
@@ -182,55 +147,69 @@ class Hub:
             except TimeoutError:
                 pass
             self._patrol_now.clear()
-            now = asyncio.get_running_loop().time()
-            due = [name for name, room in self.rooms.items() if room.check_at <= now]
-            for start in range(0, len(due), POSITIONS_AT_ONCE):
-                try:
-                    await self._check(due[start : start + POSITIONS_AT_ONCE])
-                except LayerUnavailable:
-                    break  # those that were not checked stay due
-                except Exception:
-                    logger.exception("the positions of rooms could not be checked")
+            await attempt(self._check_due, "the positions of rooms could not be checked", logger)
+
+    async def _check_due(self) -> None:
+        """Check the rooms whose time has come. Those behind a failure stay due."""
+        now = asyncio.get_running_loop().time()
+        due = [name for name, room in self.rooms.items() if room.check_at <= now]
+        for start in range(0, len(due), POSITIONS_AT_ONCE):
+            await self._check(due[start : start + POSITIONS_AT_ONCE])
 
     async def _check(self, names: list[str]) -> None:
         asked_at = {name: self.rooms[name].feed.position for name in names if name in self.rooms}
-        for name, position in (await self.layer.positions(list(asked_at))).items():
+        for name, position in (await self._layer.positions(list(asked_at))).items():
             room = self.rooms.get(name)
             if room is not None:
                 room.check_later()
                 room.feed.compare(position, asked_at[name])
 
-    async def _leave_group(self, name: str, room: LocalRoom) -> None:
+    async def _leave_group(self, room: LocalRoom) -> None:
         async with room.lock:
-            if not room.is_idle or self.rooms.get(name) is not room:
+            if not room.is_idle or self.rooms.get(room.name) is not room:
                 return
             if room.in_group:
                 room.in_group = False
                 room.feed.forget()
                 try:
-                    await self.layer.group_discard(group_name(name), self._channel)
+                    await self._layer.group_discard(group_name(room.name), self._channel)
                 except LayerUnavailable as error:
-                    # What still comes for the room finds no session.
+                    # What still comes for the room finds no member.
                     logger.debug("a group could not be left: %s", error)
             if room.is_idle:
-                del self.rooms[name]
+                del self.rooms[room.name]
                 await room.feed.close()
 
 
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
+class Entering:
+    """The time in which a member enters a room: the room stays, even if nobody is in it yet."""
 
+    __slots__ = ("_hub", "_room", "_since", "point")
 
-def get_hub() -> Hub:
-    """The hub of the running event loop, for the layer that is configured now."""
-    loop, layer = asyncio.get_running_loop(), get_layer()
-    hub = _hubs.get(loop)
-    if hub is None or hub.layer is not layer:
-        hub = _hubs[loop] = Hub(layer)
-    return hub
+    point: JoinPoint
 
+    def __init__(self, hub: Hub, name: str, since: Position | None) -> None:
+        self._hub = hub
+        self._room = hub.room(name)
+        self._since = since
 
-async def close_hub() -> None:
-    """Close the hub of the running event loop, if there is one."""
-    hub = _hubs.pop(asyncio.get_running_loop(), None)
-    if hub is not None:
-        await hub.close()
+    async def __aenter__(self) -> Entering:
+        self._room.entering += 1
+        try:
+            await self._hub.receive_for(self._room)
+            self.point = await self._room.feed.join_point(self._since)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self._end()
+
+    def add(self, member: Recipient, *, watches: bool = False) -> None:
+        """Let a member in; with `watches` it is told who comes and goes."""
+        self._room.add(member, watches=watches)
+
+    def _end(self) -> None:
+        self._room.entering -= 1
+        self._hub.release(self._room)

@@ -8,8 +8,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ..concurrency import tasks
+from ..concurrency.background import attempt
 from ..conf import realtime_settings
-from ..exceptions import LayerUnavailable
 from ..layers import RoomLayer
 
 logger = logging.getLogger("realtime.limits")
@@ -72,12 +72,7 @@ class CommandLimit:
     async def _share_often(self) -> None:
         while True:
             await asyncio.sleep(SHARE_SECONDS)
-            try:
-                await self._share()
-            except LayerUnavailable:
-                logger.debug("what users have used up could not be shared")
-            except Exception:
-                logger.exception("what users have used up could not be shared")
+            await attempt(self._share, "what users have used up could not be shared", logger)
 
     async def _share(self) -> None:
         self._forget_idle()

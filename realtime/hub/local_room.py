@@ -7,20 +7,17 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
 from ..codes import UnsubscribeCode
 from ..conf import realtime_settings
 from ..layers import RoomLayer
+from ..protocols.base import WireProtocol
 from ..rooms.publications import ClientInfo, Publication
 from .feed import Feed
-
-if TYPE_CHECKING:
-    from ..connection.session import Session
-    from ..protocols.base import WireProtocol
-    from .ticks import Tail
+from .ticks import Tail
 
 logger = logging.getLogger("realtime.local_room")
 
@@ -36,6 +33,19 @@ FRAME_CHARACTERS = 65_536
 _decode_info = msgspec.json.Decoder(ClientInfo).decode
 
 
+class Recipient(Protocol):
+    """A connection, as far as rooms know it."""
+
+    @property
+    def protocol(self) -> WireProtocol: ...
+    @property
+    def deliver(self) -> Callable[[str], None]:
+        """Queues a frame for the client. Never waits."""
+        ...
+
+    def unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> None: ...
+
+
 class LocalRoom:
     """Hands out what its feed brings. Delivery never waits: sessions queue what they get, so that a
     slow one delays nobody."""
@@ -48,12 +58,12 @@ class LocalRoom:
         "_tail",
         "_timer",
         "check_at",
+        "entering",
         "feed",
         "in_group",
         "lock",
         "name",
         "sessions",
-        "starting",
         "watchers",
     )
 
@@ -62,12 +72,12 @@ class LocalRoom:
         self._tail = tail
         self._loop = asyncio.get_running_loop()
         self.feed = Feed(name, layer, on_publication=self.deliver, on_lost=self._on_lost)
-        self.sessions: set[Session] = set()
-        self.watchers: set[Session] = set()
+        self.sessions: set[Recipient] = set()
+        self.watchers: set[Recipient] = set()
         """Those of the sessions that want to hear who comes and goes."""
         self.lock = asyncio.Lock()
         self.in_group = False
-        self.starting = 0
+        self.entering = 0
         self.check_at = 0.0
         """On the clock of the loop: when to compare the feed with where the room really stands."""
         self.check_later()
@@ -80,16 +90,16 @@ class LocalRoom:
     @property
     def is_idle(self) -> bool:
         """Whether no session is here, and none is about to come."""
-        return not self.sessions and not self.starting
+        return not self.sessions and not self.entering
 
-    def add(self, session: Session, *, watches: bool) -> None:
+    def add(self, session: Recipient, *, watches: bool) -> None:
         # What has been counted already is not for who comes now.
         self._flush()
         self.sessions.add(session)
         if watches:
             self.watchers.add(session)
 
-    def remove(self, session: Session) -> None:
+    def remove(self, session: Recipient) -> None:
         """From the next line on, nothing of the room reaches `session`."""
         self.sessions.discard(session)
         self.watchers.discard(session)
@@ -161,7 +171,7 @@ class LocalRoom:
             session.unsubscribe(self.name, UnsubscribeCode.INSUFFICIENT_STATE, "insufficient state")
 
 
-def _fan_out(sessions: Iterable[Session], encode: Callable[[WireProtocol], list[str]]) -> None:
+def _fan_out(sessions: Iterable[Recipient], encode: Callable[[WireProtocol], list[str]]) -> None:
     """Hand the frames that `encode` makes to sessions, made once a protocol."""
     encoded: dict[str, list[str]] = {}
     protocol, frames = None, []

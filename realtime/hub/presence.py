@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from itertools import islice
 
 from ..concurrency import tasks
+from ..concurrency.background import DelayedCalls, until_done
 from ..conf import realtime_settings
 from ..exceptions import LayerUnavailable
 from ..layers import RoomLayer
@@ -21,7 +22,6 @@ logger = logging.getLogger("realtime.roster")
 
 REFRESHES_PER_TTL = 3
 CHANGES_AT_ONCE = 500
-RETRY_SECONDS = 1.0
 SETTLE_SECONDS = 2.0
 
 
@@ -39,7 +39,7 @@ class Roster:
         self._entered: dict[tuple[str, str], Member] = {}
         self._ended: set[tuple[str, str]] = set()
         self._to_sweep: set[str] = set()
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._delayed = DelayedCalls()
         self._news: list[PresenceNews] = []
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
@@ -62,7 +62,8 @@ class Roster:
         self._entered.pop((room, client), None)
         self._ended.add((room, client))
         # When the time is over in which a person may come back, somebody has to look.
-        self._later(realtime_settings.PRESENCE_LEAVE_SECONDS + 0.1, lambda: self._sweep(room))
+        pause = realtime_settings.PRESENCE_LEAVE_SECONDS + 0.1
+        self._delayed.call_later(pause, lambda: self._sweep(room))
         self._wake()
 
     def refresh(self) -> None:
@@ -88,8 +89,7 @@ class Roster:
         for room, members in list(self._members.items()):
             for client in list(members):
                 self.leave(room, client)
-        for timer in self._timers:
-            timer.cancel()
+        self._delayed.cancel()
         await tasks.cancel(self._writing, self._refreshing)
         self._writing = self._refreshing = None
         if self._ended:
@@ -109,14 +109,6 @@ class Roster:
         self._to_sweep.add(room)
         self._wake()
 
-    def _later(self, seconds: float, callback: Callable[[], None]) -> None:
-        def run() -> None:
-            self._timers.discard(timer)
-            callback()
-
-        timer = asyncio.get_running_loop().call_later(seconds, run)
-        self._timers.add(timer)
-
     async def _refresh_often(self) -> None:
         while True:
             pause = realtime_settings.PRESENCE_TTL_SECONDS / REFRESHES_PER_TTL
@@ -126,13 +118,7 @@ class Roster:
     async def _write_changes(self) -> None:
         while True:
             await self._changed.wait()
-            try:
-                await self._write()
-            except LayerUnavailable:
-                await asyncio.sleep(RETRY_SECONDS)
-            except Exception:
-                logger.exception("presence could not be written")
-                await asyncio.sleep(RETRY_SECONDS)
+            await until_done(self._write, "presence could not be written", logger)
 
     async def _write(self) -> None:
         """Write down what has changed, and tell the rooms who has come or gone."""

@@ -10,11 +10,12 @@ import socket
 import sys
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
 from ..concurrency import tasks
+from ..concurrency.background import RETRY_SECONDS, attempt, until_done
 from ..concurrency.batching import Lookups
 from ..conf import realtime_settings
 from ..exceptions import LayerUnavailable
@@ -22,16 +23,24 @@ from ..layers import RoomLayer
 from ..layers.records import Connection, Process
 from ..version import __version__
 
-if TYPE_CHECKING:
-    from ..connection.session import Session
-
 logger = logging.getLogger("realtime.registry")
 
 BEATS_PER_TTL = 3
 AT_ONCE = 500
 PAUSE_SECONDS = 0.1
-RETRY_SECONDS = 1.0
 RECONFIRM_SECONDS = 3600.0
+
+
+class Listed(Protocol):
+    """A connection, as far as the list of connections shows it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def unsent_bytes(self) -> int: ...
+    def describe(self, process: str) -> Connection:
+        """The record of a connection of `process`, as it is now."""
+        ...
 
 
 class Registry:
@@ -53,7 +62,7 @@ class Registry:
         self._layer = layer
         self._users: dict[str, str] = {}
         """The user of each connection that is counted, or is just being counted."""
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, Listed] = {}
         self._changed: set[str] = set()
         self._ended: dict[str, str] = {}
         self._unsent: dict[str, int] = {}
@@ -73,13 +82,13 @@ class Registry:
         self._users[client] = user
         return await self._admissions.ask(client, (client, user))
 
-    def enter(self, session: Session) -> None:
+    def enter(self, session: Listed) -> None:
         """List a connection from now on."""
         self._start()
         self._sessions[session.id] = session
         self.update(session)
 
-    def update(self, session: Session) -> None:
+    def update(self, session: Listed) -> None:
         """Something of it has changed that is listed."""
         if session.id in self._sessions:
             self._changed.add(session.id)
@@ -130,13 +139,9 @@ class Registry:
     async def _write(self) -> None:
         while True:
             await self._wake.wait()
-            try:
-                await self._write_some()
-            except LayerUnavailable:
-                await asyncio.sleep(RETRY_SECONDS)
-            except Exception:
-                logger.exception("the list of connections could not be written")
-                await asyncio.sleep(RETRY_SECONDS)
+            await until_done(
+                self._write_some, "the list of connections could not be written", logger
+            )
             # What changes meanwhile goes along with the next write.
             await asyncio.sleep(PAUSE_SECONDS)
 
@@ -162,14 +167,9 @@ class Registry:
 
     async def _beat_often(self) -> None:
         while True:
-            pause = 1.0
-            try:
-                await self._beat()
+            pause = RETRY_SECONDS
+            if await attempt(self._beat, "a sign of life could not be given", logger):
                 pause = realtime_settings.PROCESS_TTL_SECONDS / BEATS_PER_TTL
-            except LayerUnavailable:
-                logger.debug("a sign of life could not be given")
-            except Exception:
-                logger.exception("a sign of life could not be given")
             await asyncio.sleep(pause * random.uniform(0.8, 1))
             self._look_at_unsent()
 
@@ -191,26 +191,13 @@ class Registry:
 
     def _look_at_unsent(self) -> None:
         for client, session in self._sessions.items():
-            if session.transport.unsent_bytes != self._unsent.get(client, 0):
+            if session.unsent_bytes != self._unsent.get(client, 0):
                 self.update(session)
 
-    def _describe(self, session: Session) -> Connection:
-        unsent = self._unsent[session.id] = session.transport.unsent_bytes
-        user = session.caller.user
-        return Connection(
-            client=session.id,
-            user=session.user_id,
-            username="" if user.is_anonymous else user.get_username(),
-            since=session.opened_at,
-            address=session.address,
-            app=session.app,
-            protocol=session.protocol.name,
-            sign_in=session.sign_in,
-            expires_at=session.caller.expires_at,
-            rooms=sorted(session.rooms),
-            unsent_bytes=unsent,
-            process=self.process.id,
-        )
+    def _describe(self, session: Listed) -> Connection:
+        described = session.describe(self.process.id)
+        self._unsent[session.id] = described.unsent_bytes
+        return described
 
 
 def _server(program: str) -> str:

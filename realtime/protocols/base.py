@@ -25,6 +25,11 @@ class WireProtocol(Protocol):
         ...
 
     @property
+    def ping(self) -> str:
+        """The frame that a client answers; "" in a protocol without pings."""
+        ...
+
+    @property
     def has_pings(self) -> bool: ...
     @property
     def has_one_room(self) -> bool:

@@ -61,6 +61,7 @@ class CentrifugeProtocol:
 
     name: ClassVar[str] = "centrifuge"
     separator: ClassVar[str | None] = "\n"
+    ping: ClassVar[str] = PING
     has_pings: ClassVar[bool] = True
     has_one_room: ClassVar[bool] = False
 

@@ -20,6 +20,7 @@ class PlainProtocol:
     name: ClassVar[str] = "plain"
     separator: ClassVar[str | None] = None
     # A bare client cannot answer pings of ours; the server's own WebSocket pings find dead ones.
+    ping: ClassVar[str] = ""
     has_pings: ClassVar[bool] = False
     has_one_room: ClassVar[bool] = True
 

@@ -41,6 +41,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.write(last_frame.of(text))
         return True
 
+    def held_bytes(self) -> int:
+        """0: `send` waits for the client."""
+        return 0
+
     def take_over(self) -> Socket | None:
         """What carries on the connection that was just accepted; the application's coroutine may
         end. None where that can't be, and the application has to go on as ever."""

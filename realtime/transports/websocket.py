@@ -76,6 +76,10 @@ class Socket(asyncio.Protocol):
         self._transport.write(last_frame.frame if text is last_frame.text else last_frame.of(text))
         return True
 
+    def held_bytes(self) -> int:
+        """0: `send` waits for the client."""
+        return 0
+
     async def send(self, message: dict[str, Any]) -> None:
         """As an application of ASGI sends: `websocket.send` of a text, and `websocket.close`."""
         while not self._is_writable:

@@ -9,7 +9,7 @@ from django.db.backends.utils import CursorWrapper
 
 from realtime.authentication import Identity, users
 from realtime.connection.session import Session
-from realtime.hub.hub import Hub
+from realtime.hub.node import Node
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.layers.redis import RedisRoomLayer
 from realtime.models import Room
@@ -55,21 +55,21 @@ def hub_layer():
 
 
 @pytest.fixture
-async def hub(hub_layer):
-    hub = Hub(hub_layer)
-    yield hub
-    await hub.close()
+async def node(hub_layer):
+    node = Node(hub_layer)
+    yield node
+    await node.close()
 
 
 @pytest.fixture
-async def open_session(hub):
+async def open_session(node):
     opened = []
 
     def _open(identity=None, **options):
         session = Session(
             transport=RecordingTransport(),
             protocol=CentrifugeProtocol(),
-            hub=hub,
+            node=node,
             identity=identity,
             **options,
         )

@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+from realtime.connection.dispatcher import Dispatcher
+
 
 class RecordingTransport:
     """Keeps what a session writes."""
@@ -51,9 +53,19 @@ class RecordingTransport:
 _ids = iter(range(1, 1_000_000))
 
 
+_dispatchers = {}
+
+
+def dispatcher_of(session):
+    """What takes the frames of a session."""
+    if session.id not in _dispatchers:
+        _dispatchers[session.id] = Dispatcher(session)
+    return _dispatchers[session.id]
+
+
 async def send(session, text):
     """Send one frame, and wait until its commands are done."""
-    rest = session.receive(text)
+    rest = dispatcher_of(session).receive(text)
     if rest is not None:
         await rest
 

@@ -10,7 +10,6 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.messages import get_messages
 
 from realtime.exceptions import LayerUnavailable
-from realtime.layers.base import REMOVAL
 from realtime.layers.memory import MemoryRoomLayer
 
 LIST = "/admin/realtime/connection/"
@@ -50,7 +49,7 @@ class Layer(MemoryRoomLayer):
         if self.is_away:
             raise LayerUnavailable("Redis does not answer")
         self.told.append(message)
-        if message["type"] == REMOVAL and not message["room"]:
+        if message["type"] == "realtime.removal" and not message["room"]:
             self.end(message["client"])
 
     def end(self, client):

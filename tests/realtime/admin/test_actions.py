@@ -8,7 +8,6 @@ from django.utils import timezone
 
 from realtime import rooms
 from realtime.admin import listing
-from realtime.layers.base import NOTICE, REMOVAL
 from realtime.models import Membership, Room
 from realtime.rooms import room_types
 from tests.realtime.admin.pages import LIST, confirm, logged, rows_of, said, text_of
@@ -20,7 +19,7 @@ def test_connections_are_closed(as_staff, layer, connect, alice, bob):
     browser = as_staff("view_connection", "disconnect_connection")
     here, there, other = connect(alice), connect(alice, process="web-2"), connect(bob)
     response = confirm(browser, "disconnect", here, there, reason="spam")
-    told = layer.of_type(REMOVAL)
+    told = layer.of_type("realtime.removal")
     assert {(it["client"], it["code"], it["reason"], it["user"]) for it in told} == {
         (here, 3503, "spam", None),
         (there, 3503, "spam", None),
@@ -51,7 +50,7 @@ def test_a_notice_is_sent(as_staff, layer, connect, alice, bob):
     clients = [connect(alice), connect(alice, process="web-2"), connect(bob)]
     text = "line\r\n" + "x" * 995
     response = confirm(browser, "notify", *clients, text=text)
-    told = layer.of_type(NOTICE)
+    told = layer.of_type("realtime.notice")
     assert [it["client"] for it in told] == clients
     assert {it["text"] for it in told} == {"line\n" + "x" * 995}
     assert said(response) == ["The notice was sent to alice, bob."]
@@ -161,7 +160,10 @@ def test_people_are_removed_for_now(as_staff, layer, connect, alice, lobby):
     browser = as_staff("view_connection", "moderate_room")
     unknown = connect(None, "lobby")
     response = confirm(browser, "remove", connect(alice, "lobby"), unknown, reason="off topic")
-    told = [(it["room"], it["user"], it["client"], it["reason"]) for it in layer.of_type(REMOVAL)]
+    told = [
+        (it["room"], it["user"], it["client"], it["reason"])
+        for it in layer.of_type("realtime.removal")
+    ]
     assert told == [
         ("lobby", str(alice.pk), "", "off topic"),
         ("lobby", None, unknown, "off topic"),
@@ -179,7 +181,7 @@ def test_people_are_removed_with_their_role(admin_client, layer, connect, alice,
     lobby.memberships.create(user=alice, role="moderator")
     response = confirm(admin_client, "remove", connect(alice, "lobby"), how="role")
     assert not lobby.memberships.exists()
-    assert len(layer.of_type(REMOVAL)) == 1
+    assert len(layer.of_type("realtime.removal")) == 1
     assert said(response) == [
         "Removed from lobby: alice.",
         "alice may come back: every signed-in user may enter.",
@@ -243,5 +245,5 @@ def test_nobody_is_muted_in_rooms_of_code_and_people_are_removed_from_them(
     assert confirm(admin_client, "mute", client, room="orders/42").status_code == 200
     response = confirm(admin_client, "remove", client, room="orders/42", how="role")
     assert said(response) == ["Removed from orders/42: alice."]
-    assert layer.of_type(REMOVAL)[0]["room"] == "orders/42"
+    assert layer.of_type("realtime.removal")[0]["room"] == "orders/42"
     assert [kind for _, kind, _, _ in logged()] == ["user"]

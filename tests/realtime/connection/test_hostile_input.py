@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 
 from realtime.authentication import Identity
 from realtime.consumers import PlainConsumer, RealtimeConsumer
-from realtime.hub.hub import close_hub
+from realtime.hub.node import close_node
 from realtime.models import Room
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -233,7 +233,7 @@ class HostileClient(RuleBasedStateMachine):
         for connection in (getattr(self, "client", None), getattr(self, "bystander", None)):
             if connection is not None:
                 self.run(connection.leave())
-        self.run(close_hub())
+        self.run(close_node())
 
 
 class HostilePlainClient(HostileClient):

@@ -28,8 +28,8 @@ class FakeSession:
         await self.gate.wait()
         self.done.append("waited")
 
-    def close(self, code):
-        self.closed = code
+    def fail(self):
+        self.closed = CloseCode.INTERNAL
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ import pytest
 from realtime.codes import CloseCode
 from realtime.connection.outbox import Outbox
 from realtime.connection.session import Session
-from realtime.hub.hub import Hub
+from realtime.hub.node import Node
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.protocols.centrifuge import PING, CentrifugeProtocol
 from realtime.protocols.plain import PlainProtocol
+from realtime.transports.asgi import ASGISink
 
 LIMIT = 4_000  # and so a window of 1,000
 
@@ -44,7 +45,7 @@ async def start():
 
     def _start(protocol=None, wire=None):
         wire = wire or Wire()
-        outbox = Outbox(wire.send, protocol or CentrifugeProtocol())
+        outbox = Outbox(ASGISink(wire.send), protocol or CentrifugeProtocol())
         started.append(outbox)
         return outbox, wire
 
@@ -227,9 +228,9 @@ async def test_a_session_that_does_not_read_is_closed_once_with_3008(protocol):
             await reads.wait()
 
     reads = asyncio.Event()
-    outbox = Outbox(never, protocol)
-    hub = Hub(MemoryRoomLayer())
-    session = Session(transport=outbox, protocol=protocol, hub=hub)
+    outbox = Outbox(ASGISink(never), protocol)
+    node = Node(MemoryRoomLayer())
+    session = Session(transport=outbox, protocol=protocol, node=node)
     outbox.on_overflow = lambda: session.close(CloseCode.SLOW)
     session.open()
     for _ in range(20):
@@ -240,7 +241,7 @@ async def test_a_session_that_does_not_read_is_closed_once_with_3008(protocol):
     assert written[-1] == {"type": "websocket.close", "code": 3008, "reason": CloseCode.SLOW.reason}
     assert sum(event["type"] == "websocket.close" for event in written) == 1
     assert len(written) <= 3  # what was under way, why, and the close
-    await hub.close()
+    await node.close()
 
 
 async def test_a_close_has_the_part_of_its_reason_that_fits(start):

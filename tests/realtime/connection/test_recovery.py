@@ -42,8 +42,8 @@ async def member(open_session, alice):
     return session
 
 
-async def epoch_of(hub, room="lobby"):
-    return (await hub.layer.history(room)).position.epoch
+async def epoch_of(node, room="lobby"):
+    return (await node.layer.history(room)).position.epoch
 
 
 # What is in the stream; where the client says that it is (None: at the room's own epoch); what it
@@ -67,12 +67,12 @@ MATRIX = {
 
 @pytest.mark.parametrize("case", MATRIX)
 @pytest.mark.parametrize("way", ["subscribe", "connect"])
-async def test_the_recovery_matrix(say, open_session, alice, hub, settings, case, way):
+async def test_the_recovery_matrix(say, open_session, alice, node, settings, case, way):
     count, options, offset, epoch, recovered, expected = MATRIX[case]
     settings.REALTIME = {"RECOVERY_MAX_MESSAGES": 5}
     await Room.objects.acreate(name="lobby", access=Room.Access.AUTHENTICATED, **options)
     await say(*range(1, count + 1))
-    actual = await epoch_of(hub)
+    actual = await epoch_of(node)
     since = {"recover": True, "offset": offset, "epoch": actual if epoch is None else epoch}
     session = open_session(Identity(alice))
     if way == "subscribe":
@@ -92,31 +92,31 @@ async def test_the_recovery_matrix(say, open_session, alice, hub, settings, case
     assert (pub["push"]["pub"]["data"], pub["push"]["pub"]["offset"]) == ("live", count + 1)
 
 
-async def test_an_expired_stream_is_told(say, member, hub):
+async def test_an_expired_stream_is_told(say, member, node):
     await Room.objects.acreate(
         name="lobby", access=Room.Access.AUTHENTICATED, history_ttl_seconds=1
     )
     await say(1, 2, 3)
     await asyncio.sleep(1.1)  # its time has to pass
-    since = {"recover": True, "offset": 1, "epoch": await epoch_of(hub)}
+    since = {"recover": True, "offset": 1, "epoch": await epoch_of(node)}
     reply = (await call(member, subscribe={"channel": "lobby", **since}))["subscribe"]
     assert (reply["recovered"], offsets(reply), reply["offset"]) == (False, [], 3)
 
 
-async def test_more_than_a_connection_can_take_is_not_recovered(say, member, hub, lobby, settings):
+async def test_more_than_a_connection_can_take_is_not_recovered(say, member, node, lobby, settings):
     settings.REALTIME = {"RECOVERY_MAX_BYTES": 1000}
     await say("x" * 600, "x" * 600)
-    since = {"recover": True, "offset": 0, "epoch": await epoch_of(hub)}
+    since = {"recover": True, "offset": 0, "epoch": await epoch_of(node)}
     reply = (await call(member, subscribe={"channel": "lobby", **since}))["subscribe"]
     assert (reply["recovered"], offsets(reply)) == (False, [])
 
 
-async def test_a_client_may_want_an_error_instead(say, member, hub, lobby):
+async def test_a_client_may_want_an_error_instead(say, member, node, lobby):
     await say(1)
     lost = {"recover": True, "offset": 0, "epoch": "other", "flag": REJECT_UNRECOVERED}
     assert (await call(member, subscribe={"channel": "lobby", **lost}))["error"]["code"] == 112
     assert "lobby" not in member.rooms
-    whole = {**lost, "epoch": await epoch_of(hub)}
+    whole = {**lost, "epoch": await epoch_of(node)}
     reply = (await call(member, subscribe={"channel": "lobby", **whole}))["subscribe"]
     assert offsets(reply) == [1]
 
@@ -128,7 +128,7 @@ async def test_without_asking_nothing_is_recovered(say, member, lobby):
     assert (reply["offset"], reply["recoverable"]) == (2, True)
 
 
-async def test_rights_are_asked_again(say, open_session, hub, lobby):
+async def test_rights_are_asked_again(say, open_session, node, lobby):
     mallory = await User.objects.acreate(username="mallory")
     room = await Room.objects.acreate(name="staff")
     membership = await Membership.objects.acreate(room=room, user=mallory)
@@ -142,7 +142,7 @@ async def test_rights_are_asked_again(say, open_session, hub, lobby):
     assert refused["error"]["code"] == 103
 
 
-async def test_rooms_that_are_closed_are_left_out_of_connect(open_session, alice, lobby, hub):
+async def test_rooms_that_are_closed_are_left_out_of_connect(open_session, alice, lobby, node):
     await Room.objects.acreate(name="staff")
     session = open_session(Identity(alice))
     reply = await call(session, connect={"subs": {"lobby": {}, "staff": {}, "absent": {}}})
@@ -150,7 +150,7 @@ async def test_rooms_that_are_closed_are_left_out_of_connect(open_session, alice
     assert list(session.rooms) == ["lobby"]
 
 
-async def test_nothing_falls_between_reading_and_going_live(say, hub, lobby, open_session, alice):
+async def test_nothing_falls_between_reading_and_going_live(say, node, lobby, open_session, alice):
     """Members join with recovery, again and again, while publications come in."""
 
     async def speak():
@@ -159,7 +159,7 @@ async def test_nothing_falls_between_reading_and_going_live(say, hub, lobby, ope
             await asyncio.sleep(0)
 
     speaking = asyncio.create_task(speak())
-    epoch = await epoch_of(hub)
+    epoch = await epoch_of(node)
     sessions = []
     while not speaking.done():
         session = open_session(Identity(alice))
@@ -232,10 +232,10 @@ async def test_history_and_presence_have_their_rights(open_session, lobby):
             assert reply["error"]["code"] == code
 
 
-async def test_who_does_not_read_gets_no_more_pages(say, member, lobby, hub):
+async def test_who_does_not_read_gets_no_more_pages(say, member, lobby, node):
     await say(1)
     member.transport.is_congested = True
-    since = {"recover": True, "offset": 0, "epoch": await epoch_of(hub)}
+    since = {"recover": True, "offset": 0, "epoch": await epoch_of(node)}
     for command in (
         {"history": {"channel": "lobby", "limit": 5}},
         {"presence": {"channel": "lobby"}},
@@ -246,7 +246,7 @@ async def test_who_does_not_read_gets_no_more_pages(say, member, lobby, hub):
     assert "subscribe" in await call(member, subscribe={"channel": "lobby"})
 
 
-async def test_python_reads_the_same(say, lobby, alice, hub, hub_layer, monkeypatch):
+async def test_python_reads_the_same(say, lobby, alice, node, hub_layer, monkeypatch):
     from realtime import ahistory, history
 
     monkeypatch.setattr("realtime.server_api.reading.get_layer", lambda: hub_layer)

@@ -149,10 +149,10 @@ async def test_one_room_too_many_is_refused(connected, lobby, settings):
     assert (await call(connected, subscribe={"channel": "second"}))["error"]["code"] == 106
 
 
-async def test_after_unsubscribe_nothing_of_the_room_comes(connected, lobby, hub):
+async def test_after_unsubscribe_nothing_of_the_room_comes(connected, lobby, node):
     await call(connected, subscribe={"channel": "lobby"})
     assert (await call(connected, unsubscribe={"channel": "lobby"}))["unsubscribe"] == {}
-    assert connected not in hub.rooms["lobby"].sessions
+    assert connected not in node.hub.rooms["lobby"].sessions
     assert (await call(connected, unsubscribe={"channel": "lobby"}))["unsubscribe"] == {}
 
 
@@ -271,9 +271,9 @@ async def test_when_the_layer_is_away_the_error_is_temporary(connected, lobby, m
 
     await Room.objects.acreate(name="elsewhere", access=Room.Access.AUTHENTICATED)
     await call(connected, subscribe={"channel": "lobby"})
-    monkeypatch.setattr(connected.hub.layer, "append_soon", away_soon)
-    monkeypatch.setattr(connected.hub.layer, "append", away)
-    monkeypatch.setattr(connected.hub.layer, "history", away)
+    monkeypatch.setattr(connected.node.layer, "append_soon", away_soon)
+    monkeypatch.setattr(connected.node.layer, "append", away)
+    monkeypatch.setattr(connected.node.layer, "history", away)
     for command in (
         {"publish": {"channel": "lobby", "data": 1}},
         {"publish": {"channel": "elsewhere", "data": 1}},
@@ -394,14 +394,14 @@ async def test_a_group_makes_a_member(connected, alice):
     assert "subscribe" in await call(connected, subscribe={"channel": "staff"})
 
 
-async def test_closing_leaves_nothing_behind(connected, lobby, hub):
+async def test_closing_leaves_nothing_behind(connected, lobby, node):
     await call(connected, subscribe={"channel": "lobby"})
     connected.close(CloseCode.FORCED)
     connected.close(CloseCode.NORMAL)
     assert connected.transport.closed[0] == CloseCode.FORCED
-    await asyncio.gather(*hub._leaving)
-    assert hub.rooms == {} and set(hub.layer._groups) <= {CONTROL_GROUP}
-    assert hub.reviewer.sessions_of(connected.user_id) == []
+    await asyncio.gather(*node.hub._leaving)
+    assert node.hub.rooms == {} and set(node.layer._groups) <= {CONTROL_GROUP}
+    assert node.reviewer.sessions_of(connected.user_id) == []
     assert [frame for frame in connected.transport.frames if "push" in frame][-1]["push"] == {
         "disconnect": {"code": 3503, "reason": "disconnected by the server"}
     }

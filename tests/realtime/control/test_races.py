@@ -15,6 +15,7 @@ from realtime.authentication import Identity
 from realtime.changes import changes
 from realtime.codes import CloseCode
 from realtime.connection.session import State
+from realtime.hub.feed import Feed
 from realtime.layers import get_layer
 from realtime.models import Membership, Room
 from realtime.rights import grants
@@ -43,7 +44,7 @@ async def membership(alice, staff):
 
 
 @pytest.fixture
-async def session(open_session, hub, alice):
+async def session(open_session, node, alice):
     """Alice is connected, and the hub hears what changes."""
     session = open_session(Identity(alice))
     await call(session, connect={})
@@ -113,7 +114,7 @@ def _give_away(membership):
 
 
 @pytest.fixture(params=list(WITHDRAWALS))
-def withdraw(request, membership, hub):
+def withdraw(request, membership, node):
     """Take the right away. The commit is done, and this process has been told, when it returns."""
 
     async def _withdraw():
@@ -153,9 +154,9 @@ async def test_a_change_while_the_right_is_looked_up_refuses_the_join(session, w
 
 
 async def test_a_change_between_the_right_and_the_entry_refuses_the_join(
-    session, hub, withdraw, hold
+    session, node, withdraw, hold
 ):
-    started = hold(hub, "start", after=True)
+    started = hold(Feed, "join_point", after=True)
     joining = asyncio.create_task(join(session))
     await started.reached.wait()
     await withdraw()
@@ -173,18 +174,18 @@ async def test_a_change_that_is_heard_of_after_the_entry_ends_it(session, withdr
 
 
 async def test_a_change_that_is_told_late_ends_what_was_entered_meanwhile(
-    session, withdraw, hub, monkeypatch
+    session, withdraw, node, monkeypatch
 ):
     """Committed by another process: the right is read before, and the news comes after the join."""
     told = []
-    monkeypatch.setattr(type(hub.layer), "group_send_sync", lambda self, *news: told.append(news))
+    monkeypatch.setattr(type(node.layer), "group_send_sync", lambda self, *news: told.append(news))
     monkeypatch.setattr("realtime.control.announcements.changes.record", lambda user, room: None)
     assert "subscribe" in await join(session)
     with pytest.raises(AssertionError):
         await withdraw()  # this process has not been told
     assert "staff" in session.rooms
     for group, message in told:
-        await hub.layer.group_send(group, message)
+        await node.layer.group_send(group, message)
     monkeypatch.undo()
     await session.transport.until(lambda frame: "unsubscribe" in frame.get("push", {}))
     assert session.rooms == {}
@@ -217,7 +218,7 @@ def slow_room():
 
 
 async def test_a_change_while_the_hook_thinks_refuses_the_publication(
-    session, hub, alice, membership, slow_room
+    session, node, alice, membership, slow_room
 ):
     assert "subscribe" in await call(session, subscribe={"channel": "slow"})
     publishing = asyncio.create_task(call(session, publish={"channel": "slow", "data": 1}))
@@ -226,14 +227,14 @@ async def test_a_change_while_the_hook_thinks_refuses_the_publication(
     await sync_to_async(_save)(alice, is_staff=True)  # … and something that concerns alice is told
     slow_room.open()
     assert is_refused(await publishing)
-    assert (await hub.layer.history("slow")).position.offset == 0
+    assert (await node.layer.history("slow")).position.offset == 0
 
 
 async def test_a_change_while_a_publication_is_kept_refuses_the_next_one(
-    session, hub, membership, monkeypatch
+    session, node, membership, monkeypatch
 ):
     assert "subscribe" in await join(session)
-    kept, append_soon = Gate(), hub.layer.append_soon
+    kept, append_soon = Gate(), node.layer.append_soon
 
     async def when_opened(on_kept, failed):
         await kept.wait()
@@ -246,18 +247,18 @@ async def test_a_change_while_a_publication_is_kept_refuses_the_next_one(
         return asyncio.ensure_future(when_opened(on_kept, failed))
 
     tasks = []
-    monkeypatch.setattr(hub.layer, "append_soon", slowly)
+    monkeypatch.setattr(node.layer, "append_soon", slowly)
     publishing = asyncio.create_task(call(session, publish={"channel": "staff", "data": 1}))
     await kept.reached.wait()
     await sync_to_async(_save)(membership, muted=True)
     kept.open()
     assert "publish" in await publishing, "it was allowed when it was accepted"
     assert is_refused(await call(session, publish={"channel": "staff", "data": 2}))
-    assert (await hub.layer.history("staff")).position.offset == 1
+    assert (await node.layer.history("staff")).position.offset == 1
 
 
 async def test_who_is_muted_while_the_right_is_looked_up_does_not_publish(
-    session, hub, membership, hold
+    session, node, membership, hold
 ):
     looked_up = hold(grants, "_in_time", after=True)
     publishing = asyncio.create_task(call(session, publish={"channel": "staff", "data": 1}))
@@ -265,16 +266,16 @@ async def test_who_is_muted_while_the_right_is_looked_up_does_not_publish(
     await sync_to_async(_save)(membership, muted=True)
     looked_up.open()
     assert is_refused(await publishing)
-    assert (await hub.layer.history("staff")).position.offset == 0
+    assert (await node.layer.history("staff")).position.offset == 0
 
 
-async def test_nothing_comes_after_the_unsubscribe_push(session, hub, membership, staff):
+async def test_nothing_comes_after_the_unsubscribe_push(session, node, membership, staff):
     assert "subscribe" in await join(session)
     await membership.adelete()
     await session.transport.until(lambda frame: "unsubscribe" in frame.get("push", {}))
     seen = len(session.transport.frames)
     for number in range(5):
-        await hub.layer.append("staff", b'{"data":%d}' % number)
+        await node.layer.append("staff", b'{"data":%d}' % number)
     await call(session, ping={})
     later = session.transport.frames[seen:]
     assert not [frame for frame in later if frame.get("push", {}).get("channel") == "staff"]
@@ -283,14 +284,14 @@ async def test_nothing_comes_after_the_unsubscribe_push(session, hub, membership
 # Coming back
 
 
-async def position(hub):
+async def position(node):
     await asyncio.sleep(0.005)  # the clock of changes counts milliseconds
-    return (await hub.layer.history("staff")).position
+    return (await node.layer.history("staff")).position
 
 
-async def say(hub, *numbers):
+async def say(node, *numbers):
     for number in numbers:
-        await hub.layer.append("staff", b'{"data":%d}' % number, Retention(100, 300))
+        await node.layer.append("staff", b'{"data":%d}' % number, Retention(100, 300))
 
 
 async def come_back(session, since):
@@ -298,10 +299,10 @@ async def come_back(session, since):
     return reply.get("subscribe") or reply
 
 
-async def test_a_change_while_the_missed_are_read_gives_none_of_them(session, hub, withdraw, hold):
-    since = await position(hub)
-    await say(hub, 1, 2, 3)
-    read = hold(hub.layer, "history", after=True)
+async def test_a_change_while_the_missed_are_read_gives_none_of_them(session, node, withdraw, hold):
+    since = await position(node)
+    await say(node, 1, 2, 3)
+    read = hold(node.layer, "history", after=True)
     returning = asyncio.create_task(come_back(session, since))
     await read.reached.wait()
     await withdraw()
@@ -311,60 +312,60 @@ async def test_a_change_while_the_missed_are_read_gives_none_of_them(session, hu
 
 
 async def test_who_was_shut_out_for_a_while_is_not_shown_that_time(
-    session, hub, alice, staff, membership
+    session, node, alice, staff, membership
 ):
-    since = await position(hub)
-    await say(hub, 1)
+    since = await position(node)
+    await say(node, 1)
     await membership.adelete()
-    await say(hub, 2)
+    await say(node, 2)
     await Membership.objects.acreate(room=staff, user=alice)
-    await say(hub, 3)
+    await say(node, 3)
     reply = await come_back(session, since)
     assert (reply["recovered"], reply.get("publications")) == (False, None)
     assert reply["offset"] == 3
 
 
 async def test_who_was_let_in_again_before_anything_was_said_gets_everything(
-    session, hub, alice, staff, membership
+    session, node, alice, staff, membership
 ):
-    since = await position(hub)
+    since = await position(node)
     await membership.adelete()
     await Membership.objects.acreate(room=staff, user=alice)
-    await position(hub)
-    await say(hub, 1, 2)
+    await position(node)
+    await say(node, 1, 2)
     reply = await come_back(session, since)
     assert (reply["recovered"], len(reply["publications"])) == (True, 2)
 
 
-async def test_what_concerns_others_spoils_no_return(session, hub, staff, membership):
-    since = await position(hub)
-    await say(hub, 1)
+async def test_what_concerns_others_spoils_no_return(session, node, staff, membership):
+    since = await position(node)
+    await say(node, 1)
     await Membership.objects.acreate(room=staff, user=await bob())
     await sync_to_async(_save)(staff, title="Staff room", publishing="moderators")
     await sync_to_async(_save)(await User.objects.aget(username="alice"), first_name="Alice")
-    await say(hub, 2)
+    await say(node, 2)
     reply = await come_back(session, since)
     assert (reply["recovered"], len(reply["publications"])) == (True, 2)
 
 
 async def test_a_right_that_went_without_a_signal_is_not_shown_either(
-    session, hub, alice, staff, membership
+    session, node, alice, staff, membership
 ):
     """A bulk update tells nobody; the regular review finds it."""
     assert "subscribe" in await join(session)
-    since = await position(hub)
+    since = await position(node)
     await Membership.objects.filter(pk=membership.pk).aupdate(muted=False, user=await bob())
-    hub.reviewer.look_at([session])
+    node.reviewer.look_at([session])
     await session.transport.until(lambda frame: "unsubscribe" in frame.get("push", {}))
-    await say(hub, 1)
+    await say(node, 1)
     await Membership.objects.filter(pk=membership.pk).aupdate(user=alice)
     grants._known.clear()  # as after RECHECK_SECONDS
-    await say(hub, 2)
+    await say(node, 2)
     reply = await come_back(session, since)
     assert (reply["recovered"], reply.get("publications")) == (False, None)
-    since = await position(hub)
+    since = await position(node)
     await call(session, unsubscribe={"channel": "staff"})
-    await say(hub, 3)
+    await say(node, 3)
     reply = await come_back(session, since)
     assert (reply["recovered"], len(reply["publications"])) == (True, 1)
 
@@ -383,7 +384,7 @@ async def test_a_user_who_ends_between_look_up_and_connection_is_closed(
     """The user was read while all was well, and the news came before the connection was there."""
     looked_up = Identity(await User.objects.aget(pk=alice.pk), version=changes.version)
     second = open_session(looked_up)
-    counted = hold(second.hub.registry, "admit", after=True)
+    counted = hold(second.node.registry, "admit", after=True)
     connecting = asyncio.create_task(call(second, connect={}))
     await counted.reached.wait()
     await sync_to_async(_save)(alice, **change)
@@ -394,7 +395,7 @@ async def test_a_user_who_ends_between_look_up_and_connection_is_closed(
 
 async def test_a_sign_in_that_ends_while_it_connects_is_closed(session, open_session, alice, hold):
     second = open_session(Identity(alice, session_id="s1"))
-    counted = hold(second.hub.registry, "admit", after=True)
+    counted = hold(second.node.registry, "admit", after=True)
     connecting = asyncio.create_task(call(second, connect={}))
     await counted.reached.wait()
     await adisconnect(session="s1")

@@ -7,7 +7,7 @@ import pytest
 
 from realtime.connection.session import Session
 from realtime.hub import drain
-from realtime.hub.hub import close_hub, get_hub
+from realtime.hub.node import close_node, get_node
 from realtime.protocols.centrifuge import CentrifugeProtocol
 from tests.realtime.sessions import RecordingTransport
 
@@ -20,14 +20,14 @@ def brief(settings):
 @pytest.fixture
 async def open_session(brief):
     def _open():
-        hub = get_hub()
-        session = Session(transport=RecordingTransport(), protocol=CentrifugeProtocol(), hub=hub)
+        node = get_node()
+        session = Session(transport=RecordingTransport(), protocol=CentrifugeProtocol(), node=node)
         session.open()
-        hub.sessions.add(session)
+        node.sessions.add(session)
         return session
 
     yield _open
-    await close_hub()
+    await close_node()
 
 
 async def test_all_are_closed_though_the_loop_is_busy(open_session):
@@ -56,7 +56,7 @@ async def test_all_are_closed_though_the_loop_is_busy(open_session):
 
 async def test_a_command_that_hangs_is_closed_in_time(open_session):
     session = open_session()
-    session.dispatcher.is_busy = True
+    session.pending += 1
     begun = asyncio.get_running_loop().time()
     draining = asyncio.create_task(drain.drain())
     assert await session.transport.until_closed() == 3001
@@ -69,7 +69,7 @@ async def test_a_redis_that_hangs_does_not_hold_the_process(open_session, monkey
         await asyncio.Event().wait()
 
     open_session()
-    monkeypatch.setattr(drain, "close_hub", hang)
+    monkeypatch.setattr(drain, "close_node", hang)
     async with asyncio.timeout(10):
         await drain.drain()
     assert "Redis could not be tidied in time" in caplog.text

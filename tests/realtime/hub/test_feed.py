@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from realtime.authentication import Identity
+from realtime.concurrency import background
 from realtime.exceptions import LayerUnavailable
-from realtime.hub import feed as feeds
 from realtime.models import Room
 from realtime.rooms.publications import Position
 from tests.realtime.sessions import call
@@ -105,14 +105,14 @@ async def test_the_position_check_finds_what_no_message_shows(
     await until_heard(member, 1, 2)
 
 
-async def test_a_reconnect_is_checked_at_once(member, network, say, lobby, hub):
+async def test_a_reconnect_is_checked_at_once(member, network, say, lobby, node):
     await call(member, subscribe={"channel": "lobby"})
     await lose(network, say, 1, 2)
-    hub.check_soon()
+    node.hub.check_all()
     await until_heard(member, 1, 2)
 
 
-async def test_a_gap_that_can_not_be_filled_is_told(member, network, say, hub, alice):
+async def test_a_gap_that_can_not_be_filled_is_told(member, network, say, node, alice):
     await Room.objects.acreate(name="lobby", access=Room.Access.AUTHENTICATED, history_size=2)
     reply = await call(member, subscribe={"channel": "lobby"})
     await say(1)
@@ -129,7 +129,7 @@ async def test_a_gap_that_can_not_be_filled_is_told(member, network, say, hub, a
     await until_heard(member, 1, 6)
 
 
-async def test_a_room_without_history_is_told_of_every_gap(member, network, say, hub):
+async def test_a_room_without_history_is_told_of_every_gap(member, network, say, node):
     await Room.objects.acreate(name="lobby", access=Room.Access.AUTHENTICATED, history_size=0)
     await call(member, subscribe={"channel": "lobby"})
     await lose(network, say, 1)
@@ -158,7 +158,7 @@ async def test_a_new_numbering_is_told_also_without_a_message(
 async def test_repair_goes_on_until_the_layer_answers(
     member, network, say, lobby, hub_layer, monkeypatch
 ):
-    monkeypatch.setattr(feeds, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.05)
     await call(member, subscribe={"channel": "lobby"})
     await lose(network, say, 1)
     history, failures = hub_layer.history, iter(range(3))
@@ -174,12 +174,12 @@ async def test_repair_goes_on_until_the_layer_answers(
     assert next(failures, None) is None
 
 
-async def test_what_comes_twice_or_late_is_heard_once(member, say, lobby, hub, hub_layer):
+async def test_what_comes_twice_or_late_is_heard_once(member, say, lobby, node, hub_layer):
     await call(member, subscribe={"channel": "lobby"})
     await say(1, 2)
     await until_heard(member, 1, 2)
     page = await hub_layer.history("lobby", limit=5)
-    feed = hub.rooms["lobby"].feed
+    feed = node.hub.rooms["lobby"].feed
     for publication in page.publications:
         feed.accept(page.position.epoch, publication)
     await say(3)

@@ -96,10 +96,10 @@ async def test_the_commands_count_connections_and_people(enter, alice, bob, lobb
     }
 
 
-async def test_python_sees_people(enter, alice, bob, lobby, hub):
+async def test_python_sees_people(enter, alice, bob, lobby, node):
     for user in (alice, alice, bob):
         await enter(user)
-    await hub.roster.settle()
+    await node.presence.settle()
     people = await apresence("lobby")
     assert {(person.user, person.connections) for person in people} == {
         (str(alice.pk), 2),
@@ -118,28 +118,28 @@ async def test_too_many_to_list_are_counted(enter, alice, bob, lobby, settings):
     assert "presence_stats" in await call(session, presence_stats={"channel": "lobby"})
 
 
-async def test_a_room_may_be_without_presence(enter, alice, hub):
+async def test_a_room_may_be_without_presence(enter, alice, node):
     await Room.objects.acreate(name="quiet", access=Room.Access.AUTHENTICATED, presence=False)
     watcher = await enter(alice, "quiet", join_leave=True)
-    await hub.roster.settle()
+    await node.presence.settle()
     assert await apresence("quiet") == []
     assert (await call(watcher, presence={"channel": "quiet"}))["error"]["code"] == 108
 
 
-async def test_a_process_that_ends_says_goodbye_for_all(enter, alice, bob, lobby, hub, settings):
+async def test_a_process_that_ends_says_goodbye_for_all(enter, alice, bob, lobby, node, settings):
     settings.REALTIME = {"PRESENCE_LEAVE_SECONDS": 0}
     sessions = [await enter(alice), await enter(bob)]
-    await hub.roster.settle()
+    await node.presence.settle()
     for session in sessions:
         session.end()
-    await hub.close()
+    await node.close()
     assert await apresence("lobby") == []
 
 
-async def test_what_others_see_is_a_setting(enter, alice, lobby, hub, settings):
+async def test_what_others_see_is_a_setting(enter, alice, lobby, node, settings):
     settings.REALTIME = {"USER_INFO": "tests.realtime.hub.test_presence.initials"}
     await enter(alice)
-    await hub.roster.settle()
+    await node.presence.settle()
     [person] = await apresence("lobby")
     assert person.info == {"initials": "A"}
 

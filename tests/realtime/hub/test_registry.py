@@ -49,7 +49,7 @@ async def test_a_connection_is_listed_with_what_is_known_of_it(session, alice, l
         expires_at=4_000_000_000.0,
         rooms=["lobby"],
         unsent_bytes=0,
-        process=session.hub.registry.process.id,
+        process=session.node.registry.process.id,
     )
 
 
@@ -69,18 +69,18 @@ async def test_who_leaves_is_off_the_list(session, lobby):
     await listed(lambda them: not them)
 
 
-async def test_the_process_is_listed_until_it_ends(session, hub):
+async def test_the_process_is_listed_until_it_ends(session, node):
     await listed(len)
     (alive,) = connections.live_processes()
-    assert (alive.process.id, alive.process.pid > 0) == (hub.registry.process.id, True)
-    await hub.close()
+    assert (alive.process.id, alive.process.pid > 0) == (node.registry.process.id, True)
+    await node.close()
     assert connections.live_processes() == []
 
 
-async def test_what_was_lost_is_written_down_again(session, hub, settings):
+async def test_what_was_lost_is_written_down_again(session, node, settings):
     settings.REALTIME = {"PROCESS_TTL_SECONDS": 0.1, "CONNECTIONS_PER_USER": 1}
     await listed(len)
-    await hub.layer.beat(hub.registry.process.id, b"", 0)  # as a Redis that was flushed
+    await node.layer.beat(node.registry.process.id, b"", 0)  # as a Redis that was flushed
     await listed(len)
 
 

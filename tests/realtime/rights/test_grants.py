@@ -14,9 +14,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-async def hearing(hub):
+async def hearing(node):
     """Changes are heard of, so that what was read may be used again."""
-    await hub.hear_changes()
+    await node.control.hear()
 
 
 @pytest.fixture

@@ -1,0 +1,129 @@
+"""Entering rooms: the right to, the position in the stream, and what was missed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..changes import changes
+from ..codes import CloseCode, Error
+from ..conf import realtime_settings
+from ..hub.feed import JoinPoint
+from ..hub.hub import Entering
+from ..layers.records import Member
+from ..protocols.base import Reply
+from ..protocols.requests import CloseSession, CommandError, SubscribeOptions
+from ..rights import grants
+from ..rights.grants import Grant
+from ..rooms.finding import AnyRoom
+from ..rooms.publications import Retention, retention
+from .session import Session
+from .subscriptions import is_outdated
+
+_TRIES = 10
+
+
+async def enter(session: Session, name: str, options: SubscribeOptions) -> Reply:
+    """Enter a room, and return the reply to the client. Raises `CommandError`, `CloseSession` and
+    `LayerUnavailable`."""
+    _refuse_what_is_too_much(session, name, options)
+    for _ in range(_TRIES):
+        version = changes.version
+        grant, room = await require(session, "join", name)
+        changed_at = -1.0
+        if options.recover:
+            changed_at = await session.node.last_changes.of(session.user_id, name)
+        async with session.node.hub.entering(name, options.since) as entry:
+            # What follows is one step of the loop: no change and no publication comes between.
+            if version >= 0 and changes.since(version, session.user_id, name):
+                continue
+            point = _without_time_shut_out(entry.point, changed_at)
+            return _enter_now(session, entry, name, options, grant, room, point)
+    raise CommandError(Error.TOO_MANY_REQUESTS)
+
+
+async def enter_all(session: Session, wanted: Mapping[str, SubscribeOptions]) -> dict[str, Reply]:
+    """Enter the rooms of a `connect`, and return the reply for each.
+
+    Rooms that the user may not enter are left out. If it fails otherwise, no room is entered.
+    """
+    replies = {}
+    try:
+        await grants.prepare(session.caller, wanted)
+        for name, options in wanted.items():
+            try:
+                replies[name] = await enter(session, name, options)
+            except CommandError as refused:
+                if refused.error.temporary:
+                    raise
+    except BaseException:
+        session.leave_all()
+        raise
+    return replies
+
+
+async def require(session: Session, action: str, name: str) -> tuple[Grant, AnyRoom]:
+    """The grant of a connection in a room, if it allows `action`. Raises `CommandError`, the same
+    for a room that may not be entered and for one that does not exist."""
+    grant = session.rooms.get(name)
+    if grant is None or is_outdated(grant, session.user_id, name):
+        grant = await grants.agrant(session.caller, name)
+    if action not in grant.actions or grant.room is None:
+        raise CommandError(Error.PERMISSION_DENIED)
+    return grant, grant.room
+
+
+def _refuse_what_is_too_much(session: Session, name: str, options: SubscribeOptions) -> None:
+    if name in session.rooms:
+        raise CommandError(Error.ALREADY_SUBSCRIBED)
+    if len(session.rooms) >= realtime_settings.ROOMS_PER_CONNECTION:
+        raise CommandError(Error.LIMIT_EXCEEDED)
+    if options.recover:
+        session.refuse_when_congested()
+
+
+def _without_time_shut_out(point: JoinPoint, changed_at: float) -> JoinPoint:
+    """Replay never shows a message from a time when the user was not allowed in.
+
+    If rights were changed after the first missed message, the user may have been shut out for a
+    while: then nothing is replayed, and the client is told `recovered: false`.
+    """
+    if point.missed and changed_at >= point.missed_since_ms:
+        return JoinPoint(point.position)
+    return point
+
+
+def _enter_now(
+    session: Session,
+    entry: Entering,
+    name: str,
+    options: SubscribeOptions,
+    grant: Grant,
+    room: AnyRoom,
+    point: JoinPoint,
+) -> Reply:
+    """Add the connection to the room. No publication comes before the reply."""
+    if session.is_closed:
+        raise CloseSession(CloseCode.NORMAL)
+    if options.rejects_unrecovered and point.missed is None:
+        raise CommandError(Error.UNRECOVERABLE_POSITION)
+    entry.add(session, watches=options.join_leave and room.presence)
+    session.hold(name, grant)
+    session.node.registry.update(session)
+    info = session.client_info()
+    if room.presence and info is not None:
+        session.node.presence.enter(name, Member(session.id, session.user_id, info))
+    return _subscribed(point, options, retention(room))
+
+
+def _subscribed(point: JoinPoint, options: SubscribeOptions, keep: Retention) -> Reply:
+    reply: Reply = {
+        "recoverable": keep.keeps,
+        "positioned": True,
+        "epoch": point.position.epoch,
+        "offset": point.position.offset,
+    }
+    if options.recover:
+        reply |= {"was_recovering": True, "recovered": point.missed is not None}
+    if point.missed:
+        reply["publications"] = point.missed
+    return reply

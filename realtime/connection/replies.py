@@ -1,0 +1,38 @@
+"""The answers to the commands of a session."""
+
+from __future__ import annotations
+
+from ..codes import CloseCode, Error
+from ..conf import realtime_settings
+from ..protocols.base import Reply
+from ..protocols.requests import Command
+from .session import Session
+
+
+def reply(session: Session, command: Command, result: Reply | None) -> None:
+    """Answer a command that was carried out. If `result` is None, nothing is said."""
+    session.errors_in_a_row = 0
+    if result is None:
+        return
+    for frame in session.protocol.encode_reply(command, result):
+        session.write(frame)
+    session.release()
+
+
+def acknowledge(session: Session, command: Command) -> None:
+    """Answer a command that was carried out and has no result, in one frame with what else the
+    client gets in this tick."""
+    session.errors_in_a_row = 0
+    if not session.is_closed:
+        for frame in session.protocol.encode_reply(command, {}):
+            session.transport.write_along(frame)
+            session.node.hub.tail.add(session.transport.flush)
+
+
+def refuse(session: Session, command: int, error: Error) -> None:
+    """Answer the command with this `id`, which was refused."""
+    session.write(session.protocol.encode_error(command, error))
+    if error.code == Error.BAD_REQUEST.code:
+        session.errors_in_a_row += 1
+        if session.errors_in_a_row >= realtime_settings.ERRORS_IN_A_ROW:
+            session.close(CloseCode.TOO_MANY_ERRORS)

@@ -1,0 +1,61 @@
+"""What processes say to each other over the control group, as it travels: dicts with a `type`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Recheck(msgspec.Struct, frozen=True, tag="realtime.recheck"):
+    """Rights may have changed: of a user, of a room, of a user in a room, or with None of all."""
+
+    user: str | None
+    room: str | None
+    own: list[str]
+    """The sign-ins that saved the user by themselves."""
+    password: str
+    """The digest of the password that they saved."""
+
+
+class Notice(msgspec.Struct, frozen=True, tag="realtime.notice"):
+    """People are shown a text: a user, one connection, everybody in a room."""
+
+    user: str | None
+    client: str
+    room: str
+    text: str
+
+
+class NewSignIn(msgspec.Struct, frozen=True, tag="realtime.new_sign_in"):
+    """The sign-in `old` goes on as `new` for its user, and has ended for everybody else."""
+
+    user: str
+    old: str
+    new: str
+
+
+class Removal(msgspec.Struct, frozen=True, tag="realtime.removal"):
+    """Connections end with `code`, or leave `room` if there is one."""
+
+    user: str | None
+    session: str
+    """A sign-in; the keyword of `realtime.disconnect`."""
+    client: str
+    room: str
+    code: int
+    reason: str
+
+
+Message = Recheck | Notice | NewSignIn | Removal
+
+
+def to_dict(message: Message) -> dict[str, Any]:
+    """The message as a channel layer takes it."""
+    as_dict: dict[str, Any] = msgspec.to_builtins(message)
+    return as_dict
+
+
+def from_dict(message: dict[str, Any]) -> Message:
+    """The message that came through a channel layer. Raises `msgspec.ValidationError`."""
+    return msgspec.convert(message, Message)  # type: ignore[no-any-return]

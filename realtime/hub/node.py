@@ -1,0 +1,69 @@
+"""A node: what one process and event loop has to serve connections."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from ..control.last_changes import LastChanges
+from ..control.listener import Controlled, ControlListener
+from ..control.reviewer import Reviewer
+from ..layers import RoomLayer, get_layer
+from .hub import Hub
+from .limits import CommandLimit, Doorway
+from .presence import Roster
+from .registry import Registry
+
+
+class Node:
+    """The services that all connections of a process and event loop share."""
+
+    def __init__(self, layer: RoomLayer) -> None:
+        self.layer = layer
+        self.sessions: set[Controlled] = set()
+        self.hub = Hub(layer, self._on_control_message, self._on_gap)
+        self.presence = Roster(layer)
+        self.registry = Registry(layer)
+        self.command_limit = CommandLimit(layer)
+        self.unauthenticated = Doorway()
+        self.last_changes = LastChanges(layer)
+        self.reviewer: Reviewer[Controlled] = Reviewer(layer)
+        self.control = ControlListener(layer, self.sessions, self.reviewer, self.hub.open_channel)
+
+    async def close(self) -> None:
+        """Stop everything, and leave nothing behind in what processes share."""
+        await self.control.close()
+        await self.reviewer.close()
+        await self.command_limit.close()
+        await self.presence.close()
+        await self.registry.close()
+        await self.hub.close()
+
+    def _on_control_message(self, message: dict[str, Any]) -> None:
+        self.control.obey(message)
+
+    def _on_gap(self) -> None:
+        """Broadcasts may have been missed: look at everything."""
+        self.control.on_gap()
+        self.hub.check_all()
+        self.presence.refresh()
+
+
+_nodes: WeakKeyDictionary[asyncio.AbstractEventLoop, Node] = WeakKeyDictionary()
+
+
+def get_node() -> Node:
+    """The node of the running event loop, for the layer that is configured now."""
+    loop, layer = asyncio.get_running_loop(), get_layer()
+    node = _nodes.get(loop)
+    if node is None or node.layer is not layer:
+        node = _nodes[loop] = Node(layer)
+    return node
+
+
+async def close_node() -> None:
+    """Close the node of the running event loop, if there is one."""
+    node = _nodes.pop(asyncio.get_running_loop(), None)
+    if node is not None:
+        await node.close()
