@@ -32,6 +32,7 @@ features: system setup
 lint: setup
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache
 	DJANGO_DEBUG=1 $(PYTHON) -m mypy --strict realtime
 	DJANGO_DEBUG=1 $(PYTHON) manage.py makemigrations --check --dry-run
 	DJANGO_DEBUG=1 $(PYTHON) manage.py check

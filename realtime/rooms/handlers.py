@@ -8,7 +8,6 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from ..concurrency import threads
-from .finding import AnyRoom
 from .payloads import decode, encode_result
 from .room_types import CodeRoom, RoomType
 
@@ -49,11 +48,11 @@ def send_handlers() -> tuple[Handler, ...]:
     return tuple(_message_handlers)
 
 
-def has_publish_hook(room: AnyRoom) -> bool:
+def has_publish_hook(room: object) -> bool:
     return isinstance(room, CodeRoom) and type(room.type).on_publish is not RoomType.on_publish
 
 
-async def run_publish_hook(room: AnyRoom, user: Any, data: bytes) -> bytes:
+async def run_publish_hook(room: object, user: Any, data: bytes) -> bytes:
     """What the room's `on_publish` makes of what a client publishes; the same bytes without one."""
     if not isinstance(room, CodeRoom) or not has_publish_hook(room):
         return data

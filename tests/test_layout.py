@@ -1,0 +1,103 @@
+"""The layout of the package: the paths that a site writes down, and the order of the folders."""
+
+import shutil
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PUBLIC_NAMES = [
+    *[
+        f"realtime.{name}"
+        for name in [
+            "publish",
+            "apublish",
+            "history",
+            "ahistory",
+            "presence",
+            "apresence",
+            "connections",
+            "disconnect",
+            "adisconnect",
+            "unsubscribe",
+            "aunsubscribe",
+            "notify",
+            "anotify",
+            "recheck",
+            "arecheck",
+            "__version__",
+        ]
+    ],
+    *[f"realtime.rooms.{name}" for name in ["register", "RoomType", "rpc", "on_send", "Rejected"]],
+    "realtime.rights.RoomBackend",
+    *[
+        f"realtime.authentication.{name}"
+        for name in ["Identity", "SimpleJWTAuthenticator", "user_info", "django_sign_in"]
+    ],
+    "realtime.layers.redis.RedisRoomLayer",
+    "realtime.layers.memory.MemoryRoomLayer",
+    "realtime.middleware.JWTAuthMiddleware",
+    "realtime.consumers.RealtimeConsumer",
+    "realtime.consumers.PlainConsumer",
+    "realtime.routing.websocket_application",
+    "realtime.routing.websocket_urlpatterns",
+    "realtime.routing.lifespan",
+    *[
+        f"realtime.exceptions.{name}"
+        for name in [
+            "RealtimeError",
+            "InvalidPayload",
+            "PayloadTooLarge",
+            "InvalidRoomName",
+            "LayerUnavailable",
+            "AuthenticationError",
+            "AuthenticationUnavailable",
+            "Rejected",
+        ]
+    ],
+    "realtime.models.Room",
+    "realtime.models.Membership",
+    "realtime.admin.LiveConnectionsMixin",
+    "realtime.urls.urlpatterns",
+    "realtime.sign_ins.SignInMiddleware",
+    "realtime.uvicorn.WebSocketProtocol",
+]
+
+
+@pytest.mark.parametrize("path", PUBLIC_NAMES)
+def test_a_path_that_a_site_writes_down_can_be_imported(path):
+    module, _, name = path.rpartition(".")
+    assert getattr(import_module(module), name) is not None
+
+
+def test_rooms_can_be_declared_before_the_models_are_loaded():
+    code = "from realtime.rooms import RoomType, register; import sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert "realtime.rooms" in done.stdout.split(), done.stderr
+    assert "realtime.models" not in done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "contract"),
+    [
+        ("layers/base.py", "from ..hub.node import Node", "Folders import only downward"),
+        ("connection/timers.py", "from .session import Session", "No cycle between the files"),
+        ("names.py", "import config", "The app never imports the example site"),
+    ],
+)
+def test_an_import_that_breaks_the_order_fails(module, line, contract, tmp_path):
+    for name in ("realtime", "accounts", "config"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("static"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / "realtime" / module).open("a") as file:
+        file.write(f"\n{line}\n")
+    lint = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([lint, "--no-cache"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert any(contract in row and "BROKEN" in row for row in done.stdout.splitlines())
