@@ -26,7 +26,7 @@ def acknowledge(session: Session, command: Command) -> None:
     if not session.is_closed:
         for frame in session.protocol.encode_reply(command, {}):
             session.transport.write_along(frame)
-            session.node.hub.tail.add(session.transport.flush)
+            session.node.hub.ticks.then(session.transport.flush)
 
 
 def refuse(session: Session, command: int, error: Error) -> None:

@@ -106,7 +106,7 @@ async def drain() -> None:
     if sessions:
         logger.info("draining %d connections", len(sessions))
     # Every fan-out is for fewer clients than the one before it, if it lets them go.
-    node.hub.tail.give_way()
+    node.hub.ticks.give_way()
     # Spread, so that other processes don't get all of them back in one moment.
     random.shuffle(sessions)
     await _shut_down(sessions, min(seconds * SPREAD, PAUSE_MAX_SECONDS * len(sessions)))

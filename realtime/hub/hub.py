@@ -16,7 +16,7 @@ from ..layers.groups import group_name
 from ..rooms.publications import Position, Publication
 from .feed import JoinPoint
 from .local_room import LocalRoom, Recipient
-from .ticks import Tail
+from .ticks import TickQueue
 
 logger = logging.getLogger("realtime.hub")
 
@@ -44,7 +44,7 @@ class Hub:
         self._on_control_message = on_control_message
         self._on_gap = on_gap
         self.rooms: dict[str, LocalRoom] = {}
-        self.tail = Tail()
+        self.ticks = TickQueue()
         self._channel = ""
         self._patrolling: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
@@ -71,7 +71,7 @@ class Hub:
         """The room called `name`, known from now on until it is released."""
         room = self.rooms.get(name)
         if room is None:
-            room = self.rooms[name] = LocalRoom(name, self._layer, self.tail)
+            room = self.rooms[name] = LocalRoom(name, self._layer, self.ticks)
         return room
 
     async def receive_for(self, room: LocalRoom) -> None:

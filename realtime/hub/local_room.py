@@ -17,7 +17,7 @@ from ..layers import RoomLayer
 from ..protocols.base import WireProtocol
 from ..rooms.publications import ClientInfo, Publication
 from .feed import Feed
-from .ticks import Tail
+from .ticks import TickQueue
 
 logger = logging.getLogger("realtime.local_room")
 
@@ -55,7 +55,7 @@ class LocalRoom:
         "_fresh_until",
         "_is_flushing",
         "_loop",
-        "_tail",
+        "_ticks",
         "_timer",
         "check_at",
         "entering",
@@ -67,9 +67,9 @@ class LocalRoom:
         "watchers",
     )
 
-    def __init__(self, name: str, layer: RoomLayer, tail: Tail) -> None:
+    def __init__(self, name: str, layer: RoomLayer, ticks: TickQueue) -> None:
         self.name = name
-        self._tail = tail
+        self._ticks = ticks
         self._loop = asyncio.get_running_loop()
         self.feed = Feed(name, layer, on_publication=self.deliver, on_lost=self._on_lost)
         self.sessions: set[Recipient] = set()
@@ -121,7 +121,7 @@ class LocalRoom:
             self._is_flushing = True
             if self._loop.time() >= self._fresh_until:
                 # What came in the same piece of data goes along.
-                self._tail.hand_out(self._flush)
+                self._ticks.fan_out(self._flush)
             else:
                 self._timer = self._loop.call_at(self._fresh_until, self._on_timer)
         elif len(self._batch) >= self._batch_max:
@@ -129,11 +129,11 @@ class LocalRoom:
 
     @property
     def _batch_max(self) -> int:
-        return BATCH_MAX_GIVING_WAY if self._tail.gives_way else BATCH_MAX
+        return BATCH_MAX_GIVING_WAY if self._ticks.gives_way else BATCH_MAX
 
     def _on_timer(self) -> None:
-        if self._tail.gives_way:
-            self._tail.hand_out(self._flush)
+        if self._ticks.gives_way:
+            self._ticks.fan_out(self._flush)
         else:
             self._flush()
 

@@ -12,7 +12,7 @@ REST = 3
 """How long fan-out rests while clients leave, in the time that it took before."""
 
 
-class Tail:
+class TickQueue:
     """Calls back in the next turn, when all has been read that came in the same moment: first those
     that hand out, and then those that have something to add to what is handed out.
 
@@ -23,8 +23,8 @@ class Tail:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._is_due = False
-        self._handing_out: list[Callable[[], None]] = []
-        self._adding: list[Callable[[], None]] = []
+        self._fan_outs: list[Callable[[], None]] = []
+        self._after: list[Callable[[], None]] = []
         self.gives_way = False
         """Whether fan-out takes only a part of the time, because clients are leaving."""
         self._resting: asyncio.TimerHandle | None = None
@@ -33,13 +33,13 @@ class Tail:
         """Let fan-out take at most a quarter of the time from now on."""
         self.gives_way = True
 
-    def hand_out(self, callback: Callable[[], None]) -> None:
-        self._handing_out.append(callback)
+    def fan_out(self, callback: Callable[[], None]) -> None:
+        self._fan_outs.append(callback)
         if not self._is_due:
             self._run_soon()
 
-    def add(self, callback: Callable[[], None]) -> None:
-        self._adding.append(callback)
+    def then(self, callback: Callable[[], None]) -> None:
+        self._after.append(callback)
         if not self._is_due:
             self._run_soon()
 
@@ -49,26 +49,26 @@ class Tail:
 
     def _run(self) -> None:
         self._is_due = False
-        callbacks = [] if self._resting is not None else self._handing_out
+        callbacks = [] if self._resting is not None else self._fan_outs
         if self.gives_way and callbacks:
-            self._hand_out_and_rest()
+            self._fan_out_and_rest()
             callbacks = []
         elif callbacks:
-            self._handing_out = []
-        adding, self._adding = self._adding, []
-        _call(callbacks + adding)
+            self._fan_outs = []
+        after, self._after = self._after, []
+        _call(callbacks + after)
 
-    def _hand_out_and_rest(self) -> None:
-        handing_out, self._handing_out = self._handing_out, []
+    def _fan_out_and_rest(self) -> None:
+        fan_outs, self._fan_outs = self._fan_outs, []
         begun = self._loop.time()
-        _call(handing_out)
+        _call(fan_outs)
         now = self._loop.time()
         self._resting = self._loop.call_at(now + REST * (now - begun), self._go_on)
 
     def _go_on(self) -> None:
         self._resting = None
-        if self._handing_out:
-            self._hand_out_and_rest()
+        if self._fan_outs:
+            self._fan_out_and_rest()
 
 
 def _call(callbacks: list[Callable[[], None]]) -> None:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from realtime.hub.local_room import BATCH_MAX, FRAME_CHARACTERS, LocalRoom
-from realtime.hub.ticks import Tail
+from realtime.hub.ticks import TickQueue
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.protocols.centrifuge import CentrifugeProtocol
 from realtime.protocols.plain import PlainProtocol
@@ -35,7 +35,7 @@ class FakeSession:
 
 @pytest.fixture
 async def room():
-    return LocalRoom("lobby", MemoryRoomLayer(), Tail())
+    return LocalRoom("lobby", MemoryRoomLayer(), TickQueue())
 
 
 @pytest.fixture
