@@ -13,7 +13,7 @@ from ..concurrency import eager, tasks
 from ..conf import realtime_settings
 from ..protocols.base import WireProtocol
 from .ports import Sink
-from .send_window import Window
+from .send_window import SendWindow
 
 logger = logging.getLogger("realtime.outbox")
 
@@ -68,7 +68,7 @@ class Outbox:
         self._frames: deque[str] | None = None
         self._waiting_bytes = 0
         self._has_overflown = False
-        self._window = Window(self._limit // 4)
+        self._window = SendWindow(self._limit // 4)
         self._close: tuple[CloseCode, str] | None = None
         self._is_over = False
         self._quiet_until = -1

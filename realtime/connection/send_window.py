@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 
-class Window:
+class SendWindow:
     """Counts bytes. Pings among the messages are marks: the client answers them in their order, and
     so tells how far it has read."""
 

@@ -1,10 +1,10 @@
 """What is under way to a client is limited, and its answers to pings tell how far it has read."""
 
-from realtime.connection.send_window import Window
+from realtime.connection.send_window import SendWindow
 
 
 def test_it_closes_when_its_size_is_under_way_and_opens_by_an_answer():
-    window = Window(100)
+    window = SendWindow(100)
     assert not window.count(49, 0)
     assert window.count(50, 0)  # half of it since the last mark: a ping is due
     assert window.is_open
@@ -15,7 +15,7 @@ def test_it_closes_when_its_size_is_under_way_and_opens_by_an_answer():
 
 
 def test_an_answer_tells_of_what_was_sent_before_its_ping():
-    window = Window(100)
+    window = SendWindow(100)
     window.count(40, 1)
     window.count(99, 1)
     assert window.acknowledge()
@@ -25,14 +25,14 @@ def test_an_answer_tells_of_what_was_sent_before_its_ping():
 
 
 def test_a_ping_that_goes_along_is_the_mark_that_is_due():
-    window = Window(100)
+    window = SendWindow(100)
     assert not window.count(60, 1)
     assert not window.count(49, 0)
     assert window.count(1, 0)
 
 
 def test_who_answers_more_than_was_asked_gains_nothing():
-    window = Window(100)
+    window = SendWindow(100)
     assert not window.acknowledge()
     window.count(100, 1)
     assert window.acknowledge()
@@ -42,7 +42,7 @@ def test_who_answers_more_than_was_asked_gains_nothing():
 
 
 def test_below_the_quiet_mark_nothing_is_due_and_the_window_is_open():
-    window = Window(100)
+    window = SendWindow(100)
     window.count(30, 1)
     for _ in range(2):
         quiet_until = window.quiet_until
