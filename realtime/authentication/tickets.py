@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..concurrency.batching import Lookups
+from ..concurrency.batching import BatchedLookup
 from ..exceptions import AuthenticationError
 from . import users
 from .identity import Identity, password_digest, permitted
@@ -22,7 +22,7 @@ async def _redeem_many(tickets: list[bytes]) -> list[Identity | Exception]:
     return await in_time(identities_from_tickets, tickets)
 
 
-_tickets: Lookups[bytes, Identity] = Lookups(_redeem_many)
+_tickets: BatchedLookup[bytes, Identity] = BatchedLookup(_redeem_many)
 
 
 def identity_to_ticket(identity: Identity) -> bytes:

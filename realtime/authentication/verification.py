@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from django.db import DatabaseError
 from django.utils.module_loading import import_string
 
-from ..concurrency.batching import Lookups
+from ..concurrency.batching import BatchedLookup
 from ..concurrency.threads import run_apart, run_in_thread, timeout
 from ..conf import realtime_settings
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
@@ -89,7 +89,7 @@ async def _authenticate_many(raw_tokens: list[str]) -> list[Identity | Exception
     return await in_time(authenticator.authenticate_many, raw_tokens, run=run)
 
 
-_tokens: Lookups[str, Identity] = Lookups(_authenticate_many)
+_tokens: BatchedLookup[str, Identity] = BatchedLookup(_authenticate_many)
 
 
 @cache

@@ -20,7 +20,7 @@ CROWD = 4
 GATHER_SECONDS = 0.02
 
 
-class Lookups(Generic[Question, Answer]):
+class BatchedLookup(Generic[Question, Answer]):
     """Gathers questions that come while others are being answered, and asks them in one call.
 
     `look_up` gets some questions and returns as many answers, of which one may be an exception.

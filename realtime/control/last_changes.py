@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from ..concurrency.batching import Lookups
+from ..concurrency.batching import BatchedLookup
 from ..layers import RoomLayer
 
 
@@ -13,7 +13,7 @@ class LastChanges:
 
     def __init__(self, layer: RoomLayer) -> None:
         self._layer = layer
-        self._lookups: Lookups[tuple[str, str], float] = Lookups(self._ask)
+        self._lookups: BatchedLookup[tuple[str, str], float] = BatchedLookup(self._ask)
 
     async def of(self, user: str, room: str) -> float:
         """When the rights of `user`, who may be in `room` now, were changed last: Unix time in ms,

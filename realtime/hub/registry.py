@@ -16,7 +16,7 @@ import msgspec
 
 from ..concurrency import tasks
 from ..concurrency.background import RETRY_SECONDS, attempt, until_done
-from ..concurrency.batching import Lookups
+from ..concurrency.batching import BatchedLookup
 from ..conf import realtime_settings
 from ..exceptions import LayerUnavailable
 from ..layers import RoomLayer
@@ -69,7 +69,7 @@ class Registry:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._confirm_at = time.monotonic() + RECONFIRM_SECONDS
-        self._admissions: Lookups[tuple[str, str], bool] = Lookups(self._admit)
+        self._admissions: BatchedLookup[tuple[str, str], bool] = BatchedLookup(self._admit)
 
     async def admit(self, client: str, user: str) -> bool:
         """Count a connection of `user`, if there are fewer than `CONNECTIONS_PER_USER` of them.

@@ -18,7 +18,7 @@ from ..authentication import Identity
 from ..authentication.identity import still_valid
 from ..changes import changes
 from ..concurrency import threads
-from ..concurrency.batching import Lookups
+from ..concurrency.batching import BatchedLookup
 from ..conf import realtime_settings
 from ..exceptions import LayerUnavailable
 from ..models import Room
@@ -240,4 +240,4 @@ async def _in_time(function: Callable[..., Result], *args: Any) -> Result:
         raise LayerUnavailable("the database does not answer") from error
 
 
-_lookups: Lookups[_Asked, Grant] = Lookups(_ask_together)
+_lookups: BatchedLookup[_Asked, Grant] = BatchedLookup(_ask_together)

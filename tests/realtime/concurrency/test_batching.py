@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from realtime.concurrency import batching
-from realtime.concurrency.batching import Lookups
+from realtime.concurrency.batching import BatchedLookup
 
 
 class Source:
@@ -54,19 +54,24 @@ def ask(asked, *questions):
 
 async def test_what_is_asked_in_one_turn_of_the_loop_goes_along():
     source = Source()
-    assert await asyncio.gather(*ask(Lookups(source), "a", "b", "c")) == ["A", "B", "C"]
+    assert await asyncio.gather(*ask(BatchedLookup(source), "a", "b", "c")) == ["A", "B", "C"]
     assert source.rounds == [["a", "b", "c"]]
 
 
 async def test_the_same_question_is_asked_once_and_all_get_the_answer():
     source = Source()
-    assert await asyncio.gather(*ask(Lookups(source), "a", "b", "a", "a")) == ["A", "B", "A", "A"]
+    assert await asyncio.gather(*ask(BatchedLookup(source), "a", "b", "a", "a")) == [
+        "A",
+        "B",
+        "A",
+        "A",
+    ]
     assert source.rounds == [["a", "b"]]
 
 
 async def test_what_comes_while_others_are_answered_waits_and_goes_together():
     source = Source(held=True)
-    asked = Lookups(source)
+    asked = BatchedLookup(source)
     first = ask(asked, "a")
     await source.until_round(1)
     rest = ask(asked, "b")
@@ -83,7 +88,7 @@ async def test_what_comes_while_others_are_answered_waits_and_goes_together():
 async def test_a_round_that_is_slow_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(batching, "PATIENCE_SECONDS", 0.01)
     source = Source(held=True)
-    asked = Lookups(source)
+    asked = BatchedLookup(source)
     slow = ask(asked, "a")
     await source.until_round(1)
     for number in (2, 3):  # each of them beside the slow one
@@ -106,7 +111,7 @@ async def test_a_crowd_is_gathered_for_as_long_as_the_last_round_took(monkeypatc
         await inner(0)
 
     source = Source(held=True)
-    asked = Lookups(source)
+    asked = BatchedLookup(source)
     tasks = ask(asked, "a")
     await source.until_round(1)
     tasks += ask(asked, *"bcde")
@@ -123,7 +128,7 @@ async def test_a_crowd_is_gathered_for_as_long_as_the_last_round_took(monkeypatc
 async def test_no_more_rounds_than_allowed_are_under_way(monkeypatch):
     monkeypatch.setattr(batching, "PATIENCE_SECONDS", 0)
     source = Source(held=True)
-    asked = Lookups(source)
+    asked = BatchedLookup(source)
     tasks = []
     for number in range(20):
         tasks += ask(asked, f"q{number}")
@@ -141,7 +146,7 @@ async def test_a_round_holds_a_limited_number(monkeypatch):
     monkeypatch.setattr(batching, "AT_ONCE", 10)
     source = Source()
     questions = [f"q{number}" for number in range(35)]
-    answers = await asyncio.gather(*ask(Lookups(source), *questions))
+    answers = await asyncio.gather(*ask(BatchedLookup(source), *questions))
     assert answers == [question.upper() for question in questions]
     assert [len(asked) for asked in source.rounds] == [10, 10, 10, 5]
 
@@ -157,7 +162,7 @@ async def test_who_asks_while_the_same_is_being_looked_up_gets_a_newer_answer():
             await may_end.wait()
         return [seen] * len(questions)
 
-    asked = Lookups(look_up)
+    asked = BatchedLookup(look_up)
     early = ask(asked, "state")
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -170,7 +175,7 @@ async def test_who_asks_while_the_same_is_being_looked_up_gets_a_newer_answer():
 
 async def test_an_answer_may_be_an_error_of_one_question():
     answers = await asyncio.gather(
-        *ask(Lookups(Source()), "a", "bad", "b", "bad"), return_exceptions=True
+        *ask(BatchedLookup(Source()), "a", "bad", "b", "bad"), return_exceptions=True
     )
     assert [answers[0], answers[2]] == ["A", "B"]
     assert all(isinstance(it, KeyError) for it in (answers[1], answers[3]))
@@ -187,7 +192,7 @@ async def test_a_look_up_that_fails_fails_for_those_who_asked_and_is_tried_again
             raise error
         return questions
 
-    asked = Lookups(look_up)
+    asked = BatchedLookup(look_up)
     answers = await asyncio.gather(*ask(asked, "a", "b"), return_exceptions=True)
     assert answers == [error, error]
     broken = False
@@ -200,13 +205,13 @@ async def test_a_wrong_number_of_answers_leaves_nobody_waiting(answers):
         return answers
 
     async with asyncio.timeout(5):
-        got = await asyncio.gather(*ask(Lookups(look_up), "a", "b"), return_exceptions=True)
+        got = await asyncio.gather(*ask(BatchedLookup(look_up), "a", "b"), return_exceptions=True)
     assert all(isinstance(it, Exception) for it in got)
 
 
 async def test_one_who_gives_up_takes_the_answer_from_nobody():
     source = Source(held=True)
-    asked = Lookups(source)
+    asked = BatchedLookup(source)
     gone, stays, other = ask(asked, "a", "a", "b")
     await source.until_round(1)
     gone.cancel()
@@ -218,7 +223,7 @@ async def test_one_who_gives_up_takes_the_answer_from_nobody():
 
 async def test_an_error_that_nobody_waits_for_any_more_is_silent(caplog):
     source = Source(held=True)
-    (gone,) = ask(Lookups(source), "bad")
+    (gone,) = ask(BatchedLookup(source), "bad")
     await source.until_round(1)
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
@@ -231,7 +236,7 @@ async def test_an_error_that_nobody_waits_for_any_more_is_silent(caplog):
 
 async def test_nothing_stays_behind():
     source = Source()
-    asked = Lookups(source)
+    asked = BatchedLookup(source)
     await asyncio.gather(*ask(asked, "a", "bad"), return_exceptions=True)
     async with asyncio.timeout(5):
         while any(task.get_name() == "realtime-lookups" for task in asyncio.all_tasks()):
@@ -247,7 +252,7 @@ def test_each_event_loop_has_its_own_rounds():
         rounds.append((asyncio.get_running_loop(), questions))
         return questions
 
-    asked = Lookups(look_up)
+    asked = BatchedLookup(look_up)
 
     async def run():
         return await asyncio.gather(*ask(asked, "a", "b"))
@@ -265,7 +270,7 @@ def test_a_loop_that_ends_in_the_middle_leaves_the_next_one_free():
             await asyncio.Event().wait()
         return questions
 
-    asked = Lookups(look_up)
+    asked = BatchedLookup(look_up)
 
     async def give_up():
         with pytest.raises(TimeoutError):
