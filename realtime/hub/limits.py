@@ -115,7 +115,7 @@ def _fill(bucket: _Bucket, now: float) -> None:
     bucket.at = now
 
 
-class Doorway:
+class UnauthenticatedLimit:
     """Those of each address who have not said yet who they are: `UNAUTHENTICATED_PER_ADDRESS`."""
 
     def __init__(self) -> None:

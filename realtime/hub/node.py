@@ -11,7 +11,7 @@ from ..control.listener import Controlled, ControlListener
 from ..control.reviewer import Reviewer
 from ..layers import RoomLayer, get_layer
 from .hub import Hub
-from .limits import CommandLimit, Doorway
+from .limits import CommandLimit, UnauthenticatedLimit
 from .presence import Roster
 from .registry import Registry
 
@@ -26,7 +26,7 @@ class Node:
         self.presence = Roster(layer)
         self.registry = Registry(layer)
         self.command_limit = CommandLimit(layer)
-        self.unauthenticated = Doorway()
+        self.unauthenticated = UnauthenticatedLimit()
         self.last_changes = LastChanges(layer)
         self.reviewer: Reviewer[Controlled] = Reviewer(layer)
         self.control = ControlListener(layer, self.sessions, self.reviewer, self.hub.open_channel)
