@@ -12,7 +12,7 @@ from ..control.reviewer import Reviewer
 from ..layers import RoomLayer, get_layer
 from .hub import Hub
 from .limits import CommandLimit, UnauthenticatedLimit
-from .presence import Roster
+from .presence import PresenceTracker
 from .registry import Registry
 
 
@@ -23,7 +23,7 @@ class Node:
         self.layer = layer
         self.sessions: set[Controlled] = set()
         self.hub = Hub(layer, self._on_control_message, self._on_gap)
-        self.presence = Roster(layer)
+        self.presence = PresenceTracker(layer)
         self.registry = Registry(layer)
         self.command_limit = CommandLimit(layer)
         self.unauthenticated = UnauthenticatedLimit()

@@ -18,14 +18,14 @@ from ..layers.base import PRESENCE
 from ..layers.groups import group_name
 from ..layers.records import Member, PresenceChange, PresenceNews
 
-logger = logging.getLogger("realtime.roster")
+logger = logging.getLogger("realtime.presence")
 
 REFRESHES_PER_TTL = 3
 CHANGES_AT_ONCE = 500
 SETTLE_SECONDS = 2.0
 
 
-class Roster:
+class PresenceTracker:
     """Keeps the presence of this process's connections alive, in one write for all of them.
 
     Entering and leaving never wait: changes gather while a write is under way, and leave together.
@@ -102,7 +102,7 @@ class Roster:
         self._idle.clear()
         self._changed.set()
         if self._writing is None:
-            self._writing = asyncio.create_task(self._write_changes(), name="realtime-roster")
+            self._writing = asyncio.create_task(self._write_changes(), name="realtime.presence")
             self._refreshing = asyncio.create_task(self._refresh_often(), name="realtime-refresh")
 
     def _sweep(self, room: str) -> None:
