@@ -165,7 +165,7 @@ def _obstacle(person: Person, room: Room) -> str:
         return _("superusers may publish everywhere, whatever their role")
     if user.has_perm("realtime.publish_room"):
         return _("who may publish in every room may do so whatever the role")
-    membership = queries.standing(user, room).membership
+    membership = queries.user_in_room(user, room).membership
     if membership is not None and membership.muted:
         return _("they are muted already")
     if membership is None and not may(user, "join", room):

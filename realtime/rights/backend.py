@@ -68,10 +68,10 @@ def decide(user: Any, room: Room) -> Decision:
         return Decision("archived")
     if user.is_anonymous:
         return _decision("access", _READ if room.access == Room.Access.ANYONE else _NOTHING, room)
-    standing = queries.standing(user, room)
-    if standing.membership is not None:
-        return _decision("membership", _given_to(standing.membership), room)
-    if standing.in_group:
+    found = queries.user_in_room(user, room)
+    if found.membership is not None:
+        return _decision("membership", _given_to(found.membership), room)
+    if found.in_group:
         return _decision("groups", _TALK, room)
     return _decision("access", _NOTHING if room.access == Room.Access.MEMBERS else _TALK, room)
 
@@ -109,7 +109,7 @@ def ask_for_all_rooms(backend: Any, user: Any, perm: str, room: Room | None) -> 
 
     `ModelBackend`, which would be asked with two queries, was read along with the room.
     """
-    known = None if room is None else getattr(room, "standings", {}).get(user.pk)
+    known = None if room is None else getattr(room, "users_in_room", {}).get(user.pk)
     if known is not None and known.permissions is not None and type(backend) is ModelBackend:
         return perm in known.permissions
     return backend.has_perm(user, perm)

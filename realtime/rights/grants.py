@@ -99,8 +99,8 @@ def _grant(identity: Identity, user: Any, name: str, room: AnyRoom | None) -> Gr
 
 
 def _until(user: Any, room: AnyRoom) -> float | None:
-    standing = getattr(room, "standings", {}).get(user.pk)
-    membership = None if standing is None else standing.membership
+    known = getattr(room, "users_in_room", {}).get(user.pk)
+    membership = None if known is None else known.membership
     ends = None if membership is None else membership.expires_at
     return None if ends is None else ends.timestamp()
 

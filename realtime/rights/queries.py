@@ -19,7 +19,7 @@ _CODENAMES = {f"{action}_room": f"realtime.{action}_room" for action in ACTIONS}
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class UserInRoom:
     """What the database says of one user in one room."""
 
     membership: Membership | None = None
@@ -29,14 +29,14 @@ class Standing:
     where that was not read."""
 
 
-def standing(user: Any, room: Room) -> Standing:
+def user_in_room(user: Any, room: Room) -> UserInRoom:
     """What was read with the room, or is read now."""
-    known: Standing | None = getattr(room, "standings", {}).get(user.pk)
+    known: UserInRoom | None = getattr(room, "users_in_room", {}).get(user.pk)
     if known is not None:
         return known
     membership = Membership.objects.current().filter(room=room, user=user).first()
     in_group = _groups(user).filter(pk__in=room.groups.values("pk")).exists()
-    return Standing(membership, in_group)
+    return UserInRoom(membership, in_group)
 
 
 def is_archived(name: str) -> bool:
@@ -75,12 +75,12 @@ def has_directly(user: Any, permission: str) -> bool:
 def absent_room(user: Any, name: str) -> Room:
     """Stands in for a room that is not there, so that asking for it takes the same way."""
     room = Room(name=name, access=Room.Access.MEMBERS)
-    room.standings = {user.pk: Standing(permissions=frozenset())}  # type: ignore[attr-defined]
+    room.users_in_room = {user.pk: UserInRoom(permissions=frozenset())}  # type: ignore[attr-defined]
     return room
 
 
 def find_room(user: Any, name: str) -> Room | None:
-    """The open room called `name` with the standing of `user` in it: one query.
+    """The open room called `name` with what the database says of `user` in it: one query.
 
     Django takes longer to build it than a database to answer it, so it is kept simple: who has one
     of the permissions that cover all rooms, as few people do, is asked again which.
@@ -103,15 +103,15 @@ def find_room(user: Any, name: str) -> Room | None:
     if found is None or found.name != name:
         return None
     if not user.is_anonymous:
-        found.standings = {user.pk: _standing_found(user, found)}
+        found.users_in_room = {user.pk: _user_found(user, found)}
     room: Room = found
     return room
 
 
-def _standing_found(user: Any, found: Any) -> Standing:
+def _user_found(user: Any, found: Any) -> UserInRoom:
     permissions = None if found._covers else frozenset[str]()
     if found._role is None:
-        return Standing(None, found._in_group, permissions)
+        return UserInRoom(None, found._in_group, permissions)
     membership = Membership(
         room=found,
         user_id=user.pk,
@@ -119,11 +119,11 @@ def _standing_found(user: Any, found: Any) -> Standing:
         muted=found._muted,
         expires_at=found._expires_at,
     )
-    return Standing(membership, found._in_group, permissions)
+    return UserInRoom(membership, found._in_group, permissions)
 
 
 def find_rooms(wanted: Collection[str], users: Collection[Any]) -> dict[str, Room]:
-    """Open rooms by name, with the standing of all these users (their keys): six queries."""
+    """Open rooms by name, with what it says of all these users (their keys): six queries."""
     if not wanted:
         return {}
     found = {it.name: it for it in Room.objects.filter(name__in=wanted, archived=False)}
@@ -137,8 +137,8 @@ def find_rooms(wanted: Collection[str], users: Collection[Any]) -> dict[str, Roo
         groups_of_user[user_id].add(group_id)
     permissions = _permissions_of(users)
     for room in found.values():
-        room.standings = {  # type: ignore[attr-defined]
-            user_id: Standing(
+        room.users_in_room = {  # type: ignore[attr-defined]
+            user_id: UserInRoom(
                 roles.get((room.pk, user_id)),
                 not groups_of_room[room.pk].isdisjoint(groups_of_user[user_id]),
                 frozenset(permissions[user_id]),

@@ -86,7 +86,7 @@ class RoomRules(Inquiry):
 
     def _origin(self, rule: str, room: Room) -> str:
         if rule == "membership":
-            membership: Any = queries.standing(self.user, room).membership
+            membership: Any = queries.user_in_room(self.user, room).membership
             return _role(membership)
         if rule == "groups":
             return _("in the room's group %s") % ", ".join(queries.shared_groups(self.user, room))

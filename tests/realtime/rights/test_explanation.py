@@ -19,7 +19,7 @@ from realtime.changes import changes
 from realtime.models import Membership, Room
 from realtime.rights import backend, explanation, grants, queries
 from realtime.rights.explanation import explain
-from realtime.rights.queries import Standing
+from realtime.rights.queries import UserInRoom
 from realtime.rooms import room_types
 
 PAST = datetime(2024, 2, 1, 9, 30, tzinfo=UTC)
@@ -57,7 +57,7 @@ def in_memory(monkeypatch):
         now = timezone.now()
         expired = membership is not None and (membership.expires_at or FUTURE) < now
         current = None if expired else membership
-        room.standings = {user.pk: Standing(current, in_group, frozenset(permissions))}
+        room.users_in_room = {user.pk: UserInRoom(current, in_group, frozenset(permissions))}
         found = None if room.archived else room
         for module, name, answer in (
             (grants, "find_room", found),
