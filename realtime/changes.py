@@ -11,7 +11,7 @@ class Changes:
     """Numbers the changes that this process hears of.
 
     Recorded by the thread that saves, and again by each process that is told of it.
-    Whoever looks something up notes `version` before, and asks `since` afterwards: only what was
+    Whoever looks something up notes `version` before, and asks `is_stale` afterwards: only what was
     read before a change and used after it is stale, however the two interleave.
     """
 
@@ -40,7 +40,7 @@ class Changes:
                 self._latest[user, room] = version
             self._version = version
 
-    def since(self, version: int, user: str, room: str | None = None) -> bool:
+    def is_stale(self, version: int, user: str, room: str | None = None) -> bool:
         """Whether what was known of `user` (in `room`) at `version` may be wrong now."""
         if version < 0 or not self._listeners:
             return True

@@ -74,6 +74,6 @@ def _remember(field: str, value: str, known: KnownUser) -> None:
 
 def _is_current(known: KnownUser) -> bool:
     age = time.monotonic() - known.read_at
-    return age < realtime_settings.RECHECK_SECONDS and not changes.since(
+    return age < realtime_settings.RECHECK_SECONDS and not changes.is_stale(
         known.version, str(known.user.pk)
     )

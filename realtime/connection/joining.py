@@ -34,7 +34,7 @@ async def enter(session: Session, name: str, options: SubscribeOptions) -> Reply
             changed_at = await session.node.last_changes.of(session.user_id, name)
         async with session.node.hub.entering(name, options.since) as entry:
             # What follows is one step of the loop: no change and no publication comes between.
-            if version >= 0 and changes.since(version, session.user_id, name):
+            if version >= 0 and changes.is_stale(version, session.user_id, name):
                 continue
             point = _without_time_shut_out(entry.point, changed_at)
             return _enter_now(session, entry, name, options, grant, room, point)

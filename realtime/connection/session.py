@@ -242,7 +242,7 @@ class Session:
     @property
     def is_stale(self) -> bool:
         """Return whether something of the user has changed since it was read."""
-        return bool(self.user_id) and changes.since(self.caller.version, self.user_id)
+        return bool(self.user_id) and changes.is_stale(self.caller.version, self.user_id)
 
     def client_info(self) -> bytes | None:
         """What others see of the publisher, a `ClientInfo` as JSON; None for an anonymous user."""

@@ -79,7 +79,7 @@ def grant(identity: Identity, name: str) -> Grant:
     if not names.is_room_name(name):
         return NOTHING
     user = identity.user
-    if changes.since(identity.version, identity.user_id):
+    if changes.is_stale(identity.version, identity.user_id):
         # Django caches permissions on the user object.
         user = read_anew(user)
     if user is None:
@@ -196,7 +196,7 @@ def _key(identity: Identity, name: str) -> _Key:
 def _is_current(known: Grant, identity: Identity, name: str) -> bool:
     now = time.time()
     return (
-        not changes.since(known.version, identity.user_id, name)
+        not changes.is_stale(known.version, identity.user_id, name)
         and known.asked_at + realtime_settings.RECHECK_SECONDS > now
         and (known.until is None or known.until > now)
     )
