@@ -44,7 +44,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         if (await receive())["type"] != "websocket.connect":
             return
         drain.install()
-        collector.set_up()
+        collector.tune()
         subprotocol = credentials.selected_subprotocol(scope)
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
         socket = self.take_over(receive, send)

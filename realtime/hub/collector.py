@@ -6,21 +6,21 @@ import gc
 
 from ..conf import realtime_settings
 
-_is_set_up = False
+_is_tuned = False
 
 
-def set_up() -> None:
+def tune() -> None:
     """Called with each connection, does it once.
 
     Python looks through young objects after every 700 new ones, and a connection makes 170 that
     stay: where many come at once, a third of the time goes there. And from time to time it looks
     through everything, which is Django itself for the most part.
     """
-    global _is_set_up
+    global _is_tuned
     threshold = realtime_settings.COLLECTOR_THRESHOLD
-    if _is_set_up or not threshold or not gc.isenabled():
+    if _is_tuned or not threshold or not gc.isenabled():
         return
-    _is_set_up = True
+    _is_tuned = True
     gc.collect()
     gc.freeze()
     young, *older = gc.get_threshold()
