@@ -26,14 +26,14 @@ User = Any
 def removal(
     *,
     user: User = None,
-    session: str = "",
+    sign_in: str = "",
     client: str = "",
     room: str = "",
     code: int = 0,
     reason: str = "",
 ) -> Removal:
     """Connections are closed with `code`, or leave `room` if there is one."""
-    return Removal(_user_id(user), session, client, room, int(code), reason)
+    return Removal(_user_id(user), sign_in, client, room, int(code), reason)
 
 
 def notice(text: str, *, user: User = None, client: str = "", room: str = "") -> Notice:
@@ -58,9 +58,9 @@ def announce(message: Message, *, may_lock_out: bool = True) -> None:
         if may_lock_out:
             # Before anybody is told: who comes back meanwhile must find it.
             layer.mark_changes_sync([(message.user, message.room)])
-    elif isinstance(message, Removal) and message.session:
+    elif isinstance(message, Removal) and message.sign_in:
         lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
-        layer.end_sign_in_sync(message.session, lifetime)
+        layer.end_sign_in_sync(message.sign_in, lifetime)
     layer.group_send_sync(CONTROL_GROUP, to_dict(message))
 
 

@@ -134,7 +134,7 @@ class ControlListener:
 
     def _remove(self, message: Removal) -> None:
         """End connections, or their subscription to a room, as the site has asked."""
-        sign_in, client, room = message.session, message.client, message.room
+        sign_in, client, room = message.sign_in, message.client, message.room
         for it in self._of_user(message.user):
             if (sign_in and it.sign_in != sign_in) or (client and it.id != client):
                 continue

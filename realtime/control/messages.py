@@ -35,12 +35,12 @@ class NewSignIn(msgspec.Struct, frozen=True, tag="realtime.new_sign_in"):
     new: str
 
 
-class Removal(msgspec.Struct, frozen=True, tag="realtime.removal"):
+class Removal(msgspec.Struct, frozen=True, tag="realtime.removal", rename={"sign_in": "session"}):
     """Connections end with `code`, or leave `room` if there is one."""
 
     user: str | None
-    session: str
-    """A sign-in; the keyword of `realtime.disconnect`."""
+    sign_in: str
+    """Called `session` in the dict, as in the keyword of `realtime.disconnect`."""
     client: str
     room: str
     code: int

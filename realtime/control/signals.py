@@ -160,7 +160,7 @@ def _signed_out(request: Any, **kwargs: Any) -> None:
     if session_key:
         announce_after_commit(
             removal(
-                session=django_sign_in(session_key),
+                sign_in=django_sign_in(session_key),
                 code=CloseCode.INVALID_TOKEN,
                 reason="signed out",
             )

@@ -56,7 +56,7 @@ def disconnect(
     if user is None and not session and not client:
         raise ValueError("Say who: disconnect(user=…), session=… or client=….")
     announce(
-        removal(user=user, session=session, client=client, code=CloseCode(code), reason=reason)
+        removal(user=user, sign_in=session, client=client, code=CloseCode(code), reason=reason)
     )
 
 
