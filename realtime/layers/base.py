@@ -1,4 +1,4 @@
-"""What a room layer offers on top of a Channels layer; the contract of both implementations."""
+"""The contract of a room layer, in seven parts, which both implementations keep."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ PUBLICATION = "realtime.publication"
 PRESENCE = "realtime.presence"
 """The `type` of a message that says who has come or gone: `{type, room, joined, left}`, each a list
 of what was given as `Member.info`."""
-
-
 RECHECK = "realtime.recheck"
 """The `type` of a message that says that rights may have changed: `{type, user, room, own,
 password}`, user and room None for all of them. `own` lists the sign-ins that saved the user by
@@ -28,17 +26,12 @@ REMOVAL = "realtime.removal"
 """The `type` of a message that ends connections, or with a `room` their being in it: `{type, user,
 session, client, room, code, reason}`."""
 
-
 OnKept = Callable[[Any], None]
-"""Is told of the end of an append: by a `LayerUnavailable` where it may not have been kept."""
+"""Is called with the end of an append: a `LayerUnavailable` if it may not have been kept."""
 
 
-@runtime_checkable
-class RoomLayer(Protocol):
-    """A Channels layer with groups that also numbers and keeps publications, and who is where.
-
-    Methods raise `LayerUnavailable` when what is shared does not answer within 2 s.
-    """
+class Groups(Protocol):
+    """A Channels layer with groups, which hands messages to callbacks too."""
 
     async def new_channel(self, prefix: str = ...) -> str: ...
     async def group_add(self, group: str, channel: str) -> None: ...
@@ -55,14 +48,18 @@ class RoomLayer(Protocol):
         receive: Callable[[dict[str, Any]], None],
         receive_publication: Callable[[str, str, Publication], None],
     ) -> None:
-        """Call `receive`, on the running event loop, with what comes to `channel` from its groups,
-        rather than keep it for `receive(channel)`; and with publications `receive_publication`:
-        room, epoch, publication."""
+        """Call `receive`, on the running event loop, with each message for `channel` instead of
+        keeping it for `receive(channel)`; and `receive_publication` with each publication: room,
+        epoch, publication."""
         ...
 
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Call `callback`, on the running event loop, when messages may have been missed."""
         ...
+
+
+class Streams(Protocol):
+    """The numbered publications of rooms."""
 
     async def append(
         self, room: str, body: bytes, keep: Retention = ..., once: str = ...
@@ -89,10 +86,10 @@ class RoomLayer(Protocol):
     async def history(
         self, room: str, *, since: int | None = ..., limit: int = ..., reverse: bool = ...
     ) -> Page:
-        """Where the room stands, and at most `limit` of its kept publications: those after `since`
-        (before it with `reverse`, newest first), or from the end of the stream without it.
+        """Return the position of the room and at most `limit` of its kept publications: those after
+        `since` (before it with `reverse`, newest first), or from the end of the stream without it.
 
-        A room that was never published to stands at offset 0 of an epoch that it then has.
+        A room without publications is at offset 0 of an epoch that it gets by this.
         """
         ...
 
@@ -103,67 +100,46 @@ class RoomLayer(Protocol):
         ...
 
     async def positions(self, rooms: Sequence[str]) -> dict[str, Position]:
-        """Where many rooms stand, asked at once."""
+        """Return the positions of many rooms, asked at once."""
         ...
 
+
+class Presence(Protocol):
+    """The members of rooms."""
+
     async def update_presence(self, changes: Collection[PresenceChange]) -> list[PresenceNews]:
-        """Write down for `PRESENCE_TTL_SECONDS` who is in rooms, and find out who came or went.
+        """Store for `PRESENCE_TTL_SECONDS` who is in rooms, and return who came or went.
 
         The connection of a user who has no other one in the room counts as present for
-        `PRESENCE_LEAVE_SECONDS` after it ended, so that a reload is not told as leaving and coming.
-        Each change of a person is reported once, to one caller of all processes.
+        `PRESENCE_LEAVE_SECONDS` after it ended, so that a reload is not reported as leaving and
+        coming. Each change of a person is reported once, to one caller of all processes.
         """
         ...
 
     async def presence(self, room: str, *, infos: bool = ...) -> Attendance:
-        """Who is in the room; without `infos` only how many."""
+        """Return who is in the room; without `infos` only how many."""
         ...
 
     def presence_sync(self, room: str, *, infos: bool = ...) -> Attendance:
         """As `presence`, from any thread."""
         ...
 
-    def store_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> None:
-        """Keep `identity` for whoever brings `ticket`. Blocks, for views and threads."""
-        ...
 
-    async def redeem_ticket(self, ticket: str) -> bytes | None:
-        """What was stored for `ticket`, once: the second caller gets None."""
-        ...
-
-    def mark_changes_sync(self, changes: Collection[Change]) -> None:
-        """Write down that rights have changed just now. From any thread."""
-        ...
-
-    async def mark_changes(self, changes: Collection[Change], *, gone: bool = ...) -> None:
-        """As `mark_changes_sync`, from a coroutine; with `gone`, rights that are found to be gone:
-        nobody will tell when they are given back."""
-        ...
-
-    async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[float]:
-        """Of each user in a room, when rights that concern both have changed last: Unix time in ms,
-        on the clock of `Publication.at_ms`; -1 for never, infinite while they are `gone`."""
-        ...
-
-    def end_sign_in_sync(self, sign_in: str, ttl_seconds: float) -> None:
-        """Remember for so long that a sign-in has ended. From any thread."""
-        ...
-
-    async def ended_sign_ins(self) -> dict[str, float]:
-        """The sign-ins that have ended, each with the seconds for which that is remembered."""
-        ...
+class Connections(Protocol):
+    """The live connections of all processes."""
 
     async def admit(
         self, process: str, connections: Sequence[tuple[str, str]], limit: int
     ) -> list[bool]:
-        """Count connections, each a client and its user, where the user has fewer than `limit` of
-        them in all processes that are alive; 0 allows any number. Counting one twice is harmless.
+        """Count each connection, a client and its user, if the user has fewer than `limit` of them
+        in all processes that are alive; 0 allows any number. Return which ones are counted.
+        Counting one twice is harmless.
         """
         ...
 
     async def beat(self, process: str, info: bytes, ttl_seconds: float) -> bool:
-        """Say that the process is alive for so long, 0 for its end. Whether that was known: if not,
-        everything that it wrote down is gone."""
+        """Keep the process alive for `ttl_seconds`; 0 ends it. Return whether it was known: if not,
+        everything that it stored is gone."""
         ...
 
     async def write_connections(
@@ -173,15 +149,65 @@ class RoomLayer(Protocol):
         ended: Mapping[str, str],
         ttl_seconds: float,
     ) -> None:
-        """Write down connections of the process by their client, and forget those that ended, each
-        with its user, who then has one less."""
+        """Store connections of the process by their client, and forget those that ended, each with
+        its user, who then has one less."""
         ...
 
     def live_processes_sync(self) -> list[StoredProcess]:
-        """The processes that are alive, and their connections. From any thread."""
+        """Return the processes that are alive, with their connections. From any thread."""
         ...
 
-    async def add_usage(self, used: Mapping[str, int]) -> dict[str, int]:
-        """Add to what users have used up, and return what that is in all processes; it is forgotten
-        some seconds after the last addition."""
+
+class Tickets(Protocol):
+    """What single-use tickets are redeemed for."""
+
+    def store_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> None:
+        """Keep `identity` for the client that brings `ticket`. Blocks, for views and threads."""
         ...
+
+    async def redeem_ticket(self, ticket: str) -> bytes | None:
+        """Return what was stored for `ticket`, once: the second caller gets None."""
+        ...
+
+
+class Changes(Protocol):
+    """When rights have changed, and which sign-ins have ended."""
+
+    def mark_changes_sync(self, changes: Collection[Change]) -> None:
+        """Record that rights have changed just now. From any thread."""
+        ...
+
+    async def mark_changes(self, changes: Collection[Change], *, gone: bool = ...) -> None:
+        """As `mark_changes_sync`, from a coroutine; with `gone`, for rights that were found to be
+        gone: nobody reports when they are given back."""
+        ...
+
+    async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[float]:
+        """Return for each user in a room when rights that concern both have changed last: Unix time
+        in ms, on the clock of `Publication.at_ms`; -1 for never, infinite while they are `gone`."""
+        ...
+
+    def end_sign_in_sync(self, sign_in: str, ttl_seconds: float) -> None:
+        """Remember for `ttl_seconds` that a sign-in has ended. From any thread."""
+        ...
+
+    async def ended_sign_ins(self) -> dict[str, float]:
+        """Return the sign-ins that have ended, each with the seconds until that is forgotten."""
+        ...
+
+
+class Usage(Protocol):
+    """What users have used up of their rate limits."""
+
+    async def add_usage(self, used: Mapping[str, int]) -> dict[str, int]:
+        """Add to the usage of users, and return their totals over all processes. A total is
+        forgotten some seconds after the last addition."""
+        ...
+
+
+@runtime_checkable
+class RoomLayer(Groups, Streams, Presence, Connections, Tickets, Changes, Usage, Protocol):
+    """A Channels layer with groups that also numbers and keeps publications, and who is where.
+
+    Methods raise `LayerUnavailable` if what processes share does not answer within 2 s.
+    """
