@@ -1,7 +1,8 @@
-"""A connection to Redis that costs microseconds: hiredis reads it, one write a tick fills it.
+"""A connection to Redis that hiredis reads, with one write for all commands of a tick.
 
-redis-py opens it, because it knows how to sign in, encrypt and ask Sentinels; then it is taken
-over. redis-py itself needs 60 to 100 µs for a command and 50 µs for a message of a subscription.
+redis-py opens it, because it knows how to sign in, encrypt and ask Sentinels. Then its socket is
+taken over, because redis-py needs 60 to 100 µs for a command and 50 µs for a message of a
+subscription. This is the only module that knows the insides of redis-py.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError, NoScriptError, ResponseError
 
 Command = tuple[Any, ...] | bytes
-"""Its parts, or all of it as it goes over the wire."""
+"""The parts of a command, or its bytes as they are sent."""
 
 
-class Wire(asyncio.Protocol):
-    """Sends commands and hands out each reply; an error of Redis is a `ResponseError` among them.
+class RedisConnection(asyncio.Protocol):
+    """Sends commands and calls `on_reply` with each reply; an error of Redis is a `ResponseError`.
 
     `on_lost` is called once, when the connection has ended for whatever reason.
     """
@@ -48,8 +49,8 @@ class Wire(asyncio.Protocol):
     @classmethod
     async def open(
         cls, pool: ConnectionPool, on_reply: Callable[[Any], None], on_lost: Callable[[], None]
-    ) -> Wire:
-        """Raises what redis-py raises when Redis can't be reached."""
+    ) -> RedisConnection:
+        """Open a connection; raises what redis-py raises if Redis can't be reached."""
         connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             return cls(pool, connection, on_reply, on_lost)
@@ -59,14 +60,14 @@ class Wire(asyncio.Protocol):
             raise
 
     def send(self, command: Command) -> None:
-        """Commands of one tick of the loop leave together."""
+        """Send a command, together with others of the same tick of the loop."""
         if not self._unsent:
             self._loop.call_soon(self._flush)
         packed = command if isinstance(command, bytes) else hiredis.pack_command(command)
         self._unsent.append(packed)
 
     def abort(self) -> None:
-        """End at once: not even what has arrived already is handed out."""
+        """End at once: replies that have arrived already are dropped too."""
         self._is_over = True
         self._transport.abort()
 

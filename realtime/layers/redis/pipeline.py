@@ -1,4 +1,4 @@
-"""Commands and scripts on one Redis: those of one tick leave in one write, and keep their order."""
+"""Commands and scripts on one Redis: those of one tick are sent in one write, in their order."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import hiredis
 import msgspec
 from msgspec.structs import replace
 from redis.asyncio.connection import ConnectionPool
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from ...concurrency import tasks
 from ...exceptions import LayerUnavailable
-from .connection import Command, Wire
+from .availability import ERRORS, TIMEOUT_SECONDS
+from .connection import Command, RedisConnection
 from .scripts import SCRIPTS, Call, Script
 
 logger = logging.getLogger("realtime.layers.redis")
 
-TIMEOUT_SECONDS = 1.9
 SECOND_LOOK_SECONDS = 0.1
 MOST_WAITING = 50_000
 
 Convert = Callable[[Any], Any]
-
+"""Makes the result out of the reply of Redis."""
 
 Answer = Callable[[Any], None]
-"""Is called once, with Redis' reply or with a `LayerUnavailable`."""
+"""Is called once, with the reply of Redis or with a `LayerUnavailable`."""
 
 
 class _Waiting(msgspec.Struct, frozen=True):
@@ -42,10 +42,10 @@ class _Waiting(msgspec.Struct, frozen=True):
     script: Script | None = None
 
 
-class Commands:
+class Pipeline:
     """One connection to Redis for all commands of an event loop.
 
-    Nothing waits: the answer comes as a future, or as a call. It is `LayerUnavailable` when Redis
+    Nothing blocks: the answer comes as a future, or as a call. It is `LayerUnavailable` when Redis
     does not answer within 2 s; the command may then have been done or not. Commands that are sent
     one after the other are done in that order.
     """
@@ -53,7 +53,7 @@ class Commands:
     def __init__(self, pool: Callable[[], ConnectionPool]) -> None:
         self._pool = pool
         self._loop = asyncio.get_running_loop()
-        self._wire: Wire | None = None
+        self._connection: RedisConnection | None = None
         self._opening: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._unsent: deque[_Waiting] = deque()
@@ -62,20 +62,20 @@ class Commands:
         self._suspect: _Waiting | None = None
 
     def send(self, *command: Any, convert: Convert | None = None) -> asyncio.Future[Any]:
-        """`convert` makes the result out of Redis' reply."""
+        """Send one command."""
         future: asyncio.Future[Any] = self._loop.create_future()
         self._send(command, partial(_settle, future, convert))
         return future
 
     def run(self, call: Call, convert: Convert | None = None) -> asyncio.Future[Any]:
-        """Run a script, by its name where Redis knows it."""
+        """Run a script, by its digest if Redis knows it."""
         future: asyncio.Future[Any] = self._loop.create_future()
         self._send(call.command, partial(_settle, future, convert), call.script)
         return future
 
     def run_packed(self, script: Script, command: bytes, answer: Answer) -> None:
-        """Run a script by a command that is packed already. The answer comes in the moment in which
-        the reply is read."""
+        """Run a script by a command that is packed already. `answer` is called as soon as the reply
+        is read."""
         self._send(command, answer, script)
 
     async def close(self) -> None:
@@ -83,9 +83,9 @@ class Commands:
             self._watch.cancel()
             self._watch = None
         await tasks.cancel(self._opening)
-        wire, self._wire, self._opening = self._wire, None, None
-        if wire is not None:
-            await wire.close()
+        connection, self._connection, self._opening = self._connection, None, None
+        if connection is not None:
+            await connection.close()
         self._fail(self._sent, self._unsent)
         await asyncio.gather(*self._closing, return_exceptions=True)
 
@@ -94,34 +94,34 @@ class Commands:
             answer(LayerUnavailable("too many commands wait for Redis"))
             return
         waiting = _Waiting(command, answer, self._loop.time(), script)
-        if self._wire is None:
+        if self._connection is None:
             self._unsent.append(waiting)
             if self._opening is None:
-                self._opening = asyncio.create_task(self._open(), name="realtime-redis-commands")
+                self._opening = asyncio.create_task(self._open(), name="realtime-redis-pipeline")
         else:
             self._sent.append(waiting)
-            self._wire.send(command)
+            self._connection.send(command)
         if self._watch is None:
             self._watch = self._loop.call_later(TIMEOUT_SECONDS, self._look_at_the_oldest)
 
     async def _open(self) -> None:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                wire = await Wire.open(self._pool(), self._on_reply, self._on_lost)
-        except (RedisError, OSError, TimeoutError) as error:
+                connection = await RedisConnection.open(self._pool(), self._on_reply, self._on_lost)
+        except ERRORS as error:
             logger.debug("Redis can't be reached: %s", type(error).__name__)
             self._opening = None
             self._fail(self._unsent)
             return
-        self._wire, self._opening = wire, None
+        self._connection, self._opening = connection, None
         for script in SCRIPTS:
             # So that no script has to be sent a second time, behind what came after it.
             self._sent.append(self._nobody_waits())
-            wire.send(("SCRIPT", "LOAD", script.text))
+            connection.send(("SCRIPT", "LOAD", script.text))
         while self._unsent:
             waiting = self._unsent.popleft()
             self._sent.append(waiting)
-            wire.send(waiting.command)
+            connection.send(waiting.command)
 
     def _on_reply(self, reply: Any) -> None:
         waiting = self._sent.popleft()
@@ -138,12 +138,12 @@ class Commands:
         return _Waiting((), _nothing, self._loop.time())
 
     def _teach(self, script: Script, waiting: _Waiting) -> None:
-        """A script that Redis has forgotten, or never knew, is sent in full. Others that wait for
-        the same are answered likewise, and so keep their order."""
+        """Send the text of a script that Redis does not know. Others that wait for the same script
+        are answered likewise, and so keep their order."""
         command = ("EVAL", script.text, *_parts(waiting.command)[2:])
-        if self._wire is not None:
+        if self._connection is not None:
             self._sent.append(replace(waiting, command=command, script=None))
-            self._wire.send(command)
+            self._connection.send(command)
         else:
             self._fail(deque([waiting]))
 
@@ -165,12 +165,12 @@ class Commands:
             self._fail(self._unsent)
 
     def _on_lost(self) -> None:
-        """What was sent may have been done; what comes now goes over a new connection."""
-        wire, self._wire = self._wire, None
+        """Fail what was sent, which may have been done; new commands open a new connection."""
+        connection, self._connection = self._connection, None
         self._fail(self._sent)
-        if wire is not None:
-            wire.abort()
-            task = asyncio.create_task(wire.close())
+        if connection is not None:
+            connection.abort()
+            task = asyncio.create_task(connection.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
@@ -212,11 +212,3 @@ def _settle(future: asyncio.Future[Any], convert: Convert | None, reply: Any) ->
 
 def _nothing(reply: Any) -> None:
     pass
-
-
-def run_sync(client: Any, call: Call) -> Any:
-    """Run a script from a thread, with a client of redis-py."""
-    try:
-        return client.execute_command(*call.command)
-    except NoScriptError:
-        return client.eval(call.script.text, *call.command[2:])

@@ -1,4 +1,4 @@
-"""The connection to Redis that listens: it stays subscribed to what is wanted, whatever happens."""
+"""The connection to Redis that receives messages: it subscribes again after every loss."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from typing import Any
 from redis.asyncio.connection import ConnectionPool
 
 from ...concurrency import tasks
-from .connection import Wire
+from .connection import RedisConnection
 
 logger = logging.getLogger("realtime.layers.redis")
 
 QUIET_SECONDS = 1.0
-"""After so long without a word from Redis it is asked whether it is there."""
+"""Time without a message from Redis after which it gets a PING."""
 ANSWER_SECONDS = 3.0
 SECOND_LOOK_SECONDS = 0.1
 RETRY_SECONDS = 0.5
 _CHANNELS_A_COMMAND = 500
 
 
-class Listener:
+class Subscriber:
     """Subscribes, and subscribes again after every loss of the connection.
 
-    redis-py's own `PubSub` comes back by itself too, but tells nobody: what was published meanwhile
-    is then lost in silence. `on_reconnect` is called as soon as everything is subscribed again.
+    redis-py's own `PubSub` reconnects by itself too, but reports nothing: the messages in between
+    are then lost without a sign. `on_reconnect` is called as soon as all channels are subscribed
+    again.
     """
 
     def __init__(
@@ -43,18 +44,18 @@ class Listener:
         # Each wanted channel, and whether Redis has confirmed it on the present connection.
         self._wanted: dict[str, asyncio.Future[None]] = {}
         self._unconfirmed: set[str] = set()
-        self._wire: Wire | None = None
+        self._connection: RedisConnection | None = None
         self._heard = False
         self._task: asyncio.Task[None] | None = None
         self._lost = False
 
     async def subscribe(self, channel: str) -> None:
-        """Returns when Redis has confirmed: what is published from then on will come."""
+        """Return when Redis has confirmed: messages published from then on are received."""
         confirmed = self._wanted.get(channel)
         if confirmed is None:
             confirmed = self._wanted[channel] = asyncio.get_running_loop().create_future()
             if self._task is None:
-                self._task = asyncio.create_task(self._listen(), name="realtime-redis-listener")
+                self._task = asyncio.create_task(self._listen(), name="realtime-redis-subscriber")
             self._send("SUBSCRIBE", channel)
         await asyncio.shield(confirmed)
 
@@ -75,9 +76,9 @@ class Listener:
         self._lost = False
 
     def _send(self, *command: str) -> None:
-        """Say something on the present connection; without one, the next one says it anyway."""
-        if self._wire is not None:
-            self._wire.send(command)
+        """Send a command if there is a connection; the next one subscribes to everything anyway."""
+        if self._connection is not None:
+            self._connection.send(command)
 
     async def _listen(self) -> None:
         while True:
@@ -92,21 +93,21 @@ class Listener:
     async def _listen_once(self) -> None:
         """Connect, subscribe, and stay as long as Redis is there."""
         ended = asyncio.Event()
-        wire = await Wire.open(self._pool(), self._on_reply, ended.set)
+        connection = await RedisConnection.open(self._pool(), self._on_reply, ended.set)
         try:
-            self._wire = wire
+            self._connection = connection
             self._unconfirmed = set(self._wanted)
             channels = iter(list(self._wanted))
             while part := list(islice(channels, _CHANNELS_A_COMMAND)):
                 self._send("SUBSCRIBE", *part)
             await self._watch(ended)
         finally:
-            self._wire = None
+            self._connection = None
             self._forget_confirmations()
-            await wire.close()
+            await connection.close()
 
     async def _watch(self, ended: asyncio.Event) -> None:
-        """Ask Redis whether it is there, when it has said nothing for a while."""
+        """Send a PING if Redis has sent nothing for a while, and end if there is no answer."""
         asked = False
         while True:
             self._heard = False
@@ -156,6 +157,6 @@ class Listener:
 
 
 def _release(confirmed: asyncio.Future[None]) -> None:
-    """Let those go on who wait for this channel."""
+    """Let the callers go on that wait for this channel."""
     if not confirmed.done():
         confirmed.set_result(None)

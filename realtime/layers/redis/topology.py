@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import binascii
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from types import ModuleType
+from typing import Any, Protocol
 
 import redis
-from channels_redis.pubsub import (
-    RedisPubSubChannelLayer,
-    RedisPubSubLoopLayer,
-    RedisSingleShardConnection,
-)
-from channels_redis.utils import _consistent_hash, _wrap_close, create_pool
-from redis.asyncio.connection import ConnectionPool
-from redis.exceptions import RedisError
+import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
+from redis.exceptions import NoScriptError
 
-from ...exceptions import LayerUnavailable
-from ..groups import group_name
-from .pipeline import TIMEOUT_SECONDS, Commands
-from .scripts import Keys
-from .subscriber import Listener
+from .availability import TIMEOUT_SECONDS, redis_errors
+from .keys import Keys
+from .pipeline import Pipeline
+from .scripts import Call
+from .subscriber import Subscriber
 
-# Commands are not retried by redis-py: an append that timed out may have happened.
+Host = dict[str, Any]
+"""Options of redis-py, or the URL of a Redis as `address`, or a `master_name` with `sentinels`."""
+
+OnMessage = Callable[[str, bytes], None]
+"""Is called with the pub/sub channel and the bytes of a message."""
+
+# redis-py must not retry commands: an append that timed out may have happened.
 _CONNECTION_OPTIONS: dict[str, Any] = {
     "socket_timeout": TIMEOUT_SECONDS,
     "socket_connect_timeout": TIMEOUT_SECONDS,
@@ -32,145 +35,142 @@ _CONNECTION_OPTIONS: dict[str, Any] = {
 }
 
 
-class ShardedLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
-    """The pub/sub layer of channels_redis, whose shards are `RoomShard`s."""
+class Local(Protocol):
+    """What one event loop has of its own."""
 
-    def _get_layer(self) -> RoomLoopLayer:
-        loop = asyncio.get_running_loop()
-        layer: RoomLoopLayer | None = self._layers.get(loop)
-        if layer is None:
-            layer = RoomLoopLayer(*self._args, **self._kwargs, channel_layer=self)
-            self._layers[loop] = layer
-            _wrap_close(self, loop)
-        return layer
-
-    @cached_property
-    def _keys(self) -> Keys:
-        return Keys(self._offline.prefix)
-
-    @cached_property
-    def _offline(self) -> RoomLoopLayer:
-        """Knows prefix and shards where there is no event loop; never connects."""
-        return RoomLoopLayer(*self._args, **self._kwargs, channel_layer=self)
-
-    @cached_property
-    def _sync_clients(self) -> list[redis.Redis]:
-        """One pooled, thread-safe client a shard, for code without an event loop."""
-        pools = [_sync_pool(shard.host) for shard in self._offline._shards]
-        return [redis.Redis(connection_pool=pool) for pool in pools]
+    @property
+    def shards(self) -> Sequence[Shard]: ...
 
 
-class RoomLoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
-    """The part of the layer that belongs to one event loop."""
+class Topology:
+    """Spreads names over the shards of a site, each of them one Redis.
 
-    _shards: list[RoomShard]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._shards = [RoomShard(shard.host, self) for shard in self._shards]
-        self.reconnect_callbacks: list[Callable[[], None]] = []
-        self.receivers: dict[str, Callable[[bytes], None]] = {}
-        """Who takes what comes to a channel, where it does not wait in a queue."""
-
-    def room_shard(self, room: str) -> RoomShard:
-        """The shard of a room: that of its group, so that one script reaches both."""
-        if len(self._shards) == 1:
-            return self._shards[0]
-        name = self._get_group_channel_name(group_name(room))
-        shard: RoomShard = self._shards[_consistent_hash(name, len(self._shards))]
-        return shard
-
-    async def group_add(self, group: str, channel: str) -> None:
-        try:
-            await super().group_add(group, channel)
-        except BaseException:
-            # Not in the group, so nothing of it may stay behind.
-            await self.group_discard(group, channel)
-            raise
-
-    async def flush(self) -> None:
-        await super().flush()
-        self.reconnect_callbacks.clear()
-        self.receivers.clear()
-
-    def reconnected(self) -> None:
-        for callback in self.reconnect_callbacks:
-            callback()
-
-
-class RoomShard(RedisSingleShardConnection):  # type: ignore[misc]
-    """One Redis: a connection that listens, and one for commands.
-
-    Three things differ from the parent. Subscribing waits until Redis has confirmed it, so that who
-    has joined misses nothing. A lost connection is told. And commands don't wait for each other
-    behind one lock.
+    Coroutines use the shards of the running event loop, which `get_local` returns. Threads use
+    clients that block.
     """
 
-    def __init__(self, host: dict[str, Any], channel_layer: RoomLoopLayer) -> None:
-        super().__init__(host, channel_layer)
-        self._listener = Listener(lambda: self._pool, self._hand_out, channel_layer.reconnected)
+    def __init__(self, hosts: Sequence[Host], prefix: str, get_local: Callable[[], Local]) -> None:
+        self.keys = Keys(prefix)
+        self._hosts = hosts
+        self._get_local = get_local
+
+    def open_shards(self, on_message: OnMessage, on_reconnect: Callable[[], None]) -> list[Shard]:
+        """The shards of an event loop. They connect when they are used."""
+        return [Shard(host, on_message, on_reconnect) for host in self._hosts]
+
+    def index(self, name: str) -> int:
+        """The number of the shard that holds `name`, which is the one that channels_redis would
+        choose: processes of other versions, and without rooms, publish to the same."""
+        count = len(self._hosts)
+        return int((binascii.crc32(name.encode()) & 0xFFF) / (4096 / count)) if count > 1 else 0
+
+    # For coroutines
+
+    def pipeline(self, name: str) -> Pipeline:
+        return self._get_local().shards[self.index(name)].pipeline
+
+    def room_pipeline(self, room: str) -> Pipeline:
+        """The pipeline of the shard of a room: that of its group, so that one script reaches
+        both."""
+        shards = self._get_local().shards
+        if len(shards) == 1:
+            return shards[0].pipeline
+        return shards[self.index(self.keys.room_group(room))].pipeline
+
+    def pipelines(self) -> list[Pipeline]:
+        """The pipelines of all shards."""
+        return [shard.pipeline for shard in self._get_local().shards]
+
+    # For threads
+
+    @contextmanager
+    def client(self, name: str) -> Iterator[redis.Redis]:
+        """The client of the shard that holds `name`. Raises `LayerUnavailable` for its errors."""
+        with redis_errors():
+            yield self._clients[self.index(name)]
+
+    @contextmanager
+    def first_client(self) -> Iterator[redis.Redis]:
+        """The client of the first shard, for what every shard holds."""
+        with redis_errors():
+            yield self._clients[0]
+
+    def run_sync(self, room: str, call: Call) -> Any:
+        """Run a script on the shard of a room."""
+        with self.client(self.keys.room_group(room)) as client:
+            return _run(client, call)
+
+    def run_everywhere_sync(self, call: Call) -> None:
+        """Run a script on every shard."""
+        with redis_errors():
+            for client in self._clients:
+                _run(client, call)
 
     @cached_property
-    def commands(self) -> Commands:
-        return Commands(lambda: self._pool)
+    def _clients(self) -> list[redis.Redis]:
+        """One pooled client a shard, safe to use from every thread."""
+        return [redis.Redis(connection_pool=_create_pool(redis, host)) for host in self._hosts]
+
+
+class Shard:
+    """One Redis, as one event loop uses it: a connection for commands, and one that receives.
+
+    To channels_redis it is a connection, with three differences: subscribing waits until Redis has
+    confirmed it, so that a new member misses nothing; a lost connection is reported; and commands
+    don't wait for each other behind one lock.
+    """
+
+    def __init__(self, host: Host, on_message: OnMessage, on_reconnect: Callable[[], None]) -> None:
+        self._host = host
+        self._subscriber = Subscriber(lambda: self._pool, on_message, on_reconnect)
 
     @cached_property
-    def _pool(self) -> ConnectionPool:
-        pool: ConnectionPool = create_pool({**self.host, **_CONNECTION_OPTIONS, "protocol": 2})
+    def pipeline(self) -> Pipeline:
+        return Pipeline(lambda: self._pool)
+
+    @cached_property
+    def _pool(self) -> redis.asyncio.ConnectionPool:
+        # hiredis reads a message of a subscription as a plain list in version 2 of the protocol.
+        pool: redis.asyncio.ConnectionPool = _create_pool(
+            redis.asyncio, {**self._host, "protocol": 2}
+        )
         return pool
 
     async def publish(self, channel: str, message: bytes) -> None:
-        await self.commands.send("PUBLISH", channel, message)
+        await self.pipeline.send("PUBLISH", channel, message)
 
     async def subscribe(self, channel: str) -> None:
-        await self._listener.subscribe(channel)
+        await self._subscriber.subscribe(channel)
 
     async def unsubscribe(self, channel: str) -> None:
-        await self._listener.unsubscribe(channel)
+        await self._subscriber.unsubscribe(channel)
 
     async def flush(self) -> None:
-        await self._listener.close()
-        if "commands" in self.__dict__:
-            await self.commands.close()
-            del self.__dict__["commands"]
+        """Close the connections; the next use opens new ones."""
+        await self._subscriber.close()
+        if "pipeline" in self.__dict__:
+            await self.pipeline.close()
+            del self.__dict__["pipeline"]
         if "_pool" in self.__dict__:
             await self._pool.disconnect()
             del self.__dict__["_pool"]
 
-    def _hand_out(self, name: str, data: bytes) -> None:
-        layer = self.channel_layer
-        channels = layer.groups.get(name)
-        if not channels or not layer.receivers.keys() >= channels:
-            self._receive_message({"channel": name, "data": data})
-            return
-        for channel in channels:
-            layer.receivers[channel](data)
 
-
-@asynccontextmanager
-async def available() -> AsyncIterator[None]:
-    """Turns what Redis does when it is away into one error, in time."""
-    try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise LayerUnavailable("Redis does not answer") from error
-
-
-def _sync_pool(host: dict[str, Any]) -> redis.ConnectionPool:
-    """The twin of `channels_redis.utils.create_pool` for code without an event loop."""
+def _create_pool(library: ModuleType, host: Host) -> Any:
+    """A connection pool of `library`, which is `redis` or `redis.asyncio`."""
     options = {**host, **_CONNECTION_OPTIONS}
     if "address" in options:
-        return redis.ConnectionPool.from_url(options.pop("address"), **options)
+        return library.ConnectionPool.from_url(options.pop("address"), **options)
     if "master_name" in options:
-        from redis.sentinel import Sentinel, SentinelConnectionPool
-
+        module = library.sentinel
         master, sentinels = options.pop("master_name"), options.pop("sentinels")
-        sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
-            sentinels, sentinel_kwargs=options.pop("sentinel_kwargs", None)
-        )
-        pool: redis.ConnectionPool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
-            master, sentinel, **options
-        )
-        return pool
-    return redis.ConnectionPool(**options)
+        sentinel = module.Sentinel(sentinels, sentinel_kwargs=options.pop("sentinel_kwargs", None))
+        return module.SentinelConnectionPool(master, sentinel, **options)
+    return library.ConnectionPool(**options)
+
+
+def _run(client: redis.Redis, call: Call) -> Any:
+    try:
+        return client.execute_command(*call.command)  # type: ignore[no-untyped-call]
+    except NoScriptError:
+        return client.eval(call.script.text, *call.command[2:])

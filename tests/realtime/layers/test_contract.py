@@ -301,7 +301,7 @@ async def test_two_sites_on_one_redis_are_apart(redis_server):
         channel = await other.new_channel()
         await other.group_add(group_name("lobby"), channel)
         await one.append("lobby", b"1")
-        await one._get_layer().room_shard("lobby").commands.send("PING")
+        await one.topology.room_pipeline("lobby").send("PING")
         assert (await other.history("lobby")).position.offset == 0
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
@@ -316,7 +316,7 @@ async def test_rooms_are_spread_over_shards(redis_server):
         hosts=[f"{redis_server}/0", f"{redis_server}/1"], prefix=f"test-{uuid.uuid4().hex[:8]}"
     )
     try:
-        shards = {id(layer._get_layer().room_shard(f"room-{n}")) for n in range(50)}
+        shards = {id(layer.topology.room_pipeline(f"room-{n}")) for n in range(50)}
         assert len(shards) == 2
         for n in range(10):
             await layer.append(f"room-{n}", b"1")
@@ -455,7 +455,7 @@ async def test_appends_survive_that_redis_forgets_its_scripts(redis_server):
     layer = redis_layer(redis_server)
     try:
         await kept(layer, "lobby", b"1")
-        await layer._get_layer().room_shard("lobby").commands.send("SCRIPT", "FLUSH")
+        await layer.topology.room_pipeline("lobby").send("SCRIPT", "FLUSH")
         await kept(layer, "lobby", b"2", b"3")
         await layer.append("lobby", b"4", KEEP_THREE)
         page = await layer.history("lobby", limit=9)

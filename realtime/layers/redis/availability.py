@@ -1,0 +1,34 @@
+"""The time that Redis has to answer, and the error that says that it did not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from redis.exceptions import RedisError
+
+from ...exceptions import LayerUnavailable
+
+TIMEOUT_SECONDS = 1.9
+"""Less than the 2 s that `RoomLayer` promises, so that the error is in time."""
+
+ERRORS = (RedisError, OSError, TimeoutError)
+"""What redis-py and asyncio raise if Redis can't be reached, does not answer or refuses."""
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Turns the errors of Redis into `LayerUnavailable`."""
+    try:
+        yield
+    except ERRORS as error:
+        raise LayerUnavailable("Redis does not answer") from error
+
+
+@asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """As `redis_errors`, and ends what takes longer than `TIMEOUT_SECONDS`."""
+    with redis_errors():
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            yield

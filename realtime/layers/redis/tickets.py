@@ -1,0 +1,22 @@
+"""The identities that clients fetch with tickets, in Redis."""
+
+from __future__ import annotations
+
+from .topology import Topology
+
+
+class Tickets:
+    """Stores what a ticket is redeemed for, once; see `layers.base.Tickets`."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+
+    def store_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> None:
+        key = self._topology.keys.ticket(ticket)
+        with self._topology.client(key) as client:
+            client.set(key, identity, ex=ttl_seconds)
+
+    async def redeem_ticket(self, ticket: str) -> bytes | None:
+        key = self._topology.keys.ticket(ticket)
+        identity: bytes | None = await self._topology.pipeline(key).send("GETDEL", key)
+        return identity
