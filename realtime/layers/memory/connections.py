@@ -1,27 +1,25 @@
-"""The live connections of one process, as `MemoryRoomLayer` keeps them."""
+"""The live connections, in one process."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..records import StoredProcess
 
 
 class MemoryConnections:
-    """A part of `MemoryRoomLayer`."""
+    """Counts and lists connections; see `layers.base.Connections`."""
 
     _lock: threading.RLock
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self._about: dict[str, bytes] = {}
         self._connections: dict[str, dict[str, bytes]] = {}
         self._users: dict[str, str] = {}
         """The user of each connection that counts."""
-        self._used: Counter[str] = Counter()
-        self._ended: dict[str, float] = {}
 
     async def admit(
         self, process: str, connections: Sequence[tuple[str, str]], limit: int
@@ -68,19 +66,3 @@ class MemoryConnections:
                 StoredProcess(info, list(self._connections[process].values()))
                 for process, info in self._about.items()
             ]
-
-    def end_sign_in_sync(self, sign_in: str, ttl_seconds: float) -> None:
-        now = time.monotonic()
-        with self._lock:
-            self._ended = {it: until for it, until in self._ended.items() if until > now}
-            self._ended[sign_in] = now + ttl_seconds
-
-    async def ended_sign_ins(self) -> dict[str, float]:
-        now = time.monotonic()
-        with self._lock:
-            return {it: until - now for it, until in self._ended.items() if until > now}
-
-    async def add_usage(self, used: Mapping[str, int]) -> dict[str, int]:
-        with self._lock:
-            self._used.update(used)
-            return {user: self._used[user] for user in used}

@@ -1,4 +1,4 @@
-"""Who is in the rooms of one process, as `MemoryRoomLayer` keeps it."""
+"""The members of rooms, in one process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 from ...conf import realtime_settings
 from ..records import Attendance, Member, PresenceChange, PresenceNews
@@ -14,12 +15,12 @@ from ..records import Attendance, Member, PresenceChange, PresenceNews
 
 @dataclass(slots=True)
 class _Crowd:
-    """Who is in a room: each connection, and until when it counts."""
+    """The connections to a room, and the time until which each of them counts."""
 
     members: dict[str, Member] = field(default_factory=dict)
     expires_at: dict[str, float] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
-    """Of each user whose last connection has ended a moment ago, that connection."""
+    """The last connection of each user who may have left: it ended a moment ago."""
 
     def connections(self, user: str) -> int:
         return sum(member.user == user for member in self.members.values())
@@ -34,11 +35,12 @@ class _Crowd:
 
 
 class MemoryPresence:
-    """A part of `MemoryRoomLayer`."""
+    """Stores and reads who is in rooms; see `layers.base.Presence`."""
 
     _lock: threading.RLock
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self._crowds: defaultdict[str, _Crowd] = defaultdict(_Crowd)
 
     async def update_presence(self, changes: Collection[PresenceChange]) -> list[PresenceNews]:

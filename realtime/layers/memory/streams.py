@@ -1,0 +1,121 @@
+"""The numbered publications of rooms, in one process."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...conf import realtime_settings
+from ...rooms.publications import NOTHING_KEPT, Position, Publication, Retention
+from ..base import PUBLICATION, OnKept
+from ..groups import group_name
+from ..records import Page
+from .clock import now_ms
+from .groups import MemoryGroups
+
+PURGE_SECONDS = 60
+
+
+@dataclass(slots=True)
+class _Stream:
+    """The numbered publications of a room. Their number outlives them."""
+
+    offset: int = 0
+    publications: deque[Publication] = field(default_factory=deque)
+    expires_at: float = 0.0
+
+    def expire(self, now: float) -> None:
+        if self.publications and self.expires_at <= now:
+            self.publications.clear()
+
+
+class MemoryStreams(MemoryGroups):
+    """Appends to the streams of rooms, and reads them; see `layers.base.Streams`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._epoch = uuid.uuid4().hex[:8]
+        self._streams: defaultdict[str, _Stream] = defaultdict(_Stream)
+        self._once: dict[tuple[str, str], tuple[float, Position]] = {}
+        self._purged_at = time.monotonic()
+
+    async def append(
+        self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
+    ) -> Position:
+        return self.append_sync(room, body, keep, once)
+
+    def append_soon(self, room: str, body: bytes, keep: Retention, on_kept: OnKept) -> None:
+        self.append_sync(room, body, keep)
+        on_kept(None)
+
+    def append_sync(
+        self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
+    ) -> Position:
+        now = time.monotonic()
+        # The lock makes all of this one step, so that all members see one order.
+        with self._lock:
+            self._purge(now)
+            if once and (first := self._first(room, once, now)):
+                return first
+            stream = self._streams[room]
+            stream.expire(now)
+            stream.offset += 1
+            position = Position(self._epoch, stream.offset)
+            if keep.keeps:
+                stream.publications.append(Publication(stream.offset, body, now_ms()))
+                while len(stream.publications) > keep.size:
+                    stream.publications.popleft()
+                stream.expires_at = now + keep.ttl_seconds
+            if once:
+                until = now + realtime_settings.IDEMPOTENCY_TTL_SECONDS
+                self._once[room, once] = (until, position)
+            message = {
+                "type": PUBLICATION,
+                "room": room,
+                "epoch": position.epoch,
+                "offset": position.offset,
+                "body": body,
+            }
+            self._broadcast(group_name(room), message)
+        return position
+
+    async def history(
+        self, room: str, *, since: int | None = None, limit: int = 0, reverse: bool = False
+    ) -> Page:
+        return self.history_sync(room, since=since, limit=limit, reverse=reverse)
+
+    def history_sync(
+        self, room: str, *, since: int | None = None, limit: int = 0, reverse: bool = False
+    ) -> Page:
+        with self._lock:
+            stream = self._streams.get(room) or _Stream()
+            stream.expire(time.monotonic())
+            kept = list(stream.publications)
+            position = Position(self._epoch, stream.offset)
+        if reverse:
+            kept = [it for it in kept[::-1] if since is None or it.offset < since]
+        else:
+            kept = [it for it in kept if since is None or it.offset > since]
+        return Page(position, kept[:limit])
+
+    async def positions(self, rooms: Sequence[str]) -> dict[str, Position]:
+        return {room: (await self.history(room)).position for room in rooms}
+
+    # Within the lock
+
+    def _first(self, room: str, once: str, now: float) -> Position | None:
+        until, position = self._once.get((room, once), (0.0, None))
+        return position if until > now else None
+
+    def _purge(self, now: float) -> None:
+        """Forget what has expired; the numbers of rooms stay."""
+        if now - self._purged_at < PURGE_SECONDS:
+            return
+        self._purged_at = now
+        self._once = {key: kept for key, kept in self._once.items() if kept[0] > now}
+        for stream in self._streams.values():
+            stream.expire(now)
