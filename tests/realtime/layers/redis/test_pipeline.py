@@ -1,0 +1,65 @@
+"""Commands to Redis: their order, their answers, and scripts that Redis has forgotten."""
+
+import asyncio
+
+import pytest
+
+from realtime.exceptions import LayerUnavailable
+from realtime.rooms.publications import Retention
+
+KEEP_THREE = Retention(3, 60)
+
+
+@pytest.fixture
+async def layer(open_redis_layer):
+    return open_redis_layer()
+
+
+@pytest.fixture
+async def pipeline(layer):
+    return layer.topology.room_pipeline("lobby")
+
+
+async def test_commands_are_done_in_their_order(pipeline, layer):
+    key = layer.topology.keys.room("lobby", "test")
+    replies = [pipeline.send("RPUSH", key, number) for number in range(3)]
+    listed = pipeline.send("LRANGE", key, 0, -1)
+    assert await asyncio.gather(*replies) == [1, 2, 3]
+    assert await listed == [b"0", b"1", b"2"]
+
+
+async def test_a_reply_can_be_converted(pipeline):
+    assert await pipeline.send("PING", convert=bytes.decode) == "PONG"
+
+
+async def test_a_refused_command_fails_alone(pipeline):
+    refused, answered = pipeline.send("NONSENSE"), pipeline.send("PING")
+    with pytest.raises(LayerUnavailable):
+        await refused
+    assert await answered == b"PONG"
+
+
+async def test_appends_survive_that_redis_forgets_its_scripts(layer, pipeline, append_at_once):
+    await append_at_once(layer, "lobby", b"1")
+    await pipeline.send("SCRIPT", "FLUSH")
+    await append_at_once(layer, "lobby", b"2", b"3")
+    await layer.append("lobby", b"4", KEEP_THREE)
+    page = await layer.history("lobby", limit=9)
+    assert [(it.offset, it.body) for it in page.publications] == [
+        (2, b"2"),
+        (3, b"3"),
+        (4, b"4"),
+    ]
+
+
+async def test_threads_too_survive_that_redis_forgets_its_scripts(layer, pipeline):
+    await pipeline.send("SCRIPT", "FLUSH")
+    position = await asyncio.to_thread(layer.append_sync, "lobby", b"1")
+    assert position.offset == 1
+
+
+async def test_a_closed_pipeline_is_replaced(layer):
+    first = await layer.append("lobby", b"1")
+    await layer.flush()
+    second = await layer.append("lobby", b"2")
+    assert (second.epoch, second.offset) == (first.epoch, 2)

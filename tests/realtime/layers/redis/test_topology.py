@@ -1,0 +1,96 @@
+"""The shards of a site: which Redis holds what, and sites that share a Redis."""
+
+import asyncio
+
+import pytest
+from channels_redis.utils import _consistent_hash
+
+from realtime.layers.groups import group_name
+from realtime.layers.redis.topology import Topology
+from tests import processes
+
+
+@pytest.fixture(scope="module")
+def two_servers(redis_server, tmp_path_factory):
+    port = processes.free_port()
+    other = processes.start_redis(tmp_path_factory.mktemp("other-redis"), port)
+    yield [redis_server, f"redis://127.0.0.1:{port}"]
+    other.stop()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_names_lie_where_channels_redis_would_put_them(count):
+    topology = Topology([{}] * count, "asgi", lambda: pytest.fail("connects"))
+    names = [f"asgi__group__ünï-{number}" for number in range(200)]
+    found = [topology.index(name) for name in names]
+    assert found == [_consistent_hash(name, count) for name in names]
+    assert set(found) == set(range(count))
+
+
+async def test_two_sites_on_one_redis_are_apart(open_redis_layer):
+    one, other = open_redis_layer(), open_redis_layer()
+    channel = await other.new_channel()
+    await other.group_add(group_name("lobby"), channel)
+    await one.append("lobby", b"1")
+    await one.topology.room_pipeline("lobby").send("PING")
+    assert (await other.history("lobby")).position.offset == 0
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await other.receive(channel)
+
+
+async def test_rooms_are_spread_over_shards(open_redis_layer, redis_server):
+    layer = open_redis_layer(hosts=[f"{redis_server}/0", f"{redis_server}/1"])
+    shards = {id(layer.topology.room_pipeline(f"room-{n}")) for n in range(50)}
+    assert len(shards) == 2
+    for n in range(10):
+        await layer.append(f"room-{n}", b"1")
+        position = await asyncio.to_thread(layer.append_sync, f"room-{n}", b"2")
+        assert position.offset == 2
+
+
+async def test_members_hear_their_rooms_on_every_shard(open_redis_layer, two_servers):
+    layer = open_redis_layer(hosts=two_servers)
+    channel = await layer.new_channel()
+    rooms = [f"room-{n}" for n in range(10)]
+    for room in rooms:
+        await layer.group_add(group_name(room), channel)
+        await layer.append(room, b"1")
+        await asyncio.to_thread(layer.group_send_sync, group_name(room), {"type": "t", "n": room})
+    async with asyncio.timeout(5):
+        heard = [await layer.receive(channel) for _ in range(20)]
+    assert sorted(it["room"] for it in heard if "room" in it) == rooms
+    assert sorted(it["n"] for it in heard if "n" in it) == rooms
+
+
+async def test_every_shard_knows_what_all_rooms_need(open_redis_layer, two_servers):
+    layer = open_redis_layer(hosts=two_servers)
+    rooms = [f"room-{n}" for n in range(10)]
+    await layer.mark_changes([("1", None)])
+    assert all(at > 0 for at in await layer.last_changes([("1", room) for room in rooms]))
+    await asyncio.to_thread(layer.mark_changes_sync, [("2", None)])
+    assert all(at > 0 for at in await layer.last_changes([("2", room) for room in rooms]))
+
+
+async def test_threads_and_coroutines_find_the_same_on_several_shards(
+    open_redis_layer, two_servers
+):
+    layer = open_redis_layer(hosts=two_servers)
+    for n in range(10):
+        await asyncio.to_thread(layer.store_ticket, f"t{n}", b"identity", 30)
+        assert await layer.redeem_ticket(f"t{n}") == b"identity"
+        await layer.beat(f"p{n}", b"%d" % n, 10)
+        await layer.write_connections(f"p{n}", {"client": b"c"}, {}, 10)
+        await asyncio.to_thread(layer.end_sign_in_sync, f"s{n}", 60)
+    listed = await asyncio.to_thread(layer.live_processes_sync)
+    assert sorted(listed) == [(b"%d" % n, [b"c"]) for n in range(10)]
+    assert len(await layer.ended_sign_ins()) == 10
+
+
+def test_a_loop_that_closes_ends_its_connections(open_redis_layer):
+    layer = open_redis_layer()
+    with asyncio.Runner() as runner:
+        runner.run(layer.append("lobby", b"1"))
+        loop = runner.get_loop()
+        assert loop in layer._layers
+    assert loop not in layer._layers

@@ -1,0 +1,135 @@
+"""The contract of streams: numbers, history and idempotency, on both layers."""
+
+import asyncio
+import re
+import time
+
+from realtime.rooms.publications import Retention
+
+KEEP_THREE = Retention(3, 60)
+
+
+async def test_the_sync_form_continues_the_same_numbers(layer, listen):
+    receive = await listen("lobby")
+    await layer.append("lobby", b"1")
+    position = await asyncio.to_thread(layer.append_sync, "lobby", b"2")
+    assert position.offset == 2
+    assert [(await receive())["body"] for _ in range(2)] == [b"1", b"2"]
+
+
+async def test_the_position_is_that_of_the_last_publication(layer):
+    before = (await layer.history("lobby")).position
+    assert before.offset == 0
+    after = await layer.append("lobby", b"1")
+    assert (await layer.history("lobby")).position == after
+    assert after.epoch == before.epoch
+
+
+async def offsets(layer, room="lobby", **options):
+    return [entry.offset for entry in (await layer.history(room, **options)).publications]
+
+
+async def test_the_last_publications_are_kept(layer):
+    for number in range(1, 6):
+        await layer.append("lobby", b"%d" % number, KEEP_THREE)
+    page = await layer.history("lobby", limit=10)
+    assert page.position.offset == 5
+    assert [(entry.offset, entry.body) for entry in page.publications] == [
+        (3, b"3"),
+        (4, b"4"),
+        (5, b"5"),
+    ]
+    times = [entry.at_ms for entry in page.publications]
+    assert times == sorted(times)
+    assert abs(times[-1] / 1000 - time.time()) < 5
+
+
+async def test_history_is_read_in_pages_both_ways(layer):
+    for number in range(1, 11):
+        await layer.append("lobby", b"%d" % number, Retention(100, 60))
+    assert await offsets(layer, limit=3) == [1, 2, 3]
+    assert await offsets(layer, limit=3, since=3) == [4, 5, 6]
+    assert await offsets(layer, limit=3, reverse=True) == [10, 9, 8]
+    assert await offsets(layer, limit=3, reverse=True, since=8) == [7, 6, 5]
+    assert await offsets(layer, limit=3, since=10) == []
+    assert await offsets(layer, limit=3, since=99) == []
+    assert await offsets(layer, limit=3, reverse=True, since=1) == []
+    assert await offsets(layer, limit=0) == []
+
+
+async def test_the_sync_form_reads_the_same(layer):
+    await layer.append("lobby", b"1", KEEP_THREE)
+    page = await asyncio.to_thread(layer.history_sync, "lobby", limit=5)
+    again = await layer.history("lobby", limit=5)
+    assert page.position == again.position
+    assert [(it.offset, it.body, it.at_ms) for it in page.publications] == [
+        (it.offset, it.body, it.at_ms) for it in again.publications
+    ]
+
+
+async def test_a_room_without_history_is_numbered_all_the_same(layer):
+    for _ in range(2):
+        await layer.append("lobby", b"x", Retention(0, 60))
+    assert await layer.history("lobby", limit=5) == (await layer.history("lobby"))
+    assert (await layer.history("lobby")).position.offset == 2
+
+
+async def test_the_numbers_outlive_what_is_kept(layer):
+    first = await layer.append("lobby", b"1", Retention(3, 1))
+    await asyncio.sleep(1.1)  # its time has to pass
+    assert await offsets(layer, limit=5) == []
+    second = await layer.append("lobby", b"2", KEEP_THREE)
+    assert (second.epoch, second.offset) == (first.epoch, 2)
+    assert await offsets(layer, limit=5) == [2]
+
+
+async def test_many_positions_are_asked_at_once(layer):
+    expected = {f"room-{n}": await layer.append(f"room-{n}", b"x") for n in range(5)}
+    assert await layer.positions(list(expected)) == expected
+
+
+async def test_an_idempotency_key_stores_once(layer, listen):
+    receive = await listen("lobby")
+    first = await layer.append("lobby", b"1", KEEP_THREE, "order-1")
+    again = await asyncio.gather(
+        *(layer.append("lobby", b"1", KEEP_THREE, "order-1") for _ in range(5)),
+        asyncio.to_thread(layer.append_sync, "lobby", b"1", KEEP_THREE, "order-1"),
+    )
+    assert set(again) == {first}
+    assert (await layer.append("lobby", b"2", KEEP_THREE, "order-2")).offset == 2
+    assert (await layer.append("other", b"3", KEEP_THREE, "order-1")).offset == 1
+    assert [(await receive())["offset"] for _ in range(2)] == [1, 2]
+
+
+async def test_an_idempotency_key_works_at_once_and_for_its_time(layer, settings):
+    settings.REALTIME = {"IDEMPOTENCY_TTL_SECONDS": 1}
+    positions = await asyncio.gather(
+        *(layer.append("lobby", b"1", KEEP_THREE, "odd \ud800 \x00 key") for _ in range(5))
+    )
+    assert [position.offset for position in positions] == [1] * 5
+    await asyncio.sleep(1.1)  # its time has to pass
+    assert (await layer.append("lobby", b"1", KEEP_THREE, "odd \ud800 \x00 key")).offset == 2
+
+
+async def test_appends_that_nobody_waits_for_keep_their_order_and_are_kept_like_others(
+    layer, listen, append_at_once
+):
+    receive = await listen("lobby")
+    await layer.append("lobby", b"1", KEEP_THREE)
+    await append_at_once(layer, "lobby", b"2", b"\r\n$3\r\n\x00\xff", b"4")
+    heard = [await receive() for _ in range(4)]
+    assert [message["offset"] for message in heard] == [1, 2, 3, 4]
+    assert [message["body"] for message in heard] == [b"1", b"2", b"\r\n$3\r\n\x00\xff", b"4"]
+    page = await layer.history("lobby", limit=9)
+    assert [it.body for it in page.publications] == [message["body"] for message in heard[1:]]
+    assert {message["epoch"] for message in heard} == {page.position.epoch}
+
+
+async def test_a_room_that_begins_with_such_an_append_has_an_epoch_of_its_own(
+    layer, append_at_once
+):
+    await append_at_once(layer, "one", b"1")
+    await append_at_once(layer, "two", b"1", keep=Retention(0, 0))
+    one, two = (await layer.positions(["one", "two"])).values()
+    assert one.offset == two.offset == 1
+    assert re.fullmatch(r"[0-9a-f]{8}", one.epoch)
