@@ -26,7 +26,7 @@ class _Crowd:
         return sum(member.user == user for member in self.members.values())
 
     def forget(self, client: str) -> Member | None:
-        """Returns the member if it was the last connection of its user."""
+        """Remove a connection; return its member if it was the last one of its user."""
         member = self.members.pop(client, None)
         self.expires_at.pop(client, None)
         if member is not None and self.ended.get(member.user) == client:

@@ -1,4 +1,4 @@
-"""The time that Redis has to answer, and the error that says that it did not."""
+"""The time that Redis has to answer, and the one error for a Redis that does not."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class RedisGroups(RedisPubSubChannelLayer):  # type: ignore[misc]
         self._get_layer().reconnect_callbacks.append(callback)
 
     def deserialize(self, message: bytes) -> dict[str, Any]:
-        """As Channels' own, and for publications with the position that Redis put in front."""
+        """Read a message; a publication with the position that Redis put in front of it."""
         if message[:1] != PUBLICATION_MARK:
             plain: dict[str, Any] = super().deserialize(message)
             return plain

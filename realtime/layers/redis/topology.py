@@ -55,22 +55,26 @@ class Topology:
         self._get_local = get_local
 
     def open_shards(self, on_message: OnMessage, on_reconnect: Callable[[], None]) -> list[Shard]:
-        """The shards of an event loop. They connect when they are used."""
+        """Make the shards of an event loop. They connect when they are used."""
         return [Shard(host, on_message, on_reconnect) for host in self._hosts]
 
     def index(self, name: str) -> int:
-        """The number of the shard that holds `name`, which is the one that channels_redis would
-        choose: processes of other versions, and without rooms, publish to the same."""
+        """Return the number of the shard that holds `name`.
+
+        channels_redis would choose the same: processes that use its own layer, or an older version
+        of ours, reach the same members.
+        """
         count = len(self._hosts)
         return int((binascii.crc32(name.encode()) & 0xFFF) / (4096 / count)) if count > 1 else 0
 
     # For coroutines
 
     def pipeline(self, name: str) -> Pipeline:
+        """Return the pipeline of the shard that holds `name`."""
         return self._get_local().shards[self.index(name)].pipeline
 
     def room_pipeline(self, room: str) -> Pipeline:
-        """The pipeline of the shard of a room: that of its group, so that one script reaches
+        """Return the pipeline of the shard of a room: that of its group, so that one script reaches
         both."""
         shards = self._get_local().shards
         if len(shards) == 1:
@@ -78,20 +82,20 @@ class Topology:
         return shards[self.index(self.keys.room_group(room))].pipeline
 
     def pipelines(self) -> list[Pipeline]:
-        """The pipelines of all shards."""
+        """Return the pipelines of all shards."""
         return [shard.pipeline for shard in self._get_local().shards]
 
     # For threads
 
     @contextmanager
     def client(self, name: str) -> Iterator[redis.Redis]:
-        """The client of the shard that holds `name`. Raises `LayerUnavailable` for its errors."""
+        """Lend the client of the shard that holds `name`; its errors become `LayerUnavailable`."""
         with redis_errors():
             yield self._clients[self.index(name)]
 
     @contextmanager
     def first_client(self) -> Iterator[redis.Redis]:
-        """The client of the first shard, for what every shard holds."""
+        """Lend the client of the first shard, for what every shard holds."""
         with redis_errors():
             yield self._clients[0]
 
@@ -157,7 +161,7 @@ class Shard:
 
 
 def _create_pool(library: ModuleType, host: Host) -> Any:
-    """A connection pool of `library`, which is `redis` or `redis.asyncio`."""
+    """Make a connection pool of `library`, which is `redis` or `redis.asyncio`."""
     options = {**host, **_CONNECTION_OPTIONS}
     if "address" in options:
         return library.ConnectionPool.from_url(options.pop("address"), **options)
