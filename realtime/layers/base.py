@@ -13,18 +13,6 @@ PUBLICATION = "realtime.publication"
 PRESENCE = "realtime.presence"
 """The `type` of a message that says who has come or gone: `{type, room, joined, left}`, each a list
 of what was given as `Member.info`."""
-RECHECK = "realtime.recheck"
-"""The `type` of a message that says that rights may have changed: `{type, user, room, own,
-password}`, user and room None for all of them. `own` lists the sign-ins that saved the user by
-themselves, and `password` tells the password that they saved."""
-NOTICE = "realtime.notice"
-"""The `type` of a message that shows people a text: `{type, user, client, room, text}`."""
-NEW_SIGN_IN = "realtime.new_sign_in"
-"""The `type` of a message that says that a sign-in goes on as another one for its `user`, and has
-ended for everybody else: `{type, user, old, new}`."""
-REMOVAL = "realtime.removal"
-"""The `type` of a message that ends connections, or with a `room` their being in it: `{type, user,
-session, client, room, code, reason}`."""
 
 OnKept = Callable[[Any], None]
 """Is called with the end of an append: a `LayerUnavailable` if it may not have been kept."""
