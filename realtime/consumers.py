@@ -27,8 +27,7 @@ from .protocols.plain import PlainProtocol
 from .protocols.plain import subscribe as plain_subscribe
 from .protocols.requests import Command, Connect, MalformedCommand
 from .transports import daphne, servers
-from .transports.asgi import Receive, Send
-from .transports.websocket import Socket
+from .transports.asgi import Receive, Send, TakenOver
 
 logger = logging.getLogger("realtime.consumers")
 
@@ -56,7 +55,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
     def protocol(self, scope: dict[str, Any]) -> WireProtocol:
         return _CENTRIFUGE
 
-    def take_over(self, receive: Receive, send: Send) -> Socket | None:
+    def take_over(self, receive: Receive, send: Send) -> TakenOver | None:
         return servers.take_over(receive, send)
 
     def opened(
@@ -72,7 +71,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             session.close(getattr(error, "close_code", CloseCode.INTERNAL))
         return None
 
-    def _hand_over(self, scope: dict[str, Any], socket: Socket) -> None:
+    def _hand_over(self, scope: dict[str, Any], socket: TakenOver) -> None:
         try:
             session, outbox = self._session(scope, socket)
         except BaseException:
@@ -137,7 +136,7 @@ class PlainConsumer(RealtimeConsumer):
     def protocol(self, scope: dict[str, Any]) -> WireProtocol:
         return PlainProtocol(_room(scope))
 
-    def take_over(self, receive: Receive, send: Send) -> Socket | None:
+    def take_over(self, receive: Receive, send: Send) -> TakenOver | None:
         return None  # without pings of its own it needs those of the server
 
     def opened(

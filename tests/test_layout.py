@@ -101,3 +101,15 @@ def test_an_import_that_breaks_the_order_fails(module, line, contract, tmp_path)
     done = subprocess.run([lint, "--no-cache"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1, done.stdout
     assert any(contract in row and "BROKEN" in row for row in done.stdout.splitlines())
+
+
+def test_a_site_on_daphne_needs_no_library_of_uvicorn():
+    code = (
+        "import sys\n"
+        "sys.modules['websockets'] = sys.modules['uvicorn'] = None\n"
+        "import django; django.setup()\n"
+        "import config.asgi\n"
+        "print('served')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "served\n", done.stderr

@@ -1,16 +1,39 @@
-"""A connection as every ASGI server gives it: `send`, which waits if the server waits."""
+"""Connections as ASGI servers give them to us."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
+
+from ..connection.inbox import Inbox
+from ..connection.ports import Sink
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
+class TakenOver(Sink, Protocol):
+    """A connection that the server has handed over: it calls us with each message.
+
+    `transports.websocket` has one. It is not imported here, because it needs a library that a site
+    on Daphne does not install.
+    """
+
+    def listen(self, inbox: Inbox) -> None:
+        """Give each message to `inbox` from now on."""
+        ...
+
+    def expect_end(self, seconds: float) -> None:
+        """The client was asked to close: cut the connection if it has not after some seconds."""
+        ...
+
+    def shutdown(self) -> None:
+        """Close the connection, because nobody listens to it."""
+        ...
+
+
 class ASGISink:
-    """What an outbox writes to, on a server that we know nothing more of."""
+    """What an outbox writes to, on a server of which we know nothing more."""
 
     __slots__ = ("send",)
 

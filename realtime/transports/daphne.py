@@ -1,7 +1,7 @@
 """What Daphne does differently, and has no public way to ask for or to change.
 
-This is the only module that knows names inside of Daphne, Autobahn and Twisted. Where they change,
-where `send` is wrapped, and on other servers, nothing is found, and Daphne's own ways hold.
+This is the only module that knows names inside of Daphne, Autobahn and Twisted. If they change, if
+`send` is wrapped, and on other servers, nothing is found, and Daphne's own ways hold.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def sink_of(send: Send) -> DaphneSink | None:
 
 
 def give_time_to_close(send: Send, seconds: float) -> None:
-    """Let a client that is told to go have so long to read that, or up to a second less.
+    """Give a client some seconds, or up to one less, to answer a close.
 
-    Autobahn gives it one second, and cuts at the full ones of the clock: a close just before one is
-    cut at once, sometimes before the close frame has left. So it is two seconds at least.
+    Autobahn gives it one second, and counts in full seconds of the clock: a close just before one
+    is cut at once, sometimes before the close frame has left. So it is two seconds at least.
     """
     protocol = _protocol(send)
     if hasattr(protocol, "closeHandshakeTimeout"):

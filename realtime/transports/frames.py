@@ -1,12 +1,12 @@
-"""WebSocket frames (RFC 6455, 5.2) that are plain: whole texts, unfragmented and uncompressed.
+"""Plain WebSocket frames (RFC 6455, 5.2): whole texts, neither fragmented nor compressed.
 
-They are nearly all that there is, and reading one here costs a tenth of what a complete parser
-takes. Everything else is left to such a parser.
+Nearly all frames are plain, and reading one here costs a tenth of what a complete parser needs.
+Everything else is left to such a parser.
 """
 
 from __future__ import annotations
 
-from websockets.frames import apply_mask  # type: ignore[attr-defined]
+from .websockets_library import apply_mask
 
 _TEXT = 0x81
 """The first byte of a text that is one frame."""
@@ -25,7 +25,7 @@ def text_frame(payload: bytes) -> bytes:
 
 
 class LastFrame:
-    """The frame that was made last: when one message goes to many, it is the same for all."""
+    """Remembers the last frame: a message that goes to many clients is the same for all."""
 
     text = ""
     frame = text_frame(b"")
@@ -42,8 +42,8 @@ last_frame = LastFrame()
 
 
 def end_of_frame(data: bytes, begin: int) -> int | None:
-    """Where the masked frame ends that begins at `begin`: behind the end of `data` where not all of
-    it is there yet. None where it is none of less than 64 KiB."""
+    """The end of the masked frame that begins at `begin`. It is behind the end of `data` if part of
+    the frame is missing, and None if the frame has 64 KiB or more."""
     rest = len(data) - begin
     if rest < 2:
         return len(data) + 1
@@ -58,8 +58,8 @@ def end_of_frame(data: bytes, begin: int) -> int | None:
 
 
 def text_of_frame(data: bytes, begin: int, end: int) -> bytes | None:
-    """The payload of a frame of a client that `end_of_frame` has found whole; None where it is
-    anything but a text that is one frame."""
+    """The payload of a frame that `end_of_frame` has found whole; None if it is anything but a text
+    in one frame."""
     if data[begin] != _TEXT:
         return None
     key = begin + (4 if data[begin + 1] & 0x7F == 126 else 2)

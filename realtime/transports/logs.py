@@ -24,7 +24,7 @@ class MaskCredentials(logging.Filter):
         if record.levelno <= logging.DEBUG and "websockets" in record.pathname:
             return False
         if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError):
-            # uvicorn's answer to a frame that is not UTF-8: the mistake of a client, not of ours.
+            # uvicorn reports a frame that is not UTF-8 as an error: it is the client's mistake.
             record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
         record.msg = _masked(record.msg)
         if isinstance(record.args, tuple):

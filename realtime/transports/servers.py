@@ -1,4 +1,4 @@
-"""What each server gives us beyond ASGI, and what every other one gives."""
+"""What each server gives us beyond ASGI."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Any
 
 from ..connection.ports import Sink
 from . import daphne
-from .asgi import ASGISink, Receive, Send
-from .websocket import Socket
+from .asgi import ASGISink, Receive, Send, TakenOver
 
 
 def sink_of(send: Send) -> Sink:
@@ -19,13 +18,13 @@ def sink_of(send: Send) -> Sink:
     return daphne.sink_of(send) or ASGISink(send)
 
 
-def take_over(receive: Receive, send: Send) -> Socket | None:
-    """The connection itself, if the server gives it away: then nothing of what has called us has to
-    wait for the client's next message. None if some middleware wants to see what is received or
-    sent."""
+def take_over(receive: Receive, send: Send) -> TakenOver | None:
+    """Take the connection over if the server hands it over: then the coroutines that have called us
+    need not wait for the client. None on other servers, and if a middleware wraps `receive` or
+    `send`."""
     server: Any = getattr(send, "__self__", None)
     take = getattr(server, "take_over", None)
     if take is None or getattr(receive, "__self__", None) is not server:
         return None
-    socket: Socket | None = take()
-    return socket
+    taken: TakenOver | None = take()
+    return taken

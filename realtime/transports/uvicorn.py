@@ -1,13 +1,15 @@
-"""A WebSocket protocol for uvicorn that is made for many small messages to many clients.
+"""A WebSocket protocol for uvicorn, made for many small messages to many clients.
 
     uvicorn config.asgi:application --ws realtime.uvicorn:WebSocketProtocol
 
-It is uvicorn's own `websockets-sansio` one, with three short cuts. A text that goes to many clients
-is made a frame once, and written without a coroutine. Reading is paused only when messages wait,
-not after each of them, which costs two system calls. And an application that has accepted a
-connection may take it over: then the coroutine of the application ends, as do those of all
-middleware around it, and a `Socket` calls the application with what comes. A client that is silent
-costs no task, no queue and no parser.
+It is uvicorn's own `websockets-sansio` protocol with three short cuts. A text for many clients
+becomes a frame once, and is written without a coroutine. Reading is paused only while messages
+wait, not after each of them, which would cost two system calls. And an application that has
+accepted a connection may take it over: then the coroutines of the application and of all middleware
+around it end, and a `Socket` calls the application with each message. A silent client costs no
+task, no queue and no parser.
+
+This is the only module that knows names inside of uvicorn.
 """
 
 from __future__ import annotations
@@ -16,25 +18,25 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.protocol import OPEN
 
 from ..connection.inbox import MOST_UNREAD
 from .frames import last_frame
 from .websocket import Socket
+from .websockets_library import has_read_all, is_open, is_plain
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Without per-message compression; where that is switched on, uvicorn's own way is taken."""
+    """Needs per-message compression to be off; if it is on, uvicorn's own way is taken."""
 
     def write_text(self, text: str) -> bool:
-        """Send `text` now. False where it has to be sent in the other way: by `send`, which waits
-        for a slow client, and raises for one that has gone."""
+        """Send `text` now. Return False if `send` has to be used, which waits for a slow client and
+        raises for a closed connection."""
         if (
             self.close_sent
             or not self.handshake_complete
             or not self.writable.is_set()
-            or self.conn.state is not OPEN
-            or self.conn.extensions
+            or not is_open(self.conn)
+            or not is_plain(self.conn)
             or self.transport.is_closing()
         ):
             return False
@@ -46,11 +48,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return 0
 
     def take_over(self) -> Socket | None:
-        """What carries on the connection that was just accepted; the application's coroutine may
-        end. None where that can't be, and the application has to go on as ever."""
-        if not self.handshake_complete or self.close_sent or self.conn.extensions:
+        """Take over a connection that was just accepted: the application's coroutine may end. None
+        if that is not possible, and the application has to go on with `receive` and `send`."""
+        if not self.handshake_complete or self.close_sent or not is_plain(self.conn):
             return None
-        if not self.queue.empty() or self.conn.reader.buffer or self.transport.is_closing():
+        if not self.queue.empty() or not has_read_all(self.conn) or self.transport.is_closing():
             return None
         socket = Socket(
             self.transport,
@@ -81,13 +83,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         await super().send(message)
         if message["type"] == "websocket.accept":
-            # Headers that were read and answered, of no use any more: kilobytes a connection.
+            # Headers that were read and answered take kilobytes a connection.
             del self.request, self.response
 
 
 class _Taken(asyncio.Transport):
-    """In the place of a transport that somebody else has now: uvicorn closes what it has when the
-    application has ended."""
+    """Stands in for a transport that was taken over: uvicorn closes its transport when the
+    application ends."""
 
     def is_closing(self) -> bool:
         return True

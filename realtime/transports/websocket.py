@@ -1,25 +1,30 @@
-"""An open WebSocket connection, for servers that give it to the application after its handshake."""
+"""An open WebSocket connection, for servers that hand it over after the handshake."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import OPEN
-from websockets.server import ServerProtocol
-
 from ..connection.inbox import Inbox
 from .frames import end_of_frame, last_frame, text_of_frame
+from .websockets_library import (
+    CloseCode,
+    Frame,
+    Opcode,
+    ServerProtocol,
+    has_ended,
+    is_between_messages,
+    is_open,
+    open_parser,
+)
 
 
 class Socket(asyncio.Protocol):
-    """An open connection, from the end of its handshake on. It hands what comes to an `Inbox`.
+    """An open connection, from the end of its handshake on. It gives each message to an `Inbox`.
 
-    Plain texts are read and written here. Whatever else a client sends goes to a parser of
-    `websockets`, which is there as long as it is needed.
+    Plain texts are read and written here. Everything else that a client sends goes to a parser of
+    the `websockets` library, which exists only as long as it is needed.
     """
 
     __slots__ = (
@@ -69,8 +74,8 @@ class Socket(asyncio.Protocol):
         inbox.on_room = self._read_on
 
     def write_text(self, text: str) -> bool:
-        """Send `text` now. False where `send` has to be used, which waits for a slow client, and
-        raises for one that has gone."""
+        """Send `text` now. Return False if `send` has to be used, which waits for a slow client and
+        raises for a closed connection."""
         if not self._is_writable or not self._is_open:
             return False
         self._transport.write(last_frame.frame if text is last_frame.text else last_frame.of(text))
@@ -81,7 +86,7 @@ class Socket(asyncio.Protocol):
         return 0
 
     async def send(self, message: dict[str, Any]) -> None:
-        """As an application of ASGI sends: `websocket.send` of a text, and `websocket.close`."""
+        """Send an event of ASGI: `websocket.send` of a text, or `websocket.close`."""
         while not self._is_writable:
             if self._resumed is None:
                 self._resumed = asyncio.get_running_loop().create_future()
@@ -94,7 +99,7 @@ class Socket(asyncio.Protocol):
             self._transport.write(last_frame.of(message["text"]))
 
     def expect_end(self, seconds: float) -> None:
-        """The client is told to go: cut the connection where it has not in so many seconds."""
+        """The client was asked to close: cut the connection if it has not after some seconds."""
         if self._cut is None:
             self._cut = asyncio.get_running_loop().call_later(seconds, self._abort)
 
@@ -114,7 +119,7 @@ class Socket(asyncio.Protocol):
     # What the server calls
 
     def shutdown(self) -> None:
-        """The server goes."""
+        """The server stops."""
         if self._is_open:
             self._close(CloseCode.SERVICE_RESTART)
         self._transport.close()
@@ -131,7 +136,7 @@ class Socket(asyncio.Protocol):
         while begin < size and not self._keeps_parser:
             end = end_of_frame(data, begin)
             if end is None:
-                # Nobody knows where it will end: the parser has to read all that follows.
+                # The parser has to read all that follows, because it knows where the frame ends.
                 self._keeps_parser = True
                 self._parse(data[begin:])
                 return
@@ -163,7 +168,7 @@ class Socket(asyncio.Protocol):
         self._on_end(self)
         if self._cut is not None:
             self._cut.cancel()
-        # Who waits to write is told that there is nobody any more.
+        # `send` must not wait any longer: it raises now.
         self.resume_writing()
         if self._inbox is not None:
             self._inbox.end()
@@ -171,7 +176,7 @@ class Socket(asyncio.Protocol):
     # Reading
 
     def _hand_in(self, payload: bytes | None) -> None:
-        """Give a message to the application; None for one that is no text."""
+        """Give a message to the application; None is a message that is not text."""
         inbox = self._inbox
         if inbox is None or not self._is_open:
             return
@@ -192,26 +197,24 @@ class Socket(asyncio.Protocol):
 
     def _parse_from_here(self) -> ServerProtocol:
         if self._parser is None:
-            self._parser = ServerProtocol(
-                state=OPEN, max_size=self._max_size, logger=logging.getLogger("uvicorn.error")
-            )
+            self._parser = open_parser(self._max_size)
         return self._parser
 
     def _parse(self, data: bytes) -> None:
-        """Let the parser read whole frames, or where it has to, all that comes."""
+        """Let the parser read."""
         parser = self._parse_from_here()
         parser.receive_data(data)
         for event in parser.events_received():
             if isinstance(event, Frame):
                 self._take(event)
         self._flush(parser)
-        if parser.parser_exc is not None or parser.close_rcvd is not None:
+        if has_ended(parser):
             self._transport.close()
-        elif self._is_open and not self._keeps_parser and parser.current_size is None:
+        elif self._is_open and not self._keeps_parser and is_between_messages(parser):
             self._parser = None
 
     def _take(self, frame: Frame) -> None:
-        """Pings and closes are not for us: the parser has answered them."""
+        """Take a frame of a message. The parser has answered pings and closes itself."""
         if frame.opcode is Opcode.BINARY:
             self._hand_in(None)
         elif frame.opcode is Opcode.TEXT:
@@ -229,7 +232,7 @@ class Socket(asyncio.Protocol):
         self._transport.close()
 
     def _flush(self, parser: ServerProtocol) -> None:
-        self._is_open = parser.state is OPEN
+        self._is_open = is_open(parser)
         output = b"".join(parser.data_to_send())
         if output and not self._transport.is_closing():
             self._transport.write(output)

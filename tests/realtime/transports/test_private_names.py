@@ -1,0 +1,150 @@
+"""The insides of servers that `transports` uses: a release may drop each of them.
+
+uvicorn, websockets, Daphne, Autobahn and Twisted promise none of these names. Each is used in one
+module; if one goes, the failing test says what no longer works.
+"""
+
+import ast
+import asyncio
+import inspect
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import uvicorn
+from autobahn.websocket.protocol import WebSocketProtocol as AutobahnProtocol
+from daphne.server import Server
+from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
+from twisted.internet.abstract import FileDescriptor
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+import realtime
+from realtime.transports import daphne, websockets_library
+
+PACKAGE = Path(realtime.__file__).parent
+
+
+def a_uvicorn_protocol():
+    async def application(scope, receive, send):
+        pass
+
+    config = uvicorn.Config(application, ws="websockets-sansio", log_config=None)
+    config.load()
+    loop = asyncio.new_event_loop()
+    try:
+        return WebSocketsSansIOProtocol(config, ServerState(), {}, loop)
+    finally:
+        loop.close()
+
+
+def a_parser():
+    return websockets_library.open_parser(1024)
+
+
+UVICORN = [
+    ("close_sent", "says that the application has closed"),
+    ("handshake_complete", "says that the connection was accepted"),
+    ("writable", "is set while the client reads"),
+    ("conn", "is the parser, whose state and extensions are looked at"),
+    ("queue", "holds what the application has not received yet"),
+    ("read_paused", "says that reading is paused"),
+    ("connections", "lists the open connections, which uvicorn closes at its end"),
+    ("stop_keepalive", "ends the pings of uvicorn after a take-over"),
+    ("send_receive_event_to_app", "pauses reading after each message, which we prevent"),
+    ("send", "sends what is no plain text"),
+]
+WEBSOCKETS = [
+    ("state", "says whether messages may be sent"),
+    ("parser_exc", "says that the client has broken the protocol"),
+    ("close_rcvd", "says that the client has closed"),
+    ("current_size", "is None between two messages"),
+    ("extensions", "lists what changes the frames, such as compression"),
+    ("reader", "has a `buffer` with bytes that are not parsed yet"),
+    ("events_received", "returns the frames that were parsed"),
+    ("data_to_send", "returns the answers to pings and closes"),
+    ("fail", "closes with a code"),
+]
+
+
+def complaint(library, name, module, use):
+    return (
+        f"{library} {version(library)} has no {name} any more. "
+        f"In realtime/transports/{module}, {name} {use}."
+    )
+
+
+@pytest.mark.parametrize(("name", "use"), UVICORN, ids=[name for name, _ in UVICORN])
+def test_uvicorn_has_it(name, use):
+    assert hasattr(a_uvicorn_protocol(), name), complaint("uvicorn", name, "uvicorn.py", use)
+
+
+@pytest.mark.parametrize(("name", "use"), WEBSOCKETS, ids=[name for name, _ in WEBSOCKETS])
+def test_websockets_has_it(name, use):
+    assert hasattr(a_parser(), name), complaint("websockets", name, "websockets_library.py", use)
+
+
+def test_the_reader_of_websockets_has_a_buffer():
+    use = "holds bytes that are not parsed yet, with which no connection is taken over"
+    assert hasattr(a_parser().reader, "buffer"), complaint(
+        "websockets", "reader.buffer", "websockets_library.py", use
+    )
+
+
+def test_websockets_masks_frames_for_us():
+    assert websockets_library.apply_mask(b"\x00\xff", b"\x0f\x0f\x0f\x0f") == b"\x0f\xf0"
+
+
+def test_daphne_gives_its_protocol_to_the_application():
+    calls = inspect.getsource(Server.create_application)
+    assert "partial(self.handle_reply, protocol)" in calls, (
+        f"daphne {version('daphne')} calls the application in another way. "
+        "realtime/transports/daphne.py finds the protocol of a connection in `send.args`."
+    )
+
+
+def test_autobahn_has_a_time_to_close():
+    names = AutobahnProtocol.CONFIG_ATTRS_COMMON
+    use = "is the time that a client has to answer a close"
+    assert "closeHandshakeTimeout" in names, complaint(
+        "autobahn", "closeHandshakeTimeout", "daphne.py", use
+    )
+    assert issubclass(DaphneProtocol, AutobahnProtocol)
+
+
+@pytest.mark.parametrize("name", ["dataBuffer", "offset", "_tempDataLen"])
+def test_twisted_tells_what_it_holds(name):
+    use = "counts the bytes that a client has not read"
+    assert hasattr(FileDescriptor(reactor=object()), name), complaint(
+        "twisted", name, "daphne.py", use
+    )
+
+
+def test_what_twisted_holds_is_counted():
+    transport = SimpleNamespace(dataBuffer=b"12345", offset=2, _tempDataLen=10)
+    sink = daphne.DaphneSink(lambda event: None, SimpleNamespace(transport=transport))
+    assert sink.held_bytes() == 13
+
+
+def test_each_library_is_known_by_one_module():
+    """The others import only what our own modules give them."""
+    owners = {
+        "uvicorn": {"transports/uvicorn.py"},
+        "websockets": {"transports/websockets_library.py"},
+        "daphne": set(),
+        "autobahn": set(),
+        "twisted": set(),
+    }
+    found = {library: set() for library in owners}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                modules = [node.module]
+            else:
+                continue
+            for library in {module.partition(".")[0] for module in modules} & set(owners):
+                found[library].add(str(path.relative_to(PACKAGE)))
+    assert found == owners
