@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rest_framework.throttling import AnonRateThrottle
 from rest_framework_simplejwt.views import (
     TokenBlacklistView,
@@ -11,6 +9,8 @@ from rest_framework_simplejwt.views import (
     TokenRefreshView,
     TokenVerifyView,
 )
+
+from realtime.rest.base import NeverCached
 
 from . import serializers
 
@@ -24,34 +24,29 @@ class TokenThrottle(AnonRateThrottle):
         return self.THROTTLE_RATES.get(self.scope) or "30/min"
 
 
-class _NeverCached:
+class _TokenView(NeverCached):
     throttle_classes = (TokenThrottle,)
 
-    def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
-        response = super().finalize_response(*args, **kwargs)  # type: ignore[misc]
-        response["Cache-Control"] = "no-store"
-        return response
 
-
-class ObtainView(_NeverCached, TokenObtainPairView):  # type: ignore[misc]
+class ObtainView(_TokenView, TokenObtainPairView):  # type: ignore[misc]
     """POST username and password; get an access and a refresh token."""
 
     serializer_class = serializers.ObtainSerializer
 
 
-class RefreshView(_NeverCached, TokenRefreshView):  # type: ignore[misc]
+class RefreshView(_TokenView, TokenRefreshView):  # type: ignore[misc]
     """POST a refresh token; get a new pair. The old refresh token works no more."""
 
     serializer_class = serializers.RefreshSerializer
 
 
-class VerifyView(_NeverCached, TokenVerifyView):  # type: ignore[misc]
+class VerifyView(_TokenView, TokenVerifyView):  # type: ignore[misc]
     """POST a token; 200 where it is good, 401 where it isn't."""
 
     serializer_class = serializers.VerifySerializer
 
 
-class LogoutView(_NeverCached, TokenBlacklistView):  # type: ignore[misc]
+class LogoutView(_TokenView, TokenBlacklistView):  # type: ignore[misc]
     """POST the refresh token; from then on it and what it was rotated from are refused."""
 
     serializer_class = serializers.LogoutSerializer

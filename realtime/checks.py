@@ -91,7 +91,8 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
 def check_layer(**kwargs: Any) -> list[CheckMessage]:
     try:
         get_layer()
-    except ImproperlyConfigured as error:
+    except (ImproperlyConfigured, TypeError, ValueError) as error:
+        # Such as `hosts` that are one URL instead of a list of them.
         return [Error(str(error), id="realtime.E006")]
     return []
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from .. import names
+from ..authentication.users import find_by_text
 from ..rights.queries import ACTIONS
 from ..server_api.connections import NOTICE_MAX
 
@@ -104,10 +104,7 @@ class ExplainForm(forms.Form):
         name = self.cleaned_data["user"]
         if not name:
             return AnonymousUser()
-        users: Any = get_user_model()._default_manager
-        for find in (users.get_by_natural_key, lambda value: users.get(pk=value)):
-            try:
-                return find(name)
-            except (get_user_model().DoesNotExist, ValueError, OverflowError, ValidationError):
-                continue
-        raise ValidationError(_("There is no user %(name)s."), params={"name": name})
+        user = find_by_text(name)
+        if user is None:
+            raise ValidationError(_("There is no user %(name)s."), params={"name": name})
+        return user

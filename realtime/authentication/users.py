@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 
 from ..changes import changes
 from ..conf import realtime_settings
@@ -45,6 +46,18 @@ def find(field: str, values: Collection[Any]) -> dict[str, KnownUser]:
     if missing:
         found |= _read(field, missing)
     return found
+
+
+def find_by_text(text: str) -> Any:
+    """The user that a person means by `text`: the natural key, such as a username, or else the
+    primary key. None if there is no such user. Reads the database."""
+    users: Any = get_user_model()._default_manager
+    for find_one in (users.get_by_natural_key, lambda key: users.get(pk=key)):
+        try:
+            return find_one(text)
+        except (get_user_model().DoesNotExist, ValueError, OverflowError, ValidationError):
+            continue
+    return None
 
 
 def remember(user: Any, version: int) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-logger = logging.getLogger("realtime.tail")
+logger = logging.getLogger("realtime.ticks")
 
 REST = 3
 """How long fan-out rests while clients leave, in the time that it took before."""

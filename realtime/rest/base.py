@@ -27,7 +27,18 @@ class _TokenAuthentication(JWTAuthentication):
             raise InvalidToken from error
 
 
-class RealtimeView(APIView):
+class NeverCached:
+    """An endpoint whose answers no cache keeps, because they hold credentials or rights."""
+
+    def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(*args, **kwargs)  # type: ignore[misc]
+        response["Cache-Control"] = "no-store"
+        return response
+
+
+class RealtimeView(NeverCached, APIView):
+    """An endpoint for signed-in users, by token or by session."""
+
     authentication_classes = (_TokenAuthentication, SessionAuthentication)
     permission_classes = (IsAuthenticated,)
 
@@ -42,8 +53,3 @@ class RealtimeView(APIView):
         session = getattr(request, "session", None)
         sign_in = django_sign_in(getattr(session, "session_key", None))
         return Identity(request.user, session_id=sign_in)
-
-    def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
-        response = super().finalize_response(*args, **kwargs)
-        response["Cache-Control"] = "no-store"
-        return response

@@ -68,3 +68,15 @@ def test_a_deployment_is_warned_of_what_is_not_for_it(settings):
     settings.REALTIME = {"CREDENTIALS": ["query"], "ALLOWED_ORIGINS": ["*"]}
     expected = ["realtime.W002", "realtime.W003", "realtime.W004"]
     assert ids(checks.check_deployment()) == expected
+
+
+def test_hosts_that_are_no_list_are_reported_with_the_cure(settings):
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "realtime.layers.redis.RedisRoomLayer",
+            "CONFIG": {"hosts": "redis://127.0.0.1:6379"},
+        }
+    }
+    (message,) = checks.check_layer()
+    assert message.id == "realtime.E006"
+    assert "iterable" in message.msg or "list" in message.msg

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from ...authentication.users import find_by_text
 from ...conf import realtime_settings
 from ...exceptions import RealtimeError
 from ...layers import get_layer
@@ -167,17 +167,12 @@ def _wait_until_gone(clients: set[str]) -> set[str]:
 
 
 def _find_user(name: str) -> Any:
-    users: Any = get_user_model()._default_manager
-    try:
-        return users.get_by_natural_key(name)
-    except get_user_model().DoesNotExist:
-        pass
-    try:
-        return users.get(pk=name)
-    except (get_user_model().DoesNotExist, ValueError, OverflowError, ValidationError) as error:
+    user = find_by_text(name)
+    if user is None:
         near = _nearest_username(name)
         hint = f"Did you mean {near}?" if near else "Give a username or a primary key."
-        raise CommandError(f"There is no user {name}. {hint}") from error
+        raise CommandError(f"There is no user {name}. {hint}")
+    return user
 
 
 def _nearest_username(name: str) -> str:
