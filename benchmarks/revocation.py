@@ -26,7 +26,7 @@ from typing import Any
 
 import websockets
 
-from tests import processes
+from tests.support import processes
 
 ROOM = "measured"
 SETTLE_SECONDS = 0.15
@@ -94,7 +94,7 @@ class Measurement:
             "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
             "REDIS_URL": f"redis://127.0.0.1:{port}/0",
             "REDIS_PREFIX": f"revocation-{uuid.uuid4().hex[:8]}",
-            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            "DJANGO_SETTINGS_MODULE": "tests.settings.base",
             "DJANGO_DEBUG": "1",
             "JWT_SIGNING_KEY": processes.SIGNING_KEY,
         }

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from tests import processes
+from tests.support import processes
 
 from .accounting import family, pin
 from .generator import Job

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests import processes
+from tests.support import processes
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from tests import processes
 from tests.delivery.clients import (
     PAUSE_SECONDS,
     ROOM,
@@ -28,6 +27,7 @@ from tests.delivery.clients import (
     TutorialPublisher,
 )
 from tests.delivery.ledger import Ledger
+from tests.support import processes
 
 SERVERS = ("daphne", "uvicorn-fast")
 SETTLE_SECONDS = 30
@@ -71,7 +71,7 @@ class Site:
             "REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0",
             "REDIS_PREFIX": f"delivery-{uuid.uuid4().hex[:8]}",
             "DJANGO_SETTINGS_MODULE": (
-                "tests.settings" if ours else "tests.delivery.tutorial_settings"
+                "tests.settings.base" if ours else "tests.settings.tutorial"
             ),
             "DJANGO_DEBUG": "1",
             "JWT_SIGNING_KEY": processes.SIGNING_KEY,

@@ -15,12 +15,12 @@ import jwt
 import pytest
 import websockets
 
-from tests import processes
-from tests.integration.browsers import browser as browser
-from tests.integration.browsers import open_admin as open_admin
-from tests.integration.browsers import open_page as open_page
-from tests.integration.browsers import sign_in as sign_in
-from tests.integration.browsers import sign_in_at as sign_in_at
+from tests.support import processes
+from tests.support.browsers import browser as browser
+from tests.support.browsers import open_admin as open_admin
+from tests.support.browsers import open_page as open_page
+from tests.support.browsers import sign_in as sign_in
+from tests.support.browsers import sign_in_at as sign_in_at
 
 CLIENTS = processes.ROOT / "tests" / "integration" / "clients"
 _UNCLEAN = re.compile(r"Traceback|\bERROR\b|\b1011\b|\" 500\b| 500 ", re.IGNORECASE)
@@ -33,7 +33,7 @@ def demo_database(tmp_path_factory):
     env = {
         **os.environ,
         "DATABASE_URL": f"sqlite:///{path}",
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "DJANGO_SETTINGS_MODULE": "tests.settings.base",
         "DJANGO_DEBUG": "1",
     }
     for command in (["migrate", "--verbosity", "0"], ["demo"]):

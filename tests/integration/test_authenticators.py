@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from tests import processes
-from tests.integration.outcomes import outcomes_at
+from tests.support import processes
+from tests.support.outcomes import outcomes_at
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def site(demo_database, tmp_path_factory):
     shutil.copy(demo_database, folder / "db.sqlite3")
     env = {
         "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
-        "DJANGO_SETTINGS_MODULE": "tests.opaque_settings",
+        "DJANGO_SETTINGS_MODULE": "tests.settings.opaque",
     }
     site = processes.start_site("uvicorn", folder, env)
     yield site

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import pytest
 
 from config.management.commands.demo import PASSWORD
-from tests.integration.admin_forms import Browser
-from tests.integration.scenes import SCENES, SEED, Scene
+from tests.support.admin_forms import Browser
+from tests.support.scenes import SCENES, SEED, Scene
 
 APPS = {"user": "auth", "group": "auth", "room": "realtime", "membership": "realtime"}
 
@@ -19,14 +19,14 @@ APPS = {"user": "auth", "group": "auth", "room": "realtime", "membership": "real
 @pytest.fixture(scope="module")
 def pair(start_site):
     """A Daphne and a uvicorn of one site."""
-    daphne = start_site("daphne", redis=True, DJANGO_SETTINGS_MODULE="tests.authority_settings")
+    daphne = start_site("daphne", redis=True, DJANGO_SETTINGS_MODULE="tests.settings.authority")
     return daphne, start_site("uvicorn-fast", beside=daphne)
 
 
 @pytest.fixture(scope="module")
 def hasty_pair(pair, start_site):
     """Two more servers of the same site, with short times."""
-    env = {"beside": pair[0], "DJANGO_SETTINGS_MODULE": "tests.expiry_settings"}
+    env = {"beside": pair[0], "DJANGO_SETTINGS_MODULE": "tests.settings.expiry"}
     return start_site("daphne", **env), start_site("uvicorn-fast", **env)
 
 

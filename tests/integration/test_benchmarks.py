@@ -22,7 +22,7 @@ from benchmarks.report import Report
 from benchmarks.rig import Rig
 from benchmarks.rows import Row, compare, verdicts
 from benchmarks.wire import Intake, Opcode
-from tests import processes
+from tests.support import processes
 
 PING = b"{}"
 UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"

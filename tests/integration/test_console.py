@@ -10,13 +10,13 @@ import pytest
 from playwright.async_api import expect
 
 from config.management.commands.demo import PASSWORD
-from tests.integration.admin_forms import Browser
-from tests.integration.browsers import ARTIFACTS
+from tests.support.admin_forms import Browser
+from tests.support.browsers import ARTIFACTS
 
 LIST = "/admin/realtime/connection/"
 SECONDS = 5
 TTL_SECONDS = 2  # of these settings
-SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.console_settings"}
+SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.settings.console"}
 DESK, PHONE = {"width": 1280, "height": 760}, {"width": 390, "height": 800}
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.delivery.ledger import Gap, Journal, Ledger, Place, Verdict, judge
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 SHORT = ["--messages", "800", "--members", "12", "--cut-every", "0.25", "--json"]
 

@@ -18,11 +18,11 @@ import redis
 from realtime.exceptions import LayerUnavailable
 from realtime.layers.redis import RedisRoomLayer
 from realtime.rooms.publications import Retention
-from tests import processes
 from tests.delivery.clients import ROOM, Member
 from tests.delivery.ledger import Ledger, judge
-from tests.faults import FaultProxy
-from tests.lengths import BLACK_HOLE_SECONDS, IDLE_SECONDS, OUTAGE_SECONDS
+from tests.support import processes
+from tests.support.faults import FaultProxy
+from tests.support.lengths import BLACK_HOLE_SECONDS, IDLE_SECONDS, OUTAGE_SECONDS
 
 MEMBERS = 100
 BACK_SECONDS = 5
@@ -71,7 +71,7 @@ def sites(start_site, broken_redis):
     env = {
         "REDIS_URL": f"redis://127.0.0.1:{broken_redis.proxy.port}/0",
         "REDIS_PREFIX": broken_redis.prefix,
-        "DJANGO_SETTINGS_MODULE": "tests.brief_settings",
+        "DJANGO_SETTINGS_MODULE": "tests.settings.brief",
     }
     daphne = start_site("daphne", **env)
     uvicorn = start_site("uvicorn-fast", beside=daphne)

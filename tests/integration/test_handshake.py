@@ -79,7 +79,7 @@ async def test_the_selected_subprotocol_is_never_the_token(site, sign):
 @pytest.fixture(scope="module", params=["daphne", "uvicorn", "uvicorn-fast"])
 def opted_in_site(request, start_site):
     """A site with every credential switched on, beside none."""
-    return start_site(request.param, DJANGO_SETTINGS_MODULE="tests.cookie_settings")
+    return start_site(request.param, DJANGO_SETTINGS_MODULE="tests.settings.cookie")
 
 
 async def test_the_opt_in_ways(opted_in_site, sign, whoami):
@@ -149,7 +149,7 @@ async def test_a_ticket_works_once_also_for_two_at_once(site, whoami, ticket):
 
 
 async def test_a_ticket_ends_with_its_time_and_its_user(start_site, sign, whoami, ticket):
-    site = start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.ticket_settings")
+    site = start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.settings.ticket")
     late, gone = f"?ticket={ticket(at=site)}", f"?ticket={ticket('bob', at=site)}"
     site.shell(
         "from django.contrib.auth.models import User; "
@@ -235,7 +235,7 @@ async def test_unknown_paths_are_refused_in_one_line(site, path):
 async def test_sockets_cut_while_the_user_is_looked_up_leave_nothing_behind(
     start_site, sign, open_client, redis_server, server
 ):
-    site = start_site(server, redis=True, DJANGO_SETTINGS_MODULE="tests.slow_lookup_settings")
+    site = start_site(server, redis=True, DJANGO_SETTINGS_MODULE="tests.settings.slow_lookup")
     bearer = f"Authorization: Bearer {sign('alice')}"
 
     async def cut():

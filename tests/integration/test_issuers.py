@@ -10,15 +10,15 @@ import centrifuge
 import pytest
 import websockets
 
-from tests.integration.outcomes import outcomes_at
-from tests.issuers import Issuer, Key, forgeries
+from tests.support.issuers import Issuer, Key, forgeries
+from tests.support.outcomes import outcomes_at
 
 
 @pytest.fixture(scope="module", params=["RS256", "ES256"])
 def started(request, start_site):
     algorithm, server = request.param, {"RS256": "uvicorn", "ES256": "daphne"}[request.param]
     issuer = Issuer(algorithm)
-    settings = f"tests.{algorithm.lower()}_settings"
+    settings = f"tests.settings.{algorithm.lower()}"
     site = start_site(server, redis=True, DJANGO_SETTINGS_MODULE=settings, JWK_URL=issuer.url)
     yield issuer, site
     site.process.stop()

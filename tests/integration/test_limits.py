@@ -15,7 +15,7 @@ SECONDS = 10
 @pytest.fixture(scope="module")
 def pair(start_site):
     """A Daphne and a uvicorn of one site, with low limits."""
-    settings = {"DJANGO_SETTINGS_MODULE": "tests.limits_settings"}
+    settings = {"DJANGO_SETTINGS_MODULE": "tests.settings.limits"}
     daphne = start_site("daphne", redis=True, **settings)
     return daphne, start_site("uvicorn-fast", beside=daphne)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.integration.browsers import enter, fill_in, messages, people, picture, say, show, sockets
+from tests.support.browsers import enter, fill_in, messages, people, picture, say, show, sockets
 
 PHONE = {"width": 390, "height": 800}
 

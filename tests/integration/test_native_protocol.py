@@ -128,7 +128,7 @@ async def test_a_hundred_thousand_keys_are_refused_quickly(alice, bystander):
 
 
 async def test_the_server_pings_and_cuts_who_does_not_answer(start_site, open_client, sign):
-    site = start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.impatient_settings")
+    site = start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.settings.impatient")
     client = await open_client(sign("alice"), url=site.ws_url)
     assert client.reply["connect"]["ping"] == 1
     async with asyncio.timeout(10):
@@ -140,7 +140,7 @@ async def test_the_server_pings_and_cuts_who_does_not_answer(start_site, open_cl
 
 async def test_who_does_not_connect_in_time_is_closed_3502(start_site, open_client):
     for server in ("daphne", "uvicorn"):
-        site = start_site(server, DJANGO_SETTINGS_MODULE="tests.impatient_settings")
+        site = start_site(server, DJANGO_SETTINGS_MODULE="tests.settings.impatient")
         client = await open_client(url=site.ws_url, connect=False)
         async with asyncio.timeout(10):
             assert await client.closed() == 3502

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from tests import processes
-from tests.integration.browsers import enter, messages, people, picture, say
+from tests.support import processes
+from tests.support.browsers import enter, messages, people, picture, say
 
 
 async def test_alice_and_bob_talk_in_two_windows(sign_in):
@@ -172,7 +172,7 @@ async def test_a_page_of_another_origin_never_opens_a_socket(site, sign, open_pa
 async def test_a_cookie_does_not_help_a_page_of_another_origin(
     start_site, sign, open_page, other_origin
 ):
-    site = start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.cookie_settings")
+    site = start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.settings.cookie")
     own = await open_page(site.url)
     name, value = "access_token", sign("alice")
     await own.context.add_cookies([{"name": name, "value": value, "url": site.url}])
@@ -248,7 +248,7 @@ async def test_the_picture_of_the_readme(sign_in):
 
 
 async def test_who_is_here(sign_in_at, start_site):
-    site = start_site("daphne", DJANGO_SETTINGS_MODULE="tests.brief_settings")
+    site = start_site("daphne", DJANGO_SETTINGS_MODULE="tests.settings.brief")
     alice = await sign_in_at(site, "alice")
     await enter(alice, "Lobby")
     await expect(people(alice)).to_have_text(["alice (you)"])

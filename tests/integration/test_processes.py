@@ -9,12 +9,12 @@ import pytest
 import redis
 import websockets
 
-from tests import processes
 from tests.delivery.clients import ROOM, Member, SocketPublisher
 from tests.delivery.ledger import Ledger, judge
+from tests.support import processes
 
 SOCKETS = 500
-BRIEF = {"DJANGO_SETTINGS_MODULE": "tests.brief_settings"}
+BRIEF = {"DJANGO_SETTINGS_MODULE": "tests.settings.brief"}
 DRAIN_SECONDS = 6  # of the brief settings
 MAKE_ROOM = (
     "from realtime.models import Room; "

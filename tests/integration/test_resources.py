@@ -7,7 +7,7 @@ from pathlib import Path
 
 import redis
 
-from tests.lengths import COMERS_AND_GOERS
+from tests.support.lengths import COMERS_AND_GOERS
 
 CHUNK = "x" * 61_440
 MIB = 1024 * 1024

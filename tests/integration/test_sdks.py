@@ -13,8 +13,8 @@ from centrifuge import (
     SubscriptionEventHandler,
 )
 
-from tests.faults import FaultProxy
-from tests.processes import SIGNING_KEY
+from tests.support.faults import FaultProxy
+from tests.support.processes import SIGNING_KEY
 
 
 class Test_the_javascript_sdk:

@@ -10,15 +10,15 @@ import jwt
 import pytest
 import websockets
 
-from tests import processes
-from tests.integration.outcomes import outcomes_at
+from tests.support import processes
+from tests.support.outcomes import outcomes_at
 
 USERS = 300
 
 
 @pytest.fixture(scope="module")
 def site(start_site):
-    site = start_site("uvicorn-fast", redis=True, DJANGO_SETTINGS_MODULE="tests.query_log_settings")
+    site = start_site("uvicorn-fast", redis=True, DJANGO_SETTINGS_MODULE="tests.settings.query_log")
     yield site
     site.process.stop()
 
@@ -69,7 +69,9 @@ def count_queries(site):
         before = site.process.log.stat().st_size
         yield queries
         printed = site.process.log.read_bytes()[before:].decode()
-        queries += [line for line in printed.split("\n") if "tests.query_log: query" in line]
+        queries += [
+            line for line in printed.split("\n") if "tests.support.query_log: query" in line
+        ]
 
     return _count
 

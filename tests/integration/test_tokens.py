@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.processes import SIGNING_KEY
+from tests.support.processes import SIGNING_KEY
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ async def test_users_who_are_gone_are_refused(start_site, sign, open_client):
 
 
 async def test_audience_issuer_and_the_sites_own_rule_are_honoured(start_site, sign, open_client):
-    site = start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.strict_token_settings")
+    site = start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.settings.strict_token")
     ours = {"aud": "realtime", "iss": "tests"}
     outcomes = []
     for user, claims in (

@@ -9,7 +9,7 @@ import uvicorn
 import websockets
 
 from realtime.consumers import RealtimeConsumer
-from tests import processes
+from tests.support import processes
 
 SECONDS = 10
 

@@ -15,7 +15,7 @@ from realtime.layers.redis import RedisRoomLayer
 from realtime.models import Room
 from realtime.protocols.centrifuge import CentrifugeProtocol
 from realtime.rights import grants
-from tests.realtime.sessions import RecordingTransport, call
+from tests.support.sessions import RecordingTransport, call
 
 
 @pytest.fixture(autouse=True)

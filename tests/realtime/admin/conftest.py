@@ -8,7 +8,7 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission, User
 
 from realtime.layers.records import Connection, Process
-from tests.realtime.admin.pages import Layer, layer_of_the_site
+from tests.support.pages import Layer, layer_of_the_site
 
 
 @pytest.fixture

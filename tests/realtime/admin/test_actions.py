@@ -10,7 +10,7 @@ from realtime import rooms
 from realtime.admin import listing
 from realtime.models import Membership, Room
 from realtime.rooms import room_types
-from tests.realtime.admin.pages import LIST, confirm, logged, rows_of, said, text_of
+from tests.support.pages import LIST, confirm, logged, rows_of, said, text_of
 
 pytestmark = pytest.mark.django_db
 

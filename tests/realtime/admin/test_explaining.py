@@ -5,7 +5,7 @@ import re
 import pytest
 from django.urls import reverse
 
-from tests.realtime.admin.pages import EXPLAIN, text_of
+from tests.support.pages import EXPLAIN, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from django.core.management import call_command
 
 from realtime.admin import ConnectionAdmin
 from realtime.models import Room
-from tests.realtime.admin.pages import (
+from tests.support.pages import (
     EXPLAIN,
     HOSTILE,
     LIST,

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import RequestFactory
 
 from realtime.admin import LiveConnectionsMixin
-from tests.realtime.admin.pages import EXPLAIN, LIST, text_of
+from tests.support.pages import EXPLAIN, LIST, text_of
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from realtime.models import Membership
-from tests.realtime.admin.pages import (
+from tests.support.pages import (
     FIELDS,
     LIST,
     NEEDS,

@@ -16,7 +16,7 @@ from realtime.authentication.tickets import identity_to_ticket, redeem
 from realtime.codes import CloseCode
 from realtime.layers import get_layer
 from realtime.models import Membership, Room
-from tests.realtime.sessions import call
+from tests.support.sessions import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

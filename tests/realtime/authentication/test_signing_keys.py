@@ -20,7 +20,7 @@ from realtime.authentication import (
 from realtime.authentication.verification import authenticate
 from realtime.concurrency import threads
 from realtime.exceptions import AuthenticationError, AuthenticationUnavailable
-from tests.issuers import Issuer, Key, forgeries
+from tests.support.issuers import Issuer, Key, forgeries
 
 ALICE = User(pk=1, username="alice", password="!")
 

@@ -17,7 +17,7 @@ from realtime.layers.groups import CONTROL_GROUP
 from realtime.models import Membership, Room
 from realtime.rights import grants
 from realtime.rooms import handlers, room_types
-from tests.realtime.sessions import call, send
+from tests.support.sessions import call, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

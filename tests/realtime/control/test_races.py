@@ -21,7 +21,7 @@ from realtime.models import Membership, Room
 from realtime.rights import grants
 from realtime.rooms import room_types
 from realtime.rooms.publications import Retention
-from tests.realtime.sessions import call
+from tests.support.sessions import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -9,7 +9,7 @@ from realtime.connection.session import Session
 from realtime.hub import drain
 from realtime.hub.node import close_node, get_node
 from realtime.protocols.centrifuge import CentrifugeProtocol
-from tests.realtime.sessions import RecordingTransport
+from tests.support.sessions import RecordingTransport
 
 
 @pytest.fixture

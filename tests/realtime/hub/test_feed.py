@@ -9,7 +9,7 @@ from realtime.concurrency import background
 from realtime.exceptions import LayerUnavailable
 from realtime.models import Room
 from realtime.rooms.publications import Position
-from tests.realtime.sessions import call
+from tests.support.sessions import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from realtime import apresence, presence
 from realtime.authentication import Identity
 from realtime.models import Room
-from tests.realtime.sessions import call
+from tests.support.sessions import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

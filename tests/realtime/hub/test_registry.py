@@ -7,7 +7,7 @@ import pytest
 from realtime.authentication import Identity
 from realtime.layers import get_layer
 from realtime.server_api import connections
-from tests.realtime.sessions import call
+from tests.support.sessions import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

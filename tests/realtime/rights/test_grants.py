@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, Permission, User
 from realtime.authentication import Identity
 from realtime.changes import changes
 from realtime.models import Membership, Room
-from tests.realtime.sessions import call
+from tests.support.sessions import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -7,7 +7,7 @@ from channels_redis.utils import _consistent_hash
 
 from realtime.layers.groups import group_name
 from realtime.layers.redis.topology import Topology
-from tests import processes
+from tests.support import processes
 
 
 @pytest.fixture(scope="module")

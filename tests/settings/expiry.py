@@ -1,6 +1,6 @@
 """As those of the tests of authority, with short times between a change and what finds it."""
 
-from tests.authority_settings import *  # noqa: F403
-from tests.authority_settings import REALTIME
+from tests.settings.authority import *  # noqa: F403
+from tests.settings.authority import REALTIME
 
 REALTIME = {**REALTIME, "EXPIRY_GRACE_SECONDS": 1, "RECHECK_SECONDS": 1}

@@ -2,7 +2,7 @@
 
 import os
 
-from tests.settings import *  # noqa: F403
+from tests.settings.base import *  # noqa: F403
 
 CHANNEL_LAYERS = {
     "default": {

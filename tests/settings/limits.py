@@ -1,7 +1,7 @@
 """As the tests' settings, with limits that a test reaches quickly."""
 
-from tests.settings import *  # noqa: F403
-from tests.settings import REALTIME
+from tests.settings.base import *  # noqa: F403
+from tests.settings.base import REALTIME
 
 REALTIME = {
     **REALTIME,

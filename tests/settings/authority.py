@@ -3,9 +3,9 @@
 The rights are not checked anew by themselves: what is found is what was told.
 """
 
-from tests.cookie_settings import *  # noqa: F403
-from tests.cookie_settings import REALTIME
-from tests.settings import INSTALLED_APPS
+from tests.settings.base import INSTALLED_APPS
+from tests.settings.cookie import *  # noqa: F403
+from tests.settings.cookie import REALTIME
 
-INSTALLED_APPS = [*INSTALLED_APPS, "tests.staff_rooms"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.support.staff_rooms"]
 REALTIME = {**REALTIME, "RECHECK_SECONDS": 3600}

@@ -1,7 +1,7 @@
 """As the tests' settings, with the credentials that a site has to switch on."""
 
-from tests.settings import *  # noqa: F403
-from tests.settings import REALTIME
+from tests.settings.base import *  # noqa: F403
+from tests.settings.base import REALTIME
 
 REALTIME = {
     **REALTIME,

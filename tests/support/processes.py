@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SIGNING_KEY = "a-shared-secret-of-the-tests-with-more-than-32-bytes"
 START_SECONDS = 30
 
@@ -166,7 +166,7 @@ def start_site(
 ) -> Site:
     port = port or free_port()
     env = {
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "DJANGO_SETTINGS_MODULE": "tests.settings.base",
         "DJANGO_DEBUG": "1",
         "JWT_SIGNING_KEY": SIGNING_KEY,
         "PYTHONUNBUFFERED": "1",

@@ -2,8 +2,8 @@
 
 import os
 
-from tests.settings import *  # noqa: F403
-from tests.settings import REALTIME, SIMPLE_JWT
+from tests.settings.base import *  # noqa: F403
+from tests.settings.base import REALTIME, SIMPLE_JWT
 
 SIMPLE_JWT = {
     **SIMPLE_JWT,

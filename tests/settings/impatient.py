@@ -1,6 +1,6 @@
 """As the tests' settings, with short times: for what happens when they pass."""
 
-from tests.settings import *  # noqa: F403
-from tests.settings import REALTIME
+from tests.settings.base import *  # noqa: F403
+from tests.settings.base import REALTIME
 
 REALTIME = {**REALTIME, "CONNECT_SECONDS": 1, "PING_SECONDS": 1, "PONG_SECONDS": 1}

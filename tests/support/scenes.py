@@ -10,7 +10,7 @@ from functools import partial
 from itertools import product
 
 from config.management.commands.demo import PASSWORD
-from tests.integration.admin_forms import Browser
+from tests.support.admin_forms import Browser
 
 SECONDS = 5
 """Within which a change must be seen. Most need some hundredths of one."""

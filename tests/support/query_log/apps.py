@@ -4,7 +4,7 @@ import time
 from django.apps import AppConfig
 from django.db.backends.signals import connection_created
 
-logger = logging.getLogger("tests.query_log")
+logger = logging.getLogger("tests.support.query_log")
 
 
 # As of a database across the network that has much to do.
@@ -12,10 +12,10 @@ ANSWER_SECONDS = 0.02
 
 
 class QueryLogConfig(AppConfig):
-    name = "tests.query_log"
+    name = "tests.support.query_log"
 
     def ready(self):
-        connection_created.connect(_log_queries, dispatch_uid="tests.query_log")
+        connection_created.connect(_log_queries, dispatch_uid="tests.support.query_log")
 
 
 def _log_queries(connection, **kwargs):

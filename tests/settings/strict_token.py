@@ -1,7 +1,7 @@
 """As the tests' settings, with an audience, an issuer and a rule of the site's own."""
 
-from tests.settings import *  # noqa: F403
-from tests.settings import SIMPLE_JWT
+from tests.settings.base import *  # noqa: F403
+from tests.settings.base import SIMPLE_JWT
 
 
 def not_bob(user):
@@ -12,5 +12,5 @@ SIMPLE_JWT = {
     **SIMPLE_JWT,
     "AUDIENCE": "realtime",
     "ISSUER": "tests",
-    "USER_AUTHENTICATION_RULE": "tests.strict_token_settings.not_bob",
+    "USER_AUTHENTICATION_RULE": "tests.settings.strict_token.not_bob",
 }

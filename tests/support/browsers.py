@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import async_playwright, expect
 
 from config.management.commands.demo import PASSWORD
-from tests import processes
+from tests.support import processes
 
 ARTIFACTS = processes.ROOT / "test-artifacts"
 ARGUMENTS = [
