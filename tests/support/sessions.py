@@ -81,3 +81,7 @@ async def call(session, **command):
         if frame.get("id") == id:
             return frame
     return None
+
+
+def is_publication(frame):
+    return "pub" in frame.get("push", {})

@@ -2,81 +2,20 @@
 
 import asyncio
 import json
-import time
-from dataclasses import replace
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, Group, User
+from django.contrib.auth.models import AnonymousUser, Group
 
-from realtime import rooms
 from realtime.authentication import Identity
 from realtime.codes import CloseCode, UnsubscribeCode
 from realtime.connection.session import State
-from realtime.exceptions import AuthenticationError, LayerUnavailable
+from realtime.exceptions import LayerUnavailable
 from realtime.layers.groups import CONTROL_GROUP
 from realtime.models import Membership, Room
 from realtime.rights import grants
-from realtime.rooms import handlers, room_types
-from tests.support.sessions import call, send
+from tests.support.sessions import call, is_publication, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def is_publication(frame):
-    return "pub" in frame.get("push", {})
-
-
-async def test_connecting_tells_the_client_its_id_and_the_pings(open_session, alice):
-    session = open_session(Identity(alice, expires_at=time.time() + 60))
-    reply = (await call(session, connect={}))["connect"]
-    assert reply["client"] == session.id
-    assert (reply["ping"], reply["pong"], reply["expires"]) == (25, True, True)
-    assert 58 <= reply["ttl"] <= 60
-
-
-async def test_nothing_is_obeyed_before_connect(open_session, alice):
-    session = open_session(Identity(alice))
-    assert await call(session, subscribe={"channel": "lobby"}) is None
-    assert session.transport.closed[0] == CloseCode.BAD_REQUEST
-
-
-async def test_connecting_twice_is_a_bad_request(connected):
-    assert (await call(connected, connect={}))["error"]["code"] == 107
-    assert connected.state is State.CONNECTED
-
-
-async def test_without_a_credential_connect_is_refused(open_session):
-    session = open_session()
-    await call(session, connect={})
-    assert session.transport.closed[0] == CloseCode.INVALID_TOKEN
-
-
-async def test_who_does_not_connect_in_time_is_closed(open_session, settings):
-    settings.REALTIME = {"CONNECT_SECONDS": 0.01}
-    assert await open_session().transport.until_closed() == CloseCode.STALE
-
-
-async def test_an_expired_credential_of_the_handshake_can_be_replaced(open_session):
-    error = AuthenticationError("too old", expired=True)
-    session = open_session(authentication_error=error)
-    assert (await call(session, connect={}))["error"]["code"] == 109
-    assert session.state is State.CONNECTING
-
-
-async def test_two_credentials_are_ambiguous(open_session, alice):
-    session = open_session(Identity(alice))
-    await call(session, connect={"token": "x"})
-    assert session.transport.closed[0] == CloseCode.INVALID_TOKEN
-
-
-async def test_anonymous_connections_are_a_setting(open_session, settings):
-    settings.REALTIME = {"ALLOW_ANONYMOUS": True}
-    await Room.objects.acreate(name="news", access=Room.Access.ANYONE)
-    session = open_session()
-    assert "connect" in await call(session, connect={})
-    assert "subscribe" in await call(session, subscribe={"channel": "news"})
-    refused = await call(session, publish={"channel": "news", "data": 1})
-    assert refused["error"]["code"] == 103
 
 
 async def test_a_publication_reaches_every_member_and_the_publisher(
@@ -212,56 +151,6 @@ async def test_what_is_not_offered_yet_answers_108(connected, lobby):
     assert reply["error"]["code"] == 108
 
 
-async def test_a_missing_pong_closes(open_session, alice, settings):
-    settings.REALTIME = {"PING_SECONDS": 0.01, "PONG_SECONDS": 0.02}
-    session = open_session(Identity(alice))
-    await call(session, connect={})
-    assert await session.transport.until_closed() == CloseCode.NO_PONG
-
-
-async def test_a_pong_keeps_the_connection(open_session, alice, settings):
-    settings.REALTIME = {"PING_SECONDS": 0.02, "PONG_SECONDS": 1}
-    session = open_session(Identity(alice))
-    await call(session, connect={})
-    for count in range(1, 4):
-        async with asyncio.timeout(5):
-            while session.transport.frames.count({}) < count:
-                session.transport.changed.clear()
-                await session.transport.changed.wait()
-        await send(session, "{}")
-    assert session.transport.closed is None
-
-
-async def test_an_expired_token_closes_after_the_grace(open_session, alice, settings):
-    settings.REALTIME = {"EXPIRY_GRACE_SECONDS": 0}
-    session = open_session(Identity(alice, expires_at=time.time() + 0.05))
-    await call(session, connect={})
-    assert await session.transport.until_closed() == CloseCode.EXPIRED
-
-
-async def test_a_refresh_keeps_rooms_and_never_changes_the_user(connected, lobby, monkeypatch):
-    await call(connected, subscribe={"channel": "lobby"})
-    mallory = await User.objects.acreate(username="mallory")
-    answers = {
-        "newer": replace(connected.identity, expires_at=time.time() + 600),
-        "mallory": Identity(mallory),
-    }
-
-    async def authenticate(token):
-        if token not in answers:
-            raise AuthenticationError("too old", expired=True)
-        return answers[token]
-
-    monkeypatch.setattr("realtime.authentication.verification.authenticate", authenticate)
-    expired = (await call(connected, refresh={"token": "old"}))["error"]
-    assert (expired["code"], expired["temporary"]) == (109, True)
-    assert (await call(connected, refresh={"token": "newer"}))["refresh"]["ttl"] > 590
-    assert "lobby" in connected.rooms
-    await call(connected, refresh={"token": "mallory"})
-    assert connected.transport.closed[0] == CloseCode.INVALID_TOKEN
-    assert connected.identity.user.username == "alice"
-
-
 async def test_when_the_layer_is_away_the_error_is_temporary(connected, lobby, monkeypatch):
     async def away(*args, **options):
         raise LayerUnavailable("away")
@@ -307,82 +196,6 @@ async def test_a_rule_that_hangs_is_a_no(connected, lobby, monkeypatch, settings
     monkeypatch.setattr("realtime.concurrency.threads.run_in_thread", hang)
     assert (await call(connected, subscribe={"channel": "lobby"}))["error"]["code"] == 103
     assert connected.state is State.CONNECTED
-
-
-class Test_rooms_in_code:
-    @pytest.fixture(autouse=True)
-    def registered(self, monkeypatch):
-        monkeypatch.setattr(room_types, "_types", [])
-        monkeypatch.setattr(handlers, "_rpc", {})
-        monkeypatch.setattr(handlers, "_message_handlers", [])
-
-        @rooms.register("orders/<int:pk>")
-        class OrderRoom(rooms.RoomType):
-            def can_join(self, user, pk):
-                if pk == 500:
-                    raise RuntimeError("broken rule")
-                return {1: True, 2: 1, 3: None, 4: "yes"}.get(pk, False)
-
-            def on_publish(self, user, data, pk):
-                if data == "no":
-                    raise rooms.Rejected("Orders are closed on Sundays.")
-                if data == "set":
-                    return {1, 2}
-                return {"order": pk, "text": data}
-
-        @rooms.register("async/<slug:name>")
-        class AsyncRoom(rooms.RoomType):
-            async def can_join(self, user, name):
-                return name == "open"
-
-        @rooms.rpc("echo")
-        def echo(user, data):
-            return {"user": user.username, "data": data}
-
-        @rooms.rpc("broken")
-        async def broken(user, data):
-            raise RuntimeError("payload-secret" if data is None else "other")
-
-    async def test_the_hook_decides_and_only_true_is_a_yes(self, connected, caplog):
-        assert "subscribe" in await call(connected, subscribe={"channel": "orders/1"})
-        for pk in (2, 3, 4, 5, 500):
-            reply = await call(connected, subscribe={"channel": f"orders/{pk}"})
-            assert reply["error"]["code"] == 103, pk
-        assert connected.state is State.CONNECTED
-
-    async def test_async_hooks_are_asked_too(self, connected):
-        assert "subscribe" in await call(connected, subscribe={"channel": "async/open"})
-        reply = await call(connected, subscribe={"channel": "async/closed"})
-        assert reply["error"]["code"] == 103
-
-    async def test_on_publish_may_change_or_reject(self, connected):
-        await call(connected, subscribe={"channel": "orders/1"})
-        await call(connected, publish={"channel": "orders/1", "data": "hi"})
-        pub = (await connected.transport.until(is_publication))["push"]["pub"]
-        assert pub["data"] == {"order": 1, "text": "hi"}
-        error = (await call(connected, publish={"channel": "orders/1", "data": "no"}))["error"]
-        assert error == {"code": 103, "message": "Orders are closed on Sundays."}
-
-    async def test_a_hook_that_breaks_is_an_error_with_a_reference(self, connected, caplog):
-        error = (await call(connected, publish={"channel": "orders/1", "data": "set"}))["error"]
-        reference = error["message"].rsplit(" ", 1)[1]
-        assert error["code"] == 100
-        assert reference in caplog.text
-
-    async def test_rpc(self, connected, caplog):
-        reply = await call(connected, rpc={"method": "echo", "data": [1]})
-        assert reply["rpc"]["data"] == {"user": "alice", "data": [1]}
-        assert (await call(connected, rpc={"method": "x", "data": 1}))["error"]["code"] == 104
-        assert (await call(connected, rpc={"method": "broken"}))["error"]["code"] == 100
-        assert connected.state is State.CONNECTED
-
-    async def test_send_reaches_its_handlers_and_gets_no_reply(self, connected):
-        heard = []
-        rooms.on_send(lambda user, data: heard.append((user.username, data)))
-        before = len(connected.transport.frames)
-        await send(connected, '{"send":{"data":{"typing":true}}}')
-        assert heard == [("alice", {"typing": True})]
-        assert len(connected.transport.frames) == before
 
 
 async def test_a_group_makes_a_member(connected, alice):

@@ -1,0 +1,86 @@
+"""The hooks of a site that answer commands, in rooms of code and beside them."""
+
+import pytest
+
+from realtime import rooms
+from realtime.connection.session import State
+from realtime.rooms import handlers, room_types
+from tests.support.sessions import call, is_publication, send
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Test_rooms_in_code:
+    @pytest.fixture(autouse=True)
+    def registered(self, monkeypatch):
+        monkeypatch.setattr(room_types, "_types", [])
+        monkeypatch.setattr(handlers, "_rpc", {})
+        monkeypatch.setattr(handlers, "_message_handlers", [])
+
+        @rooms.register("orders/<int:pk>")
+        class OrderRoom(rooms.RoomType):
+            def can_join(self, user, pk):
+                if pk == 500:
+                    raise RuntimeError("broken rule")
+                return {1: True, 2: 1, 3: None, 4: "yes"}.get(pk, False)
+
+            def on_publish(self, user, data, pk):
+                if data == "no":
+                    raise rooms.Rejected("Orders are closed on Sundays.")
+                if data == "set":
+                    return {1, 2}
+                return {"order": pk, "text": data}
+
+        @rooms.register("async/<slug:name>")
+        class AsyncRoom(rooms.RoomType):
+            async def can_join(self, user, name):
+                return name == "open"
+
+        @rooms.rpc("echo")
+        def echo(user, data):
+            return {"user": user.username, "data": data}
+
+        @rooms.rpc("broken")
+        async def broken(user, data):
+            raise RuntimeError("payload-secret" if data is None else "other")
+
+    async def test_the_hook_decides_and_only_true_is_a_yes(self, connected, caplog):
+        assert "subscribe" in await call(connected, subscribe={"channel": "orders/1"})
+        for pk in (2, 3, 4, 5, 500):
+            reply = await call(connected, subscribe={"channel": f"orders/{pk}"})
+            assert reply["error"]["code"] == 103, pk
+        assert connected.state is State.CONNECTED
+
+    async def test_async_hooks_are_asked_too(self, connected):
+        assert "subscribe" in await call(connected, subscribe={"channel": "async/open"})
+        reply = await call(connected, subscribe={"channel": "async/closed"})
+        assert reply["error"]["code"] == 103
+
+    async def test_on_publish_may_change_or_reject(self, connected):
+        await call(connected, subscribe={"channel": "orders/1"})
+        await call(connected, publish={"channel": "orders/1", "data": "hi"})
+        pub = (await connected.transport.until(is_publication))["push"]["pub"]
+        assert pub["data"] == {"order": 1, "text": "hi"}
+        error = (await call(connected, publish={"channel": "orders/1", "data": "no"}))["error"]
+        assert error == {"code": 103, "message": "Orders are closed on Sundays."}
+
+    async def test_a_hook_that_breaks_is_an_error_with_a_reference(self, connected, caplog):
+        error = (await call(connected, publish={"channel": "orders/1", "data": "set"}))["error"]
+        reference = error["message"].rsplit(" ", 1)[1]
+        assert error["code"] == 100
+        assert reference in caplog.text
+
+    async def test_rpc(self, connected, caplog):
+        reply = await call(connected, rpc={"method": "echo", "data": [1]})
+        assert reply["rpc"]["data"] == {"user": "alice", "data": [1]}
+        assert (await call(connected, rpc={"method": "x", "data": 1}))["error"]["code"] == 104
+        assert (await call(connected, rpc={"method": "broken"}))["error"]["code"] == 100
+        assert connected.state is State.CONNECTED
+
+    async def test_send_reaches_its_handlers_and_gets_no_reply(self, connected):
+        heard = []
+        rooms.on_send(lambda user, data: heard.append((user.username, data)))
+        before = len(connected.transport.frames)
+        await send(connected, '{"send":{"data":{"typing":true}}}')
+        assert heard == [("alice", {"typing": True})]
+        assert len(connected.transport.frames) == before
