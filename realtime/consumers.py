@@ -75,7 +75,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         try:
             session, outbox = self._session(scope, socket)
         except BaseException:
-            socket.shutdown()  # nobody else would
+            socket.shutdown()  # nobody else would close it
             raise
         dispatcher = Dispatcher(session)
         outbox.on_close = partial(socket.expect_end, realtime_settings.CLOSE_SECONDS)
@@ -96,7 +96,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
                     if (rest := dispatcher.receive(event.get("text"))) is not None:
                         await rest
         except TimeoutError:
-            logger.info("a client that was told to go did not; its connection is cut")
+            logger.info("a client did not answer the close; its connection is cut")
         finally:
             _leave(session, outbox)
             await outbox.wait_until_over()
@@ -152,7 +152,7 @@ class PlainConsumer(RealtimeConsumer):
             await dispatcher.run(malformed)
             session.close(CloseCode.BAD_REQUEST)
             return
-        # Nothing can be tried again on this socket, so what a command answers also ends it.
+        # Nothing can be tried again on this socket, so an error of a command also closes it.
         for command in (Command(0, "connect", Connect()), Command(0, "subscribe", subscribe)):
             error = await dispatcher.run(command)
             if error is not None:
@@ -167,7 +167,7 @@ def _close_deadline() -> float:
 
 
 def _address(scope: dict[str, Any]) -> str:
-    """Where the client is, as the server sees it; servers know how to ask a proxy in front."""
+    """The address of the client, as the server sees it; servers can be told to trust a proxy."""
     client = scope.get("client")
     return str(client[0]) if client else ""
 

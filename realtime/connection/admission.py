@@ -1,4 +1,4 @@
-"""Lets connections in: who it is, by which credential, and whether its user may have one more."""
+"""Admission: the `connect` and `refresh` commands, credentials, and the connection limit."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def connect(session: Session, body: requests.Connect) -> Reply:
         session.reset(given)
         raise
     if not session.is_connecting:
-        raise CloseSession(CloseCode.STALE)  # the socket has gone meanwhile
+        raise CloseSession(CloseCode.STALE)  # the socket was closed in the meantime
     session.begin()
     return _welcome(session, subs)
 
@@ -61,9 +61,9 @@ async def refresh(session: Session, body: requests.Refresh) -> Reply:
 
 
 async def _identify(token: str, identity: Identity | None, error: RealtimeError | None) -> Identity:
-    """The identity of `token`, or what the middleware found: one of them, not both.
+    """The identity of `token`, or the one that the middleware found: one of them, not both.
 
-    Raises `CloseSession`, or `CommandError` where a newer token may be sent on the same socket.
+    Raises `CloseSession`, or `CommandError` if a newer token may be sent on the same socket.
     """
     if token:
         return await _identify_by_token(token, identity)
@@ -88,7 +88,7 @@ async def _identify_by_token(token: str, identity: Identity | None) -> Identity:
 
 
 def _answer_to(error: RealtimeError) -> Exception:
-    """What a client is told about a credential: expired ones can be replaced on the same socket."""
+    """The error for a credential: an expired one can be replaced on the same socket."""
     if not isinstance(error, AuthenticationError):
         return CloseSession(CloseCode.INTERNAL)
     if error.error.code == Error.TOKEN_EXPIRED.code:
@@ -111,13 +111,13 @@ async def _identify_anew(token: str, before: Identity) -> Identity:
 
 
 async def _be_counted(session: Session) -> None:
-    """Raises `CloseSession` where the user has as many connections as are allowed."""
+    """Count the connection. Raises `CloseSession` if the user has as many as are allowed."""
     registry = session.node.registry
     try:
         await session.node.control.hear()
         if await registry.admit(session.id, session.user_id):
             return
-        # One that ends just now may still be counted: a page that is loaded again has two.
+        # A connection that has just ended may still be counted, as when a page is reloaded.
         await asyncio.sleep(SECOND_LOOK_SECONDS)
         if await registry.admit(session.id, session.user_id):
             return

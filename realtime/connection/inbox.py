@@ -1,4 +1,4 @@
-"""What one client sends, where the server calls us with each frame: in order, each once."""
+"""Inbox: takes the frames of one client from a server that calls us, and keeps their order."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Receiver(Protocol):
 
 
 class Inbox:
-    """Takes the frames of a session as they come. What needs time is done in a task, and what comes
-    meanwhile waits for it; a client that says nothing, or nothing that needs time, has no task."""
+    """Takes the frames of a session as they arrive. A frame that has to wait for something is
+    handled in a task, and the frames behind it wait. A silent client has no task."""
 
-    __slots__ = ("_has_ended", "_obeying", "_on_end", "_receiver", "_waiting", "on_room")
+    __slots__ = ("_handling", "_has_ended", "_on_end", "_receiver", "_waiting", "on_room")
 
     def __init__(self, receiver: Receiver, on_end: Callable[[], None]) -> None:
-        """`on_end` is called once, when the client has gone and its last command is done."""
+        """`on_end` is called once: after the end of the connection and of its last command."""
         self.on_room: Callable[[], None] = _nothing
-        """Called when less waits than is allowed, after more did."""
+        """Called when the inbox is no longer full."""
         self._receiver = receiver
         self._on_end = on_end
         self._waiting: deque[str | None] | None = None
-        self._obeying: asyncio.Task[None] | None = None
+        self._handling: asyncio.Task[None] | None = None
         self._has_ended = False
 
     @property
@@ -57,7 +57,7 @@ class Inbox:
 
     def receive(self, text: str | None) -> None:
         """Take a frame; None is one that is not text."""
-        if self._obeying is not None:
+        if self._handling is not None:
             if self._waiting is None:
                 self._waiting = deque()
             self._waiting.append(text)
@@ -74,18 +74,18 @@ class Inbox:
         """The client has gone."""
         if not self._has_ended:
             self._has_ended = True
-            if self._obeying is None:
+            if self._handling is None:
                 self._on_end()
 
     def give_up(self) -> None:
-        """Don't wait any longer for the command that is under way."""
-        if self._obeying is not None:
-            self._obeying.cancel()
+        """Cancel the command that is running."""
+        if self._handling is not None:
+            self._handling.cancel()
 
     def _go_on_with(self, rest: Rest) -> None:
-        self._obeying = asyncio.create_task(self._obey(rest), name="realtime-commands")
+        self._handling = asyncio.create_task(self._handle(rest), name="realtime-commands")
 
-    async def _obey(self, rest: Rest) -> None:
+    async def _handle(self, rest: Rest) -> None:
         try:
             await rest
             while self._waiting:
@@ -98,12 +98,12 @@ class Inbox:
         except Exception:
             self._fail()
         finally:
-            self._obeying = self._waiting = None
+            self._handling = self._waiting = None
             if self._has_ended:
                 self._on_end()
 
     def _fail(self) -> None:
-        logger.exception("a frame could not be obeyed")
+        logger.exception("a frame could not be handled")
         self._receiver.fail()
 
 

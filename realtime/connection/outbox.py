@@ -1,4 +1,4 @@
-"""What a connection still has to send, and how much of it may be under way."""
+"""Outbox: what a connection still has to send, with flow control."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ POLL_SECONDS = 0.005
 FRAME_BYTES = 65_536
 """Messages that wait are joined to frames of about this size."""
 REASON_MAX_BYTES = 123
-"""What a close frame can hold (RFC 6455, 5.5); with more, a server sends none and cuts."""
+"""The longest reason of a close frame (RFC 6455, 5.5)."""
 
 
 class Outbox:
-    """Writing never waits, and makes no task as long as the server takes what it is given.
+    """Writing never waits, and makes no task while the server accepts what it is given.
 
-    Not every server tells whether the client reads: Daphne takes everything at once and keeps it in
-    memory. So what is under way is counted. Pings among the messages mark how far the client has
-    come when it answers, and beyond a window nothing more is sent until it does. A protocol without
-    pings goes by what Daphne's transport still holds. What then gathers here is limited by
-    `OUTBOX_MAX_BYTES`.
+    Not every server reports whether the client reads: Daphne accepts everything and keeps it in
+    memory. So the bytes in flight are counted. Pings among the messages are marks: the client's
+    answer acknowledges all bytes before it. If the send window is full, messages wait here. A
+    protocol without pings goes by what Daphne's transport holds. `OUTBOX_MAX_BYTES` limits what
+    waits: a client that stops reading is disconnected.
     """
 
-    # Most connections wait most of the time, and a process has many of them: what they rarely need
-    # is made when they need it.
+    # Most connections are idle most of the time, and a process has many of them: what they rarely
+    # need is made when they need it.
     __slots__ = (
         "_along",
         "_close",
@@ -72,7 +72,7 @@ class Outbox:
         self._close: tuple[CloseCode, str] | None = None
         self._is_over = False
         self._quiet_until = -1
-        """As long as fewer bytes are sent in all, there is nothing to be thought of."""
+        """Frames may be written without a check until so many bytes are sent; -1 means never."""
         self._sending: asyncio.Task[None] | None = None
         self._poll: asyncio.TimerHandle | None = None
 
@@ -82,7 +82,7 @@ class Outbox:
 
     @property
     def unsent_bytes(self) -> int:
-        """What waits here, and what Daphne holds, which takes everything at once."""
+        """The bytes that wait here, and those that Daphne holds, which accepts everything."""
         return self._waiting_bytes + self._sink.held_bytes()
 
     def write(self, frame: str) -> None:
@@ -116,7 +116,7 @@ class Outbox:
             self.write(frame)
 
     def _look_ahead(self) -> None:
-        """Find out until when frames may be sent without a thought: nothing waits, no ping is due,
+        """Compute until when frames may be written without a check: nothing waits, no ping is due,
         the window is open."""
         if (
             not self._protocol.has_pings
@@ -137,7 +137,7 @@ class Outbox:
         if self._sending is None:
             self._go_on()
         if self._waiting_bytes > self._limit and not self._has_overflown:
-            self._has_overflown = True  # what is written about it must not be told as another one
+            self._has_overflown = True  # the message about it must not overflow again
             self.on_overflow()
 
     def acknowledge(self) -> None:
@@ -149,7 +149,7 @@ class Outbox:
     def close(self, code: CloseCode, reason: str) -> None:
         self.flush()
         if code is CloseCode.SLOW and self._frames:
-            # All but the last, which says why.
+            # Drop all but the last, which gives the reason.
             self._frames = deque([self._frames[-1]])
         self._close = (code, reason)
         self._quiet_until = -1
@@ -158,7 +158,7 @@ class Outbox:
             self._go_on()
 
     def end(self) -> None:
-        """The connection has gone: nothing is sent any more."""
+        """The connection has ended: nothing is sent any more."""
         self._is_over = True
         self._quiet_until = -1
         self._frames = None
@@ -168,15 +168,15 @@ class Outbox:
             self._sending.cancel()
 
     async def wait_until_over(self) -> None:
-        """After the end, until the server has taken notice."""
+        """Wait, after the end, until the server has returned from `send`."""
         await tasks.cancel(self._sending)
 
     def _go_on(self) -> None:
-        """Send what may be sent, until the server has to wait for the client."""
+        """Send what waits, until the window is full or the server has to wait for the client."""
         while self._frames and not self._is_over:
             if self._close is None and not self._window_is_open():
                 if not self._protocol.has_pings and self._poll is None:
-                    # No pong will tell when the client has read on.
+                    # No pong will report that the client has read.
                     loop = asyncio.get_running_loop()
                     self._poll = loop.call_later(POLL_SECONDS, self._look_again)
                 return
@@ -191,7 +191,7 @@ class Outbox:
             )
 
     def _transmit(self, text: str) -> bool:
-        """Whether it was sent, and the next one may follow."""
+        """Return whether it was sent, and the next one may follow."""
         return self._write_text(text) or self._has_sent({"type": "websocket.send", "text": text})
 
     def _look_again(self) -> None:
@@ -200,7 +200,7 @@ class Outbox:
             self._go_on()
 
     def _has_sent(self, event: dict[str, Any]) -> bool:
-        """Call the server's `send`. Where it has to wait, False, and a task does the rest."""
+        """Call the server's `send`. Return False if it has to wait: then a task does the rest."""
         try:
             rest = eager.start(self._sink.send(event))
         except Exception as error:
@@ -223,7 +223,7 @@ class Outbox:
         self._look_ahead()
 
     def _give_up(self, error: Exception) -> None:
-        # The other side has gone; the receive loop hears of it by itself.
+        # The client has disconnected; the receive loop notices that by itself.
         logger.debug("a connection could not be written to: %s", type(error).__name__)
         self._is_over = True
         self._quiet_until = -1
@@ -252,7 +252,7 @@ class Outbox:
         )
 
     def _counted(self, frame: str, size: int, pings: int) -> str:
-        """The frame, with a ping at its end where the client should say how far it has come."""
+        """The frame, with a ping at its end if the client should acknowledge what it has read."""
         if not self._protocol.has_pings:
             return frame
         is_due = self._window.count(size, pings)

@@ -1,4 +1,4 @@
-"""What processes tell each other about connections: who has to go, whose rights to review."""
+"""Announcements to all processes: connections to close, rights to review, notices to show."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .messages import Message, Notice, Recheck, Removal, to_dict
 logger = logging.getLogger("realtime.announcements")
 
 User = Any
-"""A user or its primary key; None is everybody."""
+"""A user or its primary key; None means all users."""
 
 
 def removal(
@@ -50,13 +50,13 @@ def review(
 
 
 def announce(message: Message, *, may_lock_out: bool = True) -> None:
-    """Tell all processes now. Raises `LayerUnavailable`."""
+    """Announce a message to all processes now. Raises `LayerUnavailable`."""
     layer = get_layer()
     if isinstance(message, Recheck):
-        # This process knows at once, the others when they hear of it.
+        # This process knows now; the others when they receive the message.
         changes.record(message.user, message.room)
         if may_lock_out:
-            # Before anybody is told: who comes back meanwhile must find it.
+            # Before the message: a client that comes back at once must find it.
             layer.mark_changes_sync([(message.user, message.room)])
     elif isinstance(message, Removal) and message.sign_in:
         lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
@@ -67,19 +67,21 @@ def announce(message: Message, *, may_lock_out: bool = True) -> None:
 def announce_after_commit(
     message: Message, using: str | None = None, *, may_lock_out: bool = True
 ) -> None:
-    """Tell all processes as soon as the running transaction is committed. Raises nothing: what was
-    saved is saved, and that nobody could be told is no reason to fail the request."""
+    """Announce a message as soon as the running transaction is committed.
+
+    Raises nothing: the data is saved, so the request must not fail because Redis is away.
+    """
 
     def send() -> None:
         try:
             announce(message, may_lock_out=may_lock_out)
         except LayerUnavailable:
             logger.warning(
-                "a change could not be told to the open connections; "
+                "a change could not be announced to open connections; "
                 "they are checked as soon as Redis is back"
             )
         except ImproperlyConfigured as error:
-            logger.error("a change could not be told to the open connections: %s", error)
+            logger.error("a change could not be announced to open connections: %s", error)
 
     transaction.on_commit(send, using=using, robust=True)
 

@@ -1,4 +1,4 @@
-"""What is said to the hubs of all processes: about rights, sign-ins and removals, and notices."""
+"""Listens to what is announced to all processes: rights, sign-ins, removals, notices."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class ControlListener:
         catching_up = until_available(self._learn_ended)
         self._catching_up = asyncio.create_task(catching_up, name="realtime-catch-up")
 
-    def obey(self, received: dict[str, Any]) -> None:
+    def carry_out(self, received: dict[str, Any]) -> None:
         """Carry out a message of the control group."""
         try:
             message = from_dict(received)
@@ -126,7 +126,7 @@ class ControlListener:
             self._end_sign_in(sign_in, seconds)
 
     def _rename_sign_in(self, message: NewSignIn) -> None:
-        for session in [it for it in self._sessions if it.sign_in == message.old]:
+        for session in [each for each in self._sessions if each.sign_in == message.old]:
             if message.user and session.user_id == message.user:
                 session.rename_sign_in(message.new)
             else:
@@ -135,14 +135,14 @@ class ControlListener:
     def _remove(self, message: Removal) -> None:
         """End connections, or their subscription to a room, as the site has asked."""
         sign_in, client, room = message.sign_in, message.client, message.room
-        for it in self._of_user(message.user):
-            if (sign_in and it.sign_in != sign_in) or (client and it.id != client):
+        for session in self._of_user(message.user):
+            if (sign_in and session.sign_in != sign_in) or (client and session.id != client):
                 continue
             if room:
                 reason = message.reason or "taken out by the server"
-                it.unsubscribe(room, UnsubscribeCode.BY_SERVER, reason)
+                session.unsubscribe(room, UnsubscribeCode.BY_SERVER, reason)
             else:
-                it.close(CloseCode(message.code), message.reason)
+                session.close(CloseCode(message.code), message.reason)
         if sign_in and not room:
             lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
             self._end_sign_in(sign_in, lifetime)
@@ -153,20 +153,20 @@ class ControlListener:
         ended = self._ended_sign_ins.items()
         self._ended_sign_ins = {it: until for it, until in ended if until > now}
         self._ended_sign_ins[sign_in] = now + seconds
-        for session in [it for it in self._sessions if it.sign_in == sign_in]:
+        for session in [each for each in self._sessions if each.sign_in == sign_in]:
             session.close(CloseCode.INVALID_TOKEN, "signed out")
 
     def _show_notice(self, message: Notice) -> None:
         client, room = message.client, message.room
-        for it in self._of_user(message.user):
-            if (not client or it.id == client) and (not room or room in it.rooms):
-                it.show_notice(message.text)
+        for session in self._of_user(message.user):
+            if (not client or session.id == client) and (not room or room in session.rooms):
+                session.show_notice(message.text)
 
     def _of_user(self, user: str | None) -> list[Controlled]:
-        """The sessions of a user, or all, also those that have not said yet who they are."""
+        """The sessions of a user, or all of them, also those that are not authenticated yet."""
         return list(self._sessions) if user is None else self._reviewer.sessions_of(user)
 
     def _of_sign_ins(self, user: str | None, sign_ins: list[str]) -> list[Controlled]:
         if user is None or not sign_ins:
             return []
-        return [it for it in self._reviewer.sessions_of(user) if it.sign_in in sign_ins]
+        return [each for each in self._reviewer.sessions_of(user) if each.sign_in in sign_ins]

@@ -1,4 +1,4 @@
-"""Computes the rights of open connections anew, when something changed and now and then."""
+"""Computes the rights of open connections again: after each change, and from time to time."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Reviewer(Generic[AnyReviewed]):
         if room is None:
             self.look_at(concerned)
         else:
-            self.look_at([it for it in concerned if room in it.rooms], room)
+            self.look_at([session for session in concerned if room in session.rooms], room)
 
     def tell_soon(self, sessions: list[AnyReviewed]) -> None:
         """Tell them that rights have changed, once for all changes that come close together, such
@@ -158,7 +158,7 @@ class Reviewer(Generic[AnyReviewed]):
                 async with asyncio.timeout(self._pause()):
                     await self._wake.wait()
             except TimeoutError:
-                # Bulk updates and raw SQL tell nobody.
+                # Bulk updates and raw SQL send no signal.
                 self.look_at(self._everybody())
             self._wake.clear()
             while self._due:
@@ -196,7 +196,7 @@ class Reviewer(Generic[AnyReviewed]):
             if session.identity is question.identity:
                 session.accept_review(answer, version)
             else:
-                self.look_at([session])  # it has a newer identity meanwhile
+                self.look_at([session])  # it has a newer identity by now
 
     async def _mark_what_is_lost(
         self, asked: list[tuple[AnyReviewed, Question]], answers: list[Answer]

@@ -1,4 +1,4 @@
-"""Which sign-in the running request belongs to, so that who changes the own password stays."""
+"""The sign-in of the running request: users who change their own password stay connected."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class SignInMiddleware:
             response: HttpResponseBase = self.get_response(request)
         finally:
             _running.reset(token)
-        _tell_of_new_key(request, before)
+        _announce_new_key(request, before)
         return response
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
@@ -62,7 +62,7 @@ class SignInMiddleware:
         finally:
             _running.reset(token)
         if _session_key(request) != before:
-            await sync_to_async(_tell_of_new_key)(request, before)
+            await sync_to_async(_announce_new_key)(request, before)
         return response
 
 
@@ -91,9 +91,9 @@ def _of_token(request: HttpRequest) -> str:
         return ""  # a token that proves nothing
 
 
-def _tell_of_new_key(request: HttpRequest, before: str | None) -> None:
-    """The session has another key now: it goes on under that one, or has ended, when nobody or
-    somebody else is signed in there."""
+def _announce_new_key(request: HttpRequest, before: str | None) -> None:
+    """Announce that a session has a new key. It goes on under that key; or it has ended, if nobody
+    or another user is signed in there."""
     after = _session_key(request)
     if not before or before == after:
         return
@@ -105,4 +105,4 @@ def _tell_of_new_key(request: HttpRequest, before: str | None) -> None:
     try:
         get_layer().group_send_sync(CONTROL_GROUP, to_dict(message))
     except (LayerUnavailable, ImproperlyConfigured):
-        logger.warning("a session has another key now, and the open connections were not told")
+        logger.warning("a session has a new key, which could not be announced to open connections")

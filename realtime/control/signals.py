@@ -1,4 +1,4 @@
-"""What changes in Django reaches the open connections of all processes, after the commit."""
+"""Django's signals: changes reach the open connections of all processes, after the commit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..models import Membership, Room
 from .announcements import announce_after_commit, removal, review
 from .sign_ins import of_running_request
 
-_WHO_MAY_ENTER = ("name", "access", "archived")
+_ACCESS_FIELDS = ("name", "access", "archived")
 _M2M_DONE = ("post_add", "post_remove", "post_clear")
 
 
@@ -54,23 +54,28 @@ def _listen(signal: Any, receiver: Any, sender: type[Model]) -> None:
 # What changed, and whom it concerns
 
 
-def _who_may_sign_in() -> list[str]:
+def _sign_in_fields() -> list[str]:
     fields = {field.name for field in get_user_model()._meta.concrete_fields}
-    return [it for it in ("is_active", "is_superuser", "is_staff", "password") if it in fields]
+    return [
+        name for name in ("is_active", "is_superuser", "is_staff", "password") if name in fields
+    ]
 
 
 def _user_to_be_saved(instance: Any, using: str, update_fields: Any = None, **kwargs: Any) -> None:
-    fields = _who_may_sign_in()
+    fields = _sign_in_fields()
     if update_fields is None or not set(fields).isdisjoint(update_fields):
         _remember(instance, using, *fields)
     else:
-        instance.__dict__["_realtime_held"] = tuple(getattr(instance, it) for it in fields)
+        instance.__dict__["_realtime_held"] = tuple(getattr(instance, name) for name in fields)
 
 
 def _user_saved(
     instance: Any, created: bool, using: str, update_fields: Any = None, **kwargs: Any
 ) -> None:
-    before, now = _remembered(instance), tuple(getattr(instance, it) for it in _who_may_sign_in())
+    before, now = (
+        _remembered(instance),
+        tuple(getattr(instance, name) for name in _sign_in_fields()),
+    )
     # Every sign-in writes this field, and it gives no right.
     if created or set(update_fields or ()) == {"last_login"}:
         return
@@ -79,7 +84,7 @@ def _user_saved(
 
 
 def _user_deleted(instance: Any, using: str, **kwargs: Any) -> None:
-    _tell(using, user=instance)
+    _announce(using, user=instance)
 
 
 def _user_relation_changed(
@@ -88,44 +93,44 @@ def _user_relation_changed(
     if action not in _M2M_DONE:
         return
     if not reverse:
-        _tell(using, user=instance)
+        _announce(using, user=instance)
     elif pk_set is None:
-        _tell(using)  # all were taken out, and they can't be asked for any more
+        _announce(using)  # all were taken out, and they can't be asked for any more
     else:
         for pk in pk_set:
-            _tell(using, user=pk)
+            _announce(using, user=pk)
 
 
 def _group_permissions_changed(action: str, using: str, **kwargs: Any) -> None:
     if action in _M2M_DONE:
-        _tell(using)
+        _announce(using)
 
 
 def _anything_changed(using: str, **kwargs: Any) -> None:
-    _tell(using)
+    _announce(using)
 
 
 def _room_groups_changed(
     instance: Any, action: str, reverse: bool, using: str, **kwargs: Any
 ) -> None:
     if action in _M2M_DONE:
-        _tell(using, room=None if reverse else instance.name)
+        _announce(using, room=None if reverse else instance.name)
 
 
 def _room_to_be_saved(instance: Room, using: str, **kwargs: Any) -> None:
-    _remember(instance, using, *_WHO_MAY_ENTER)
+    _remember(instance, using, *_ACCESS_FIELDS)
 
 
 def _room_saved(instance: Room, using: str, **kwargs: Any) -> None:
     before = _remembered(instance)
-    now = tuple(getattr(instance, field) for field in _WHO_MAY_ENTER)
+    now = tuple(getattr(instance, field) for field in _ACCESS_FIELDS)
     if before is not None and before[0] != instance.name:
-        _tell(using, room=before[0])
-    _tell(using, room=instance.name, may_lock_out=before != now)
+        _announce(using, room=before[0])
+    _announce(using, room=instance.name, may_lock_out=before != now)
 
 
 def _room_deleted(instance: Room, using: str, **kwargs: Any) -> None:
-    _tell(using, room=instance.name)
+    _announce(using, room=instance.name)
 
 
 def _membership_to_be_saved(instance: Membership, using: str, **kwargs: Any) -> None:
@@ -135,17 +140,17 @@ def _membership_to_be_saved(instance: Membership, using: str, **kwargs: Any) -> 
 def _membership_saved(instance: Membership, using: str, **kwargs: Any) -> None:
     before, now = _remembered(instance), (instance.user_id, instance.room.name)
     if before is not None and before != now:
-        _tell(using, user=before[0], room=before[1])
-    _tell(using, user=instance.user_id, room=instance.room.name)
+        _announce(using, user=before[0], room=before[1])
+    _announce(using, user=instance.user_id, room=instance.room.name)
 
 
 def _membership_deleted(instance: Membership, using: str, **kwargs: Any) -> None:
-    _tell(using, user=instance.user_id, room=instance.room.name)
+    _announce(using, user=instance.user_id, room=instance.room.name)
 
 
 def _remember(instance: Model, using: str, *fields: str) -> None:
-    """Keep what the database holds until it has been saved over. Nothing is told before that:
-    outside a transaction it would be told at once, and looked at too early."""
+    """Keep what the database holds until it is overwritten. Nothing is announced before that:
+    outside a transaction the announcement would go out at once, and be looked at too early."""
     rows = type(instance)._default_manager.using(using).filter(pk=instance.pk)
     held = None if instance.pk is None else rows.values_list(*fields).first()
     instance.__dict__["_realtime_held"] = held
@@ -167,7 +172,7 @@ def _signed_out(request: Any, **kwargs: Any) -> None:
         )
 
 
-def _tell(
+def _announce(
     using: str, *, user: Any = None, room: str | None = None, may_lock_out: bool = True
 ) -> None:
     announce_after_commit(review(user=user, room=room), using, may_lock_out=may_lock_out)

@@ -1,4 +1,4 @@
-"""The garbage collector of a process that serves: less often, and not over what stays anyway."""
+"""Tunes the garbage collector: it runs less often, and not over objects that stay anyway."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _is_tuned = False
 
 
 def tune() -> None:
-    """Called with each connection, does it once.
+    """Tune it once; called with each connection.
 
-    Python looks through young objects after every 700 new ones, and a connection makes 170 that
-    stay: where many come at once, a third of the time goes there. And from time to time it looks
-    through everything, which is Django itself for the most part.
+    Python examines young objects after every 700 new ones, and a connection makes 170 that stay: if
+    many connect at once, a third of the time goes there. And from time to time it examines
+    everything, which is mostly Django itself.
     """
     global _is_tuned
     threshold = realtime_settings.COLLECTOR_THRESHOLD

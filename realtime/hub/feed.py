@@ -23,20 +23,20 @@ _NEVER_MS = 2**53
 
 @dataclass(frozen=True, slots=True)
 class JoinPoint:
-    """Where a subscription begins. `missed` is None where nothing was asked for, or where not all
-    of it could be given."""
+    """The position at which a subscription begins. `missed` is None if no recovery was asked for,
+    or if some of the missed publications are gone."""
 
     position: Position
     missed: list[Publication] | None = None
     missed_since_ms: int = 0
-    """When the first of them was published, as a Unix time in ms."""
+    """Unix time in ms at which the first of them was published."""
 
 
 class Feed:
-    """Hands out a room's publications by their offsets, and repairs what the broadcast lost.
+    """Passes on a room's publications in the order of their offsets, and fills gaps.
 
-    `on_publication` is called for each, in order. `on_lost` is called when the room's numbering has
-    begun anew or when a gap can't be filled any more: whoever listens must start again.
+    `on_publication` is called for each, in order. `on_lost` is called if the room has a new epoch
+    or a gap can't be filled any more: then all subscribers must start again.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Feed:
         self._layer = layer
         self._on_publication = on_publication
         self._on_lost = on_lost
-        self._turn = 0  # grows when everything before is void
+        self._turn = 0  # grows when everything that was read before is void
         self._newest = 0
         self._held: list[tuple[str, Publication]] = []
         self._recent: list[Publication] = []
@@ -60,8 +60,8 @@ class Feed:
         self._repair: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Find out where the room stands. Call it when the room's broadcasts already come in: what
-        arrives meanwhile is held back, so that nothing falls between."""
+        """Read the position of the room. Call it when the room's broadcasts already arrive: they
+        are held back until it is known, so that none is lost."""
         if self.position is not None:
             return
         page = await self._layer.history(self.room)
@@ -76,7 +76,7 @@ class Feed:
         await tasks.cancel(self._repair)
 
     def accept(self, epoch: str, publication: Publication) -> None:
-        """Take what was broadcast."""
+        """Take a publication that was broadcast."""
         if self.position is None:
             # When this is full, the rest is read from the stream.
             if len(self._held) < HELD_MAX:
@@ -84,16 +84,16 @@ class Feed:
         elif epoch != self.position.epoch:
             self.lose()
         elif publication.offset == self.position.offset + 1:
-            self._hand_out(publication)
+            self._pass_on(publication)
         elif publication.offset > self.position.offset:
             self._newest = max(self._newest, publication.offset)
             self._repair_soon()
 
     def compare(self, actual: Position, asked_at: Position | None) -> None:
-        """Take notice of where the room really stands.
+        """Compare the feed with the position of the room in the layer.
 
-        `asked_at` was the feed's position when the layer was asked. What was broadcast since then
-        is newer than the answer, so that an answer behind the present position says nothing.
+        `asked_at` was the feed's position when the layer was asked. Broadcasts since then are newer
+        than the answer, so an answer behind the feed's present position means nothing.
         """
         if self.position is None or asked_at is None or asked_at.epoch != self.position.epoch:
             return
@@ -104,19 +104,19 @@ class Feed:
             self._repair_soon()
 
     def lose(self) -> None:
-        """Tell everybody to start again."""
+        """Ask all subscribers to start again."""
         self.forget()
         self._on_lost()
 
     def forget(self) -> None:
-        """Begin anew: nobody listens to what comes until the next `open`."""
+        """Forget the position: broadcasts are ignored until the next `open`."""
         self.position = None
         self._turn += 1
         self._held.clear()
         self._recent.clear()
 
     async def join_point(self, since: Position | None) -> JoinPoint:
-        """Where a subscription begins that joins right now, before anything else is awaited.
+        """The position at which a subscription begins if it joins before anything else is awaited.
 
         With `since`, `missed` holds every publication after it, or is None if one of them is gone.
         Raises `LayerUnavailable`.
@@ -137,7 +137,7 @@ class Feed:
                 self._recent.clear()
 
     async def _missed(self, since: Position) -> tuple[list[Publication] | None, int]:
-        """All that was missed, or None, and when the first of it was published."""
+        """All missed publications, or None, and when the first of them was published."""
         limit = realtime_settings.RECOVERY_MAX_MESSAGES
         asked_at = self.position
         page = await self._layer.history(self.room, since=since.offset, limit=limit)
@@ -146,13 +146,13 @@ class Feed:
         if not _is_whole(page, since) or _size(found) > realtime_settings.RECOVERY_MAX_BYTES:
             return None, 0
         if self.position is not None and self.position.offset < page.position.offset:
-            # What is given here must not come a second time.
+            # What is returned here must not be delivered a second time.
             await self._repair_now()
         missed = found + [late for late in self._recent if late.offset > page.position.offset]
-        # What came after the reading is newer than any change that was asked for before it.
+        # Publications after the reading are newer than every change that was looked up before it.
         return missed, found[0].at_ms if found else _NEVER_MS
 
-    def _hand_out(self, publication: Publication) -> None:
+    def _pass_on(self, publication: Publication) -> None:
         assert self.position is not None
         self.position = Position(self.position.epoch, publication.offset)
         if self._starting:
@@ -167,12 +167,12 @@ class Feed:
         try:
             await until_available(self._repair_now)
         except Exception:
-            # What is kept can't be read: better to say so than to stand still.
+            # The stream can't be read: clients are told, because the room would stand still.
             logger.exception("the publications of a room could not be read")
             self.lose()
 
     async def _repair_now(self) -> None:
-        """Read what is missing from the stream and hand it out, before anything later."""
+        """Read what is missing from the stream and pass it on, before anything later."""
         async with self._repairing:
             while (position := self.position) is not None and position.offset < self._newest:
                 turn = self._turn
@@ -183,14 +183,14 @@ class Feed:
                     self._fill(page)
 
     def _fill(self, page: Page) -> None:
-        """Hand out what was read, except what has come by broadcast meanwhile."""
+        """Pass on what was read, except what was broadcast in the same time."""
         assert self.position is not None
         if page.position.epoch != self.position.epoch:
             self.lose()
             return
         for publication in page.publications:
             if publication.offset == self.position.offset + 1:
-                self._hand_out(publication)
+                self._pass_on(publication)
         read_to = page.publications[-1].offset if page.publications else page.position.offset
         if self.position.offset < read_to:
             logger.info("publications of a room are gone; its subscribers start again")
@@ -198,7 +198,7 @@ class Feed:
 
 
 def _is_whole(page: Page, since: Position) -> bool:
-    """Whether the page holds everything from `since` to where the room stands."""
+    """Return whether the page holds everything from `since` to the position of the room."""
     missed = range(since.offset + 1, page.position.offset + 1)
     return (
         since.epoch == page.position.epoch

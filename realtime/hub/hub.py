@@ -54,9 +54,9 @@ class Hub:
     def entering(self, name: str, since: Position | None = None) -> Entering:
         """Enter a room: `async with hub.entering(name, since) as entry:`, then `entry.add(...)`.
 
-        At the begin of the block the room's publications reach this process, and `entry.point` says
-        where they begin for a member that is added before anything is awaited; with `since`, also
-        what it has missed. Raises `LayerUnavailable`.
+        In the block the room's publications reach this process. `entry.point` is the position of a
+        member that is added before anything is awaited; with `since`, also what it has missed.
+        Raises `LayerUnavailable`.
         """
         return Entering(self, name, since)
 
@@ -100,7 +100,7 @@ class Hub:
         return self._channel
 
     def check_all(self) -> None:
-        """Compare every room with where it really stands, now."""
+        """Compare every room with the layer now."""
         for room in self.rooms.values():
             room.check_at = 0.0
         self._patrol_now.set()
@@ -134,9 +134,9 @@ class Hub:
         if message["type"] != PRESENCE:
             self._on_control_message(message)
         elif (room := self.rooms.get(message["room"])) is not None:
-            room.tell_watchers(message["joined"], message["left"])
+            room.notify_watchers(message["joined"], message["left"])
 
-    # What goes wrong unseen
+    # Losses that nothing reports
 
     async def _patrol(self) -> None:
         """Find gaps that no later message shows."""
@@ -207,7 +207,7 @@ class Entering:
         self._end()
 
     def add(self, member: Recipient, *, watches: bool = False) -> None:
-        """Let a member in; with `watches` it is told who comes and goes."""
+        """Add a member; with `watches` it is notified of members who join or leave."""
         self._room.add(member, watches=watches)
 
     def _end(self) -> None:

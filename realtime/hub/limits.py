@@ -1,4 +1,4 @@
-"""How much one user may ask, and how many strangers may wait at the door."""
+"""Rate limit of commands for each user, and limit of unauthenticated sockets for each address."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ logger = logging.getLogger("realtime.limits")
 
 SHARE_SECONDS = 1.0
 SHARED_FROM = 0.1
-"""The share of the allowed rate from which on other processes are told of a user."""
+"""A user who uses less than this share of the rate is not reported to other processes."""
 
 
 @dataclass(slots=True)
 class _Bucket:
-    """What is left of a user's allowance, which fills again with time."""
+    """The allowance of a user, which refills with time (a token bucket)."""
 
     left: float
     at: float
     used: int = 0
-    """Since the other processes were told."""
+    """Commands since the last report to the other processes."""
     total: int | None = None
-    """What all processes together had used when they were told last."""
+    """Commands in all processes at the last report."""
 
 
 class CommandLimit:
     """`COMMANDS_PER_SECOND` for each user, and `COMMANDS_BURST` at once after a rest.
 
-    A user's connections share the allowance, in this process at once, with other processes within a
-    second: each tells what a busy user has used up there, and takes it off here.
+    The connections of a user share the allowance: at once within a process, and between processes
+    within a second, because each reports what busy users have used.
     """
 
     def __init__(self, layer: RoomLayer) -> None:
@@ -44,7 +44,7 @@ class CommandLimit:
         self._sharing: asyncio.Task[None] | None = None
 
     def take(self, user: str) -> bool:
-        """Use up one command. Whether it was still allowed."""
+        """Use up one command. Return whether it was still allowed."""
         rate, burst = realtime_settings.COMMANDS_PER_SECOND, realtime_settings.COMMANDS_BURST
         if not rate:
             return True
@@ -60,8 +60,8 @@ class CommandLimit:
         return bucket.left >= 0
 
     def is_exhausted(self, user: str) -> bool:
-        """Whether the user went on so long after being refused that it can't be an oversight: twice
-        the burst."""
+        """Return whether the user went on after being refused, for twice the burst: that is no
+        oversight."""
         bucket = self._buckets.get(user)
         return bucket is not None and bucket.left <= -realtime_settings.COMMANDS_BURST
 
@@ -116,13 +116,13 @@ def _fill(bucket: _Bucket, now: float) -> None:
 
 
 class UnauthenticatedLimit:
-    """Those of each address who have not said yet who they are: `UNAUTHENTICATED_PER_ADDRESS`."""
+    """Counts sockets that are not authenticated yet: `UNAUTHENTICATED_PER_ADDRESS`."""
 
     def __init__(self) -> None:
         self._waiting: Counter[str] = Counter()
 
     def enter(self, address: str) -> bool:
-        """Whether there is room for one more. Follow it by `leave`, whatever it says."""
+        """Return whether one more is allowed. Call `leave` for it in both cases."""
         self._waiting[address] += 1
         limit = realtime_settings.UNAUTHENTICATED_PER_ADDRESS
         return not limit or self._waiting[address] <= limit

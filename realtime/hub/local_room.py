@@ -1,4 +1,4 @@
-"""A room as seen from this process: which sessions are in it here, and the fan-out to them."""
+"""The part of a room in this process: its local members, and the fan-out to them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ CHECK_JITTER = 1.6
 BATCH_MAX = 500
 BATCH_MAX_GIVING_WAY = 5_000
 REST_MIN, REST_MAX = 1.25, 4
-"""How long after the begin of a fan-out the next one begins, in its duration: a fifth of the time
-is left for everything else, and a small room does not wait for long to save next to nothing."""
+"""The next fan-out begins after so many times the duration of the last one. A fifth of the time is
+left for everything else, and a small room does not wait long for a saving that is small."""
 FRAME_CHARACTERS = 65_536
-"""Publications that leave together are joined to frames of about this size."""
+"""Publications that are sent together are joined to frames of about this size."""
 
 _decode_info = msgspec.json.Decoder(ClientInfo).decode
 
@@ -47,8 +47,8 @@ class Recipient(Protocol):
 
 
 class LocalRoom:
-    """Hands out what its feed brings. Delivery never waits: sessions queue what they get, so that a
-    slow one delays nobody."""
+    """Fans out what its feed passes on. Delivery never waits: sessions queue what they get, so that
+    a slow one delays nobody."""
 
     __slots__ = (
         "_batch",
@@ -74,53 +74,52 @@ class LocalRoom:
         self.feed = Feed(name, layer, on_publication=self.deliver, on_lost=self._on_lost)
         self.sessions: set[Recipient] = set()
         self.watchers: set[Recipient] = set()
-        """Those of the sessions that want to hear who comes and goes."""
+        """The sessions that are notified of members who join or leave."""
         self.lock = asyncio.Lock()
         self.in_group = False
         self.entering = 0
         self.check_at = 0.0
-        """On the clock of the loop: when to compare the feed with where the room really stands."""
+        """When to compare the feed with the layer, on the clock of the loop."""
         self.check_later()
         self._batch: list[Publication] = []
-        """What came while the last frames were fresh, and leaves together."""
+        """Publications that wait for the next fan-out."""
         self._fresh_until = 0.0
         self._is_flushing = False
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_idle(self) -> bool:
-        """Whether no session is here, and none is about to come."""
+        """Return whether no session is in the room or is entering it."""
         return not self.sessions and not self.entering
 
     def add(self, session: Recipient, *, watches: bool) -> None:
-        # What has been counted already is not for who comes now.
+        # The position of the new session is behind the publications that wait.
         self._flush()
         self.sessions.add(session)
         if watches:
             self.watchers.add(session)
 
     def remove(self, session: Recipient) -> None:
-        """From the next line on, nothing of the room reaches `session`."""
+        """Take a session out. From the next line on, nothing of the room reaches it."""
         self.sessions.discard(session)
         self.watchers.discard(session)
 
     def check_later(self) -> None:
-        """The feed is where the room is: some time may pass until they are compared again."""
+        """The feed agrees with the layer: set the time of the next comparison."""
         pause: float = realtime_settings.POSITION_CHECK_SECONDS * random.uniform(1, CHECK_JITTER)
         self.check_at = asyncio.get_running_loop().time() + pause
 
     def deliver(self, publication: Publication) -> None:
-        """Hand out in this moment what comes to a quiet room.
+        """Fan out a publication: at once in a quiet room, together with others in a busy one.
 
-        Where several come at once, as they do in a busy room or on a busy server, they leave in one
-        frame, and what follows within `COALESCE_SECONDS` in the next one. A message that comes
-        alone would gain nothing by waiting for others.
+        Publications that arrive in the same tick are sent in one frame, and those that follow
+        within `COALESCE_SECONDS` in the next one. A single message would gain nothing by waiting.
         """
         self._batch.append(publication)
         if not self._is_flushing:
             self._is_flushing = True
             if self._loop.time() >= self._fresh_until:
-                # What came in the same piece of data goes along.
+                # Publications in the same piece of data go along.
                 self._ticks.fan_out(self._flush)
             else:
                 self._timer = self._loop.call_at(self._fresh_until, self._on_timer)
@@ -137,12 +136,14 @@ class LocalRoom:
         else:
             self._flush()
 
-    def tell_watchers(self, joined: list[bytes], left: list[bytes]) -> None:
+    def notify_watchers(self, joined: list[bytes], left: list[bytes]) -> None:
         news = [("join", _decode_info(info)) for info in joined]
         news += [("leave", _decode_info(info)) for info in left]
 
         def encode(protocol: WireProtocol) -> list[str]:
-            return _frames(protocol, [protocol.encode_presence(self.name, *it) for it in news])
+            return _frames(
+                protocol, [protocol.encode_presence(self.name, *event) for event in news]
+            )
 
         _fan_out(self.watchers, encode)
 
@@ -157,11 +158,12 @@ class LocalRoom:
         now, begun = self._loop.time(), time.perf_counter()
 
         def encode(protocol: WireProtocol) -> list[str]:
-            return _frames(protocol, [protocol.encode_publication(self.name, it) for it in batch])
+            name = self.name
+            return _frames(protocol, [protocol.encode_publication(name, each) for each in batch])
 
         _fan_out(self.sessions, encode)
         took = time.perf_counter() - begun
-        # What comes while the next fan-out waits costs hardly more than one message.
+        # Publications that wait for the next fan-out cost hardly more than one message.
         rest = min(realtime_settings.COALESCE_SECONDS, REST_MAX * took) if len(batch) > 1 else 0
         self._fresh_until = now + max(rest, REST_MIN * took)
 
@@ -172,10 +174,10 @@ class LocalRoom:
 
 
 def _fan_out(sessions: Iterable[Recipient], encode: Callable[[WireProtocol], list[str]]) -> None:
-    """Hand the frames that `encode` makes to sessions, made once a protocol."""
+    """Give sessions the frames that `encode` makes, once for each protocol."""
     encoded: dict[str, list[str]] = {}
     protocol, frames = None, []
-    # A copy: a session that is cut for its full outbox leaves the room at once.
+    # A copy, because a session whose outbox is full leaves the room at once.
     for session in list(sessions):
         if session.protocol is not protocol:
             protocol = session.protocol
@@ -190,7 +192,7 @@ def _fan_out(sessions: Iterable[Recipient], encode: Callable[[WireProtocol], lis
 
 
 def _frames(protocol: WireProtocol, encoded: list[str]) -> list[str]:
-    """Messages as frames: one, as long as it does not get too large."""
+    """Messages as frames: one, unless it would get too large."""
     if protocol.separator is None or len(encoded) == 1:
         return encoded
     frames, frame, size = [], [encoded[0]], len(encoded[0])

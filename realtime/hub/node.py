@@ -32,7 +32,7 @@ class Node:
         self.control = ControlListener(layer, self.sessions, self.reviewer, self.hub.open_channel)
 
     async def close(self) -> None:
-        """Stop everything, and leave nothing behind in what processes share."""
+        """Stop everything, and remove what this process has written in the layer."""
         await self.control.close()
         await self.reviewer.close()
         await self.command_limit.close()
@@ -41,7 +41,7 @@ class Node:
         await self.hub.close()
 
     def _on_control_message(self, message: dict[str, Any]) -> None:
-        self.control.obey(message)
+        self.control.carry_out(message)
 
     def _on_gap(self) -> None:
         """Broadcasts may have been missed: look at everything."""

@@ -1,4 +1,4 @@
-"""Who of this process is in which room, written down where all processes see it."""
+"""Presence: writes which members of this process are in which room, for all processes to read."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ SETTLE_SECONDS = 2.0
 class PresenceTracker:
     """Keeps the presence of this process's connections alive, in one write for all of them.
 
-    Entering and leaving never wait: changes gather while a write is under way, and leave together.
-    A process that is killed says nothing; what it wrote down ends with its TTL, and the next
-    process that writes about the room finds out who has gone.
+    Entering and leaving never wait: changes that come during a write are written together after it.
+    A process that is killed cannot report its members. Their entries expire, and the next process
+    that writes about the room reports that they have left.
     """
 
     def __init__(self, layer: RoomLayer) -> None:
@@ -61,20 +61,20 @@ class PresenceTracker:
             del self._members[room]
         self._entered.pop((room, client), None)
         self._ended.add((room, client))
-        # When the time is over in which a person may come back, somebody has to look.
+        # The member may come back within this time. Afterwards somebody has to look.
         pause = realtime_settings.PRESENCE_LEAVE_SECONDS + 0.1
         self._delayed.call_later(pause, lambda: self._sweep(room))
         self._wake()
 
     def refresh(self) -> None:
-        """Write down everybody again, as after Redis has been away."""
+        """Write all members again, for example after Redis was away."""
         for room, members in self._members.items():
             self._entered.update({(room, client): member for client, member in members.items()})
             self._to_sweep.add(room)
         self._wake()
 
     async def settle(self) -> None:
-        """Wait until what was entered and left so far is written down.
+        """Wait until all members who entered or left so far are written.
 
         Raises `LayerUnavailable` when that takes too long.
         """
@@ -85,7 +85,7 @@ class PresenceTracker:
             raise LayerUnavailable("presence can't be written") from error
 
     async def close(self) -> None:
-        """Say of everybody that the connection has ended."""
+        """Report that every connection has ended."""
         for room, members in list(self._members.items()):
             for client in list(members):
                 self.leave(room, client)
@@ -121,7 +121,7 @@ class PresenceTracker:
             await until_done(self._write, "presence could not be written", logger)
 
     async def _write(self) -> None:
-        """Write down what has changed, and tell the rooms who has come or gone."""
+        """Write what has changed, and notify the rooms of who joined or left."""
         while self._entered or self._ended or self._to_sweep or self._news:
             if self._news:
                 await self._announce(self._news[0])

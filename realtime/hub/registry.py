@@ -1,4 +1,4 @@
-"""What a process writes down of itself and its connections, for all others to list and to count."""
+"""Registry: lists this process and its connections for all processes, and counts connections."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Listed(Protocol):
 
 
 class Registry:
-    """Writes this process and its connections down, in one write for many, and counts them.
+    """Writes the records of this process and its connections, many in one write.
 
-    Nobody waits for it but who enters as one of a limited number. A process that is killed says
-    nothing: it counts as dead `PROCESS_TTL_SECONDS` after its last sign of life.
+    Only a connection that has to be counted waits for it. A process that is killed counts as dead
+    `PROCESS_TTL_SECONDS` after its last heartbeat.
     """
 
     def __init__(self, layer: RoomLayer) -> None:
@@ -74,7 +74,7 @@ class Registry:
     async def admit(self, client: str, user: str) -> bool:
         """Count a connection of `user`, if there are fewer than `CONNECTIONS_PER_USER` of them.
 
-        Raises `LayerUnavailable`. Whether it was counted or not, `leave` ends it.
+        Raises `LayerUnavailable`. Call `leave` for it in both cases.
         """
         if not user or not realtime_settings.CONNECTIONS_PER_USER:
             return True
@@ -89,7 +89,7 @@ class Registry:
         self.update(session)
 
     def update(self, session: Listed) -> None:
-        """Something of it has changed that is listed."""
+        """Write the record of a connection again, because it has changed."""
         if session.id in self._sessions:
             self._changed.add(session.id)
             self._wake.set()
@@ -105,7 +105,7 @@ class Registry:
         self._wake.set()
 
     async def close(self) -> None:
-        """Take everything off the list."""
+        """Remove this process and its connections from the list."""
         await tasks.cancel(*self._tasks)
         if not self._tasks:
             return
@@ -131,7 +131,7 @@ class Registry:
         answers = await self._layer.admit(self.process.id, asked, limit)
         for client, user in asked:
             if client not in self._users:
-                # It has gone while it was being counted, and was perhaps counted after it had.
+                # It was closed while it was counted, and perhaps counted after that.
                 self._ended[client] = user
                 self._wake.set()
         return list(answers)
@@ -142,7 +142,7 @@ class Registry:
             await until_done(
                 self._write_some, "the list of connections could not be written", logger
             )
-            # What changes meanwhile goes along with the next write.
+            # Changes within the pause go into the next write.
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _write_some(self) -> None:
@@ -168,7 +168,7 @@ class Registry:
     async def _beat_often(self) -> None:
         while True:
             pause = RETRY_SECONDS
-            if await attempt(self._beat, "a sign of life could not be given", logger):
+            if await attempt(self._beat, "the heartbeat could not be written", logger):
                 pause = realtime_settings.PROCESS_TTL_SECONDS / BEATS_PER_TTL
             await asyncio.sleep(pause * random.uniform(0.8, 1))
             self._look_at_unsent()
@@ -178,7 +178,7 @@ class Registry:
         known = await self._layer.beat(self.process.id, info, realtime_settings.PROCESS_TTL_SECONDS)
         if known and time.monotonic() < self._confirm_at:
             return
-        # It is new, or Redis has lost what it knew: everybody is counted and listed again.
+        # The process is new, or Redis has lost its data: count and list all connections again.
         self._confirm_at = time.monotonic() + RECONFIRM_SECONDS
         self._changed.update(self._sessions)
         self._wake.set()
@@ -201,7 +201,7 @@ class Registry:
 
 
 def _server(program: str) -> str:
-    """What the server is called: its command, or for `python -m daphne` its package."""
+    """The name of the server: its command, or for `python -m daphne` its package."""
     folder, name = os.path.split(program)
     if name == "__main__.py":
         name = os.path.basename(folder)

@@ -26,7 +26,7 @@ class TickQueue:
         self._fan_outs: list[Callable[[], None]] = []
         self._after: list[Callable[[], None]] = []
         self.gives_way = False
-        """Whether fan-out takes only a part of the time, because clients are leaving."""
+        """True if fan-out takes only a part of the time, because clients are leaving."""
         self._resting: asyncio.TimerHandle | None = None
 
     def give_way(self) -> None:
