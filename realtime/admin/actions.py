@@ -28,7 +28,7 @@ class Action(Generic[AnyForm]):
 
     title: Any
     verb: Any
-    """As where it is clear what it is about."""
+    """The label on a page that names the subject already."""
     question: Any
     permission = ""
     """Without it, the action is neither offered nor done."""
@@ -45,7 +45,7 @@ class Action(Generic[AnyForm]):
     def form(
         self, request: HttpRequest, persons: list[Person], data: Any = None, room: str = ""
     ) -> AnyForm | None:
-        """What the confirmation asks for, of one `room` if it is named. None where nothing can be
+        """What the confirmation asks for, of one `room` if it is named. None if nothing can be
         done to these people."""
         return self.form_class(data)
 
@@ -115,18 +115,18 @@ class Notify(Action[NoticeForm]):
 def _tell_each(
     request: HttpRequest,
     person: Person,
-    tell: Callable[[str], None],
+    act: Callable[[str], None],
     entry: Callable[[str], str],
 ) -> None:
-    """Tell each connection of a person; also where it ends half-way, the log has what was done."""
-    told: list[str] = []
+    """Act on each connection of a person. If that fails half-way, the log has what was done."""
+    done: list[str] = []
     try:
         for client in person.clients:
-            tell(client)
-            told.append(client)
+            act(client)
+            done.append(client)
     finally:
-        if told:
-            log(request, person.logged_as, entry(", ".join(told)))
+        if done:
+            log(request, person.logged_as, entry(", ".join(done)))
 
 
 def log(request: HttpRequest, about: Any, entry: str) -> None:
@@ -141,6 +141,6 @@ def note(reason: str) -> str:
 
 def names_of(persons: list[Person], most: int = NAMES_SHOWN) -> str:
     """As in `alice, bob and 3 more`."""
-    names = ", ".join(str(it) for it in persons[:most])
+    names = ", ".join(str(person) for person in persons[:most])
     more = len(persons) - most
     return _("%(names)s and %(more)d more") % {"names": names, "more": more} if more > 0 else names

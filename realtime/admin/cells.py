@@ -80,7 +80,7 @@ class Links:
 
 
 def link(address: str, text: object) -> str | SafeString:
-    """`text`, as a link where there is an address."""
+    """`text`, as a link if there is an address."""
     return format_html('<a href="{}">{}</a>', address, text) if address else str(text)
 
 

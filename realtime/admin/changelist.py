@@ -52,8 +52,8 @@ class ConnectionList(ChangeList):
         page = self.paginator.get_page(self.page_num)
         self.page_num = page.number
         self.links = cells.Links(request, self.model_admin.admin_site)
-        self.links.know_rooms(name for it in page for name in it.rooms)
-        self.result_list = [self._row(it) for it in page]
+        self.links.know_rooms(name for connection in page for name in connection.rooms)
+        self.result_list = [self._row(connection) for connection in page]
 
     def _sorted(self, found: list[LiveConnection]) -> list[LiveConnection]:
         # The least important column first: sorting leaves in order what is alike.

@@ -58,12 +58,12 @@ class Choice:
             return cls([] if wanted == Filter() else listing.matching(wanted))
         clients = set(request.POST.get("clients", "").split())
         clients.update(request.POST.getlist(ACTION_CHECKBOX_NAME))
-        found = [it for it in listing.connections if it.client in clients]
+        found = [connection for connection in listing.connections if connection.client in clients]
         return cls(found, len(clients) - len(found))
 
 
 def confirm(model_admin: Any, request: HttpRequest, name: str) -> HttpResponse:
-    """Ask; and once it is confirmed, do it and go back to where it was asked for."""
+    """Ask; after the confirmation, do it and go back to the page it was started from."""
     action = ACTIONS.get(name)
     if action is None:
         raise Http404
@@ -114,9 +114,9 @@ def _ask(
         "action": action,
         "form": form,
         "remarks": action.remarks(persons),
-        "persons": [_described(it, links) for it in persons],
+        "persons": [_described(person, links) for person in persons],
         "gone": _gone(choice.gone) if choice.gone else "",
-        "clients": " ".join(it.client for it in choice.connections),
+        "clients": " ".join(connection.client for connection in choice.connections),
         "confirm_url": links.confirmation(name),
         "back": back,
     }
@@ -129,12 +129,12 @@ def _described(person: Person, links: cells.Links) -> dict[str, Any]:
         "name": cells.link(links.user(person.user_id), person),
         "connections": [
             {
-                "app": it.app,
-                "address": it.address,
-                "since": cells.moment(it.since),
-                "rooms": it.rooms,
+                "app": connection.app,
+                "address": connection.address,
+                "since": cells.moment(connection.since),
+                "rooms": connection.rooms,
             }
-            for it in person.connections
+            for connection in person.connections
         ],
     }
 
@@ -149,7 +149,7 @@ def _gone(count: int) -> str:
 
 
 def _way_back(model_admin: Any, request: HttpRequest) -> str:
-    """The page where it was asked for, if that is one of this site."""
+    """The page from which the action was started, if it is one of this site."""
     asked = request.POST.get("next") or request.GET.get("next", "")
     host, is_secure = {request.get_host()}, request.is_secure()
     if url_has_allowed_host_and_scheme(asked, allowed_hosts=host, require_https=is_secure):

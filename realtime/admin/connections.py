@@ -88,7 +88,9 @@ class ConnectionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "read_at": cells.as_datetime(listing.read_at),
             "totals": {
                 "connections": len(listing.connections),
-                "people": len({it.user for it in listing.connections if it.user}),
+                "people": len(
+                    {connection.user for connection in listing.connections if connection.user}
+                ),
                 "processes": len(listing.processes),
             },
             "processes": _processes(request, listing),
@@ -184,7 +186,9 @@ def _processes(request: HttpRequest, listing: Listing) -> list[dict[str, Any]]:
 def _filters(request: HttpRequest, listing: Listing) -> list[dict[str, Any]]:
     """Those of the page's address, each with the address of the page without it."""
     wanted = Filter.of(request.GET)
-    names = (it.username for it in listing.connections if it.user == wanted.user)
+    names = (
+        connection.username for connection in listing.connections if connection.user == wanted.user
+    )
     process = listing.processes.get(wanted.process)
     shown = {
         "user": (gettext("user"), next(names, wanted.user)),

@@ -1,4 +1,4 @@
-"""The page that tells why somebody may do something in a room, or may not. It changes nothing."""
+"""The page that explains why a user may do something in a room, or may not. Read only."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def explain_page(model_admin: Any, request: HttpRequest) -> HttpResponse:
         "media": model_admin.media,
         "form": form,
         "explanation": explanation,
-        "rules": [_described(it) for it in explanation.rules] if explanation else [],
+        "rules": [_described(rule) for rule in explanation.rules] if explanation else [],
     }
     request.current_app = site.name
     return TemplateResponse(request, TEMPLATE, context)

@@ -31,7 +31,7 @@ class ReasonForm(forms.Form):
         required=False,
         max_length=REASON_MAX,
         widget=forms.TextInput(attrs={"class": "vTextField"}),
-        help_text=_("They are told this, and the admin log keeps it. May be empty."),
+        help_text=_("The people see this, and the admin log keeps it. May be empty."),
     )
 
 
@@ -50,7 +50,7 @@ class MuteForm(RoomForm):
         required=False,
         max_length=REASON_MAX,
         widget=forms.TextInput(attrs={"class": "vTextField"}),
-        help_text=_("For the admin log; nobody is told. May be empty."),
+        help_text=_("For the admin log only. May be empty."),
     )
 
 
@@ -91,7 +91,7 @@ class ExplainForm(forms.Form):
         help_text=_("A username, or else an id. Empty: somebody who is not signed in."),
         widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
-    action = forms.ChoiceField(label=_("Action"), choices=[(it, it) for it in ACTIONS])
+    action = forms.ChoiceField(label=_("Action"), choices=[(name, name) for name in ACTIONS])
     scope = forms.CharField(
         label=_("Scope"),
         required=False,

@@ -1,4 +1,4 @@
-"""Who is connected now, as the pages of the admin list it: read once a page, searched, grouped."""
+"""Live connections as the pages of the admin list them: read once a page, searched, grouped."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Listing:
         self.problem = ""
         """Why nobody can say who is connected."""
         self.is_local = False
-        """Whether only this process can be asked."""
+        """Return whether only this process can be asked."""
         self.read_at = time.time()
         try:
             self._read()
@@ -90,7 +90,7 @@ class Listing:
         return known
 
     def matching(self, wanted: Filter) -> list[Connection]:
-        return [it for it in self.connections if wanted.matches(it)]
+        return [connection for connection in self.connections if wanted.matches(connection)]
 
     def process_of(self, connection: Connection) -> Process | None:
         return self.processes.get(connection.process)
@@ -98,13 +98,13 @@ class Listing:
 
 @dataclass(slots=True)
 class Person:
-    """A user with connections; or one connection, where nobody is signed in at it."""
+    """A user with connections, or one connection of somebody who is not signed in."""
 
     user_id: str
     username: str
     connections: list[Connection] = field(default_factory=list)
     user: Any = None
-    """As the database has it; None where it is not read, or not there."""
+    """The user as the database has it; None if it was not read or does not exist."""
 
     def __str__(self) -> str:
         return self.username or _("somebody at %s") % self.connections[0].address
@@ -116,15 +116,15 @@ class Person:
 
     @property
     def since(self) -> float:
-        return min(it.since for it in self.connections)
+        return min(connection.since for connection in self.connections)
 
     @property
     def rooms(self) -> set[str]:
-        return {name for it in self.connections for name in it.rooms}
+        return {name for connection in self.connections for name in connection.rooms}
 
     @property
     def clients(self) -> list[str]:
-        return [it.client for it in self.connections]
+        return [connection.client for connection in self.connections]
 
     @property
     def logged_as(self) -> Any:
@@ -139,17 +139,18 @@ class Person:
 
 
 def people(connections: Iterable[Connection]) -> list[Person]:
-    """Whose connections these are, in the order of their names; those without one come last."""
+    """The people of these connections, by name; those without a name come last."""
     found: dict[str, Person] = {}
-    for it in connections:
-        key = it.user or f"client {it.client}"
-        found.setdefault(key, Person(it.user, it.username)).connections.append(it)
-    return sorted(found.values(), key=lambda it: (not it.username, it.username.casefold()))
+    for connection in connections:
+        key = connection.user or f"client {connection.client}"
+        person = found.setdefault(key, Person(connection.user, connection.username))
+        person.connections.append(connection)
+    return sorted(found.values(), key=lambda one: (not one.username, one.username.casefold()))
 
 
 def with_users(persons: list[Person]) -> list[Person]:
     """Read their users from the database: one query."""
-    keys = [it.user_id for it in persons if it.user_id]
+    keys = [person.user_id for person in persons if person.user_id]
     found = get_user_model()._default_manager.in_bulk(keys) if keys else {}
     users = {str(key): user for key, user in found.items()}
     for person in persons:
@@ -162,7 +163,9 @@ def wait_until_gone(clients: Collection[str]) -> set[str]:
     left, ends = set(clients), time.monotonic() + GONE_SECONDS
     while left and time.monotonic() < ends:
         time.sleep(LOOK_SECONDS)
-        left &= {it.client for alive in live_processes() for it in alive.connections}
+        left &= {
+            connection.client for alive in live_processes() for connection in alive.connections
+        }
     return left
 
 

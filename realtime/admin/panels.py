@@ -1,4 +1,4 @@
-"""Who is connected now, on the pages of users and rooms."""
+"""Panels with live connections, on the pages of users and rooms."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class LivePanel(_Base):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         # Without fieldsets of its own, an admin shows all read-only fields once more.
-        return [it for it in super().get_fields(request, obj) if it != _FIELD]
+        return [name for name in super().get_fields(request, obj) if name != _FIELD]
 
     @admin.display(description=_("now"))
     def live_connections(self, obj: Any) -> SafeString:
@@ -94,14 +94,14 @@ class LiveConnectionsMixin(LivePanel):
 
     def panel_context(self, question: Question, obj: Any, listing: Listing) -> dict[str, Any]:
         request, user = question.request, str(obj.pk)
-        found = [it for it in listing.connections if it.user == user]
-        names = sorted({name for it in found for name in it.rooms})
+        found = [connection for connection in listing.connections if connection.user == user]
+        names = sorted({name for connection in found for name in connection.rooms})
         links = cells.Links(request, self.admin_site)
         links.know_rooms(names)
         in_rooms = ("mute", "remove") if moderated(request.user, names) else ()
         return {
             "count": len(found),
-            "connections": [_row(it, listing, links) for it in found[:SHOWN]],
+            "connections": [_row(connection, listing, links) for connection in found[:SHOWN]],
             "more": max(len(found) - SHOWN, 0),
             "explanations": _explanations(question.name, names, links),
             "buttons": _buttons(request, links, in_rooms, user=user),
@@ -120,23 +120,23 @@ class RoomPanel(LivePanel):
 
     def panel_context(self, question: Question, obj: Any, listing: Listing) -> dict[str, Any]:
         request, name = question.request, question.name
-        found = [it for it in listing.connections if name in it.rooms]
-        persons = [it for it in people(found) if it.user_id]
+        found = [connection for connection in listing.connections if name in connection.rooms]
+        persons = [person for person in people(found) if person.user_id]
         links = cells.Links(request, self.admin_site)
         in_room = ("mute", "remove") if moderated(request.user, [name]) else ()
         return {
             "count": len(found),
             "people_count": len(persons),
-            "unknown": sum(not it.user for it in found),
+            "unknown": sum(not connection.user for connection in found),
             "people": [
                 {
-                    "name": str(it),
-                    "address": links.user(it.user_id),
-                    "count": len(it.connections),
-                    "since": cells.moment(it.since),
-                    "buttons": _buttons(request, links, in_room, room=name, user=it.user_id),
+                    "name": str(person),
+                    "address": links.user(person.user_id),
+                    "count": len(person.connections),
+                    "since": cells.moment(person.since),
+                    "buttons": _buttons(request, links, in_room, room=name, user=person.user_id),
                 }
-                for it in persons[:SHOWN]
+                for person in persons[:SHOWN]
             ],
             "more": max(len(persons) - SHOWN, 0),
             "buttons": _buttons(request, links, in_room, room=name),
@@ -144,13 +144,13 @@ class RoomPanel(LivePanel):
         }
 
 
-def _row(it: LiveConnection, listing: Listing, links: cells.Links) -> dict[str, Any]:
+def _row(connection: LiveConnection, listing: Listing, links: cells.Links) -> dict[str, Any]:
     return {
-        "since": cells.moment(it.since),
-        "app": cells.client_name(it),
-        "address": it.address,
-        "rooms": cells.room_links(it.rooms, links),
-        "process": cells.process_lines(listing.process_of(it), links),
+        "since": cells.moment(connection.since),
+        "app": cells.client_name(connection),
+        "address": connection.address,
+        "rooms": cells.room_links(connection.rooms, links),
+        "process": cells.process_lines(listing.process_of(connection), links),
     }
 
 

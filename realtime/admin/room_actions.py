@@ -29,10 +29,11 @@ class RoomAction(Action[RoomForm]):
     permission = "realtime.moderate_room"
 
     def is_offered(self, request: HttpRequest) -> bool:
-        """Whether there is any room, of those that people are in, that they may moderate."""
+        """Return whether the user may moderate any of the rooms that people are in."""
         known: bool | None = getattr(request, "_realtime_moderates", None)
         if known is None:
-            names = {name for it in Listing.of(request).connections for name in it.rooms}
+            connections = Listing.of(request).connections
+            names = {name for connection in connections for name in connection.rooms}
             known = super().is_offered(request) or bool(moderated(request.user, names))
             request._realtime_moderates = known  # type: ignore[attr-defined]
         return known
@@ -46,7 +47,7 @@ class RoomAction(Action[RoomForm]):
     def form(
         self, request: HttpRequest, persons: list[Person], data: Any = None, room: str = ""
     ) -> RoomForm | None:
-        names = {name for it in persons for name in it.rooms if room in ("", name)}
+        names = {name for person in persons for name in person.rooms if room in ("", name)}
         choices = []
         for name, found in sorted(moderated(request.user, names).items()):
             if concerned := self._concerned(persons, found):
@@ -58,7 +59,7 @@ class RoomAction(Action[RoomForm]):
         return form
 
     def _concerned(self, persons: list[Person], room: AnyRoom) -> list[Person]:
-        return [it for it in persons if room.name in it.rooms]
+        return [person for person in persons if room.name in person.rooms]
 
 
 class Mute(RoomAction):
@@ -77,11 +78,13 @@ class Mute(RoomAction):
 
     def remarks(self, persons: list[Person]) -> list[str]:
         sentence = _("%s can't be muted: superusers may publish everywhere, whatever their role.")
-        return [sentence % it for it in persons if it.is_superuser]
+        return [sentence % person for person in persons if person.is_superuser]
 
     def perform(self, request: HttpRequest, persons: list[Person], data: dict[str, Any]) -> None:
         name, reason = data["room"], data["reason"]
-        targets = with_users([it for it in persons if it.user_id and name in it.rooms])
+        targets = with_users(
+            [person for person in persons if person.user_id and name in person.rooms]
+        )
         room = _with_standings(name, targets)
         if room is None:
             messages.warning(request, _("There is no room %s any more.") % name)
@@ -106,7 +109,7 @@ class Mute(RoomAction):
         if not isinstance(room, Room):
             return []
         concerned = super()._concerned(persons, room)
-        return [it for it in concerned if it.user_id and not it.is_superuser]
+        return [person for person in concerned if person.user_id and not person.is_superuser]
 
 
 class Remove(RoomAction):
@@ -120,7 +123,7 @@ class Remove(RoomAction):
         room = finding.find(name)
         removed: list[Person] = []
         try:
-            for person in with_users([it for it in persons if name in it.rooms]):
+            for person in with_users([each for each in persons if name in each.rooms]):
                 if data["how"] == WITH_ROLE and person.user is not None:
                     _take_role(request, person, name)
                 # Nobody is named by "" and None together: that would be everybody.
@@ -157,7 +160,7 @@ def moderated(user: Any, names: Collection[str]) -> dict[str, AnyRoom]:
 
 
 def _obstacle(person: Person, room: Room) -> str:
-    """Why a muted role would be of no use, or of too much; "" where there is no reason."""
+    """Why a muted role would have no effect, or too much; "" if there is no reason."""
     user = person.user
     if user is None:
         return _("the user has been deleted")
@@ -209,5 +212,5 @@ def _warn_of_other_rules(
 
 
 def _with_standings(name: str, persons: list[Person]) -> Room | None:
-    users = [it.user.pk for it in persons if it.user is not None]
+    users = [person.user.pk for person in persons if person.user is not None]
     return queries.find_rooms([name], users).get(name)

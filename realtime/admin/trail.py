@@ -1,4 +1,4 @@
-"""Where a page of ours lies in the admin: its breadcrumbs, with the markup of this Django."""
+"""Breadcrumbs: the place of a page in the admin, with the markup of this Django."""
 
 from __future__ import annotations
 

@@ -36,7 +36,9 @@ def table(
 
 def printable(text: str) -> str:
     """Names come from the database, and may hold what a terminal would obey."""
-    return "".join(it if it.isprintable() else "\N{REPLACEMENT CHARACTER}" for it in text)
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
 
 
 def process_rows(alive: Sequence[LiveProcess]) -> list[tuple[str, ...]]:
@@ -52,18 +54,20 @@ def connection_rows(
     shown: Sequence[Connection], alive: Sequence[LiveProcess]
 ) -> list[tuple[str, ...]]:
     """Two rows for each connection: its id, to be copied whole, and who it is."""
-    numbers = {it.process.id: str(number) for number, it in enumerate(alive, 1)}
+    numbers = {each.process.id: str(number) for number, each in enumerate(alive, 1)}
     rows: list[tuple[str, ...]] = [("since", "process", "connection")]
-    for it in shown:
-        rows.append((moment(it.since), numbers.get(it.process, ""), it.client))
-        who = ", ".join(filter(None, (it.username or "not signed in", it.address, it.app)))
-        rows.append(("", "", f"{who}; in {', '.join(it.rooms) or 'no room'}"))
+    for connection in shown:
+        number = numbers.get(connection.process, "")
+        rows.append((moment(connection.since), number, connection.client))
+        name = connection.username or "not signed in"
+        who = ", ".join(filter(None, (name, connection.address, connection.app)))
+        rows.append(("", "", f"{who}; in {', '.join(connection.rooms) or 'no room'}"))
     return rows
 
 
 def totals(alive: Sequence[LiveProcess]) -> str:
     """How many processes, connections and people there are, in a sentence."""
-    owners = [it.user for process in alive for it in process.connections]
+    owners = [connection.user for process in alive for connection in process.connections]
     people = len(set(owners) - {""})
     words = f"{counted(len(alive), 'process', 'processes')}, {counted(len(owners), 'connection')}"
     words += f" of {counted(people, 'user')}" if people else ""

@@ -82,8 +82,8 @@ class Command(BaseCommand):
         shown = connections.connections(user=owner, room=room)
         if options["json"]:
             processes = [
-                {**msgspec.to_builtins(it.process), "connections": len(it.connections)}
-                for it in alive
+                {**msgspec.to_builtins(process.process), "connections": len(process.connections)}
+                for process in alive
             ]
             listed = {"processes": processes, "connections": msgspec.to_builtins(shown)}
             self.stdout.write(json.dumps(listed, indent=2))
@@ -115,9 +115,10 @@ class Command(BaseCommand):
             raise CommandError("Say who: --user NAME, --client ID or --session SID.")
         owner = _find_user(user) if user else None
         found = {
-            it.client
-            for it in connections.connections(user=owner)
-            if (not client or it.client == client) and (not session or it.sign_in == session)
+            connection.client
+            for connection in connections.connections(user=owner)
+            if (not client or connection.client == client)
+            and (not session or connection.sign_in == session)
         }
         connections.disconnect(owner, client=client or "", session=session or "", reason=reason)
         left = _wait_until_gone(found)
@@ -162,7 +163,7 @@ def _wait_until_gone(clients: set[str]) -> set[str]:
     while left and time.monotonic() < ends:
         time.sleep(pause)
         pause *= 1.5
-        left = left & {it.client for it in connections.connections()}
+        left = left & {connection.client for connection in connections.connections()}
     return left
 
 
