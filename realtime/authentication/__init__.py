@@ -1,4 +1,4 @@
-"""Authentication: from a credential to a Django user, through SimpleJWT or the site's own class."""
+"""Authentication: turns a credential into a Django user, with SimpleJWT or the site's own class."""
 
 from .django_sessions import django_sign_in as django_sign_in
 from .identity import ANONYMOUS as ANONYMOUS

@@ -1,4 +1,4 @@
-"""Where a credential may stand in an ASGI scope, and that there is only one."""
+"""Finds the credential of a connection in its ASGI scope."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BEARER = "bearer."
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """One credential and the way it came. Its value never shows in a repr, and so in no log."""
+    """A credential and the way it came. The repr hides its value, which keeps it out of logs."""
 
     way: str
     value: str
@@ -29,7 +29,7 @@ class Credential:
 
 
 AMBIENT = ("cookie", "session")
-"""Ways in which a browser sends a credential by itself, whatever page asks it to."""
+"""Ways in which a browser adds a credential by itself, whichever page makes the request."""
 
 
 def header_values(scope: dict[str, Any], name: bytes) -> list[str]:
@@ -37,10 +37,10 @@ def header_values(scope: dict[str, Any], name: bytes) -> list[str]:
 
 
 def find(scope: dict[str, Any]) -> Credential | None:
-    """The one credential of a scope, or None.
+    """Return the credential of a scope, or None.
 
-    Raises `AuthenticationError` for two at once, a way that is switched off, or a malformed one.
-    What a browser sends by itself counts only where nothing else was given.
+    A cookie is used only if there is no other credential. Raises `AuthenticationError` if there
+    are two credentials, if one is malformed, or if its way is switched off.
     """
     given = [*_subprotocol(scope), *_header(scope), *_query(scope)]
     for credential in given:
@@ -51,7 +51,7 @@ def find(scope: dict[str, Any]) -> Credential | None:
 
 
 def selected_subprotocol(scope: dict[str, Any]) -> str | None:
-    """The subprotocol to accept: ours where it is offered, and never one that holds a token."""
+    """Return our subprotocol if the client offers it; never one that holds a token."""
     return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
 
 
@@ -64,12 +64,12 @@ def _subprotocol(scope: dict[str, Any]) -> list[Credential]:
     offered = scope.get("subprotocols", ())
     bearers = [entry for entry in offered if entry.lower().startswith(BEARER)]
     if bearers and SUBPROTOCOL not in offered:
-        raise AuthenticationError(f"a bearer subprotocol comes with {SUBPROTOCOL}")
+        raise AuthenticationError(f"offer the bearer subprotocol together with {SUBPROTOCOL}")
     return [Credential("subprotocol", entry[len(BEARER) :]) for entry in bearers]
 
 
 def _header(scope: dict[str, Any]) -> list[Credential]:
-    # Daphne joins repeated headers with a comma, uvicorn lists them: both are two.
+    # Daphne joins repeated headers with a comma, uvicorn lists them: both fail as two.
     values = header_values(scope, b"authorization")
     return [Credential("header", _bearer(value)) for value in values]
 
@@ -79,7 +79,7 @@ def _bearer(value: str) -> str:
     kinds = [kinds] if isinstance(kinds, str) else kinds
     parts = value.split()
     if len(parts) != 2 or parts[0].lower() not in {kind.lower() for kind in kinds}:
-        raise AuthenticationError("the Authorization header is not of a kind that is honoured")
+        raise AuthenticationError("the type of the Authorization header is not accepted")
     return parts[1]
 
 

@@ -16,15 +16,18 @@ from .identity import Identity, permitted
 
 
 class _StoredSession(dict[str, Any]):
-    """A session as it was stored. Django ends or renames one that it doubts, for which the browser
-    would need an answer; here there is none to give, so nothing is written."""
+    """A copy of a stored session that is never saved.
+
+    Django flushes or renames a session that it distrusts. The browser would then need a new cookie,
+    which a WebSocket can't set.
+    """
 
     def flush(self) -> None: ...
     def cycle_key(self) -> None: ...
 
 
 def identity_from_session(session_key: str) -> Identity:
-    """The identity of a Django session. Raises `AuthenticationError` where nobody is signed in."""
+    """Return the identity of a Django session; raise `AuthenticationError` if it has no user."""
     version = changes.version
     request: Any = HttpRequest()
     stored = import_string(f"{settings.SESSION_ENGINE}.SessionStore")(session_key)
@@ -36,7 +39,7 @@ def identity_from_session(session_key: str) -> Identity:
 
 
 def django_sign_in(session_key: str | None) -> str:
-    """What the sign-in of a Django session is called where its key must not be seen."""
+    """Return an id for the sign-in of a Django session that does not reveal the session key."""
     if not session_key:
         return ""
     return "django:" + hashlib.sha256(session_key.encode()).hexdigest()[:32]

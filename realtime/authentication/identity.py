@@ -1,4 +1,4 @@
-"""Who a connection is, until when, and what its credential leaves of the user's rights."""
+"""The identity of a connection: its user, expiry and scopes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..exceptions import AuthenticationError
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a connection is, and until when. `scopes` None: the token narrows nothing."""
+    """The user of a connection, with the limits of the credential. `scopes` None: no limit."""
 
     user: Any
     token_id: str = ""
@@ -24,20 +24,20 @@ class Identity:
     expires_at: float | None = None
     """Unix time in seconds; None for credentials that do not expire."""
     ambient: bool = False
-    """Whether a browser sent the credential by itself, so that a token may take its place."""
+    """Whether a browser added the credential by itself. A token may then replace it."""
     own_password: str = field(default="", compare=False)
-    """Tells the password that was set by this sign-in itself, "" where none was."""
+    """The digest of the password that this sign-in has set, or ""."""
     version: int = field(default=-1, compare=False)
     """The `changes.version` before `user` was read."""
     user_id: str = field(init=False, repr=False, compare=False)
     """The primary key as text; "" for an anonymous user."""
 
     def __post_init__(self) -> None:
-        # Kept, because it is asked for with every message.
+        # Computed once, because every message needs it.
         object.__setattr__(self, "user_id", "" if self.user.pk is None else str(self.user.pk))
 
     def permits(self, action: str, room: str) -> bool:
-        """Whether the token's scopes allow `action`: `realtime:join`, or for one room
+        """Return whether the token's scopes allow `action`: `realtime:join`, or for one room
         `realtime:join:lobby`. A scope never gives a right that the user does not have."""
         if self.scopes is None:
             return True
@@ -48,7 +48,7 @@ ANONYMOUS = Identity(AnonymousUser())
 
 
 def identity_from_claims(user: Any, claims: Mapping[str, Any] | None) -> Identity:
-    """The identity of `user` with the claims of an access token, or with none."""
+    """Return the identity of `user` with the claims of an access token, or without claims."""
     if claims is None:
         return Identity(user)
     return Identity(
@@ -61,7 +61,7 @@ def identity_from_claims(user: Any, claims: Mapping[str, Any] | None) -> Identit
 
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[str] | None:
-    """The `scope` claim (RFC 8693: words split by spaces; a list is taken too)."""
+    """Return the `scope` claim (RFC 8693: words separated by spaces). A list works too."""
     scope = claims.get("scope")
     if scope is None:
         return None
@@ -72,7 +72,7 @@ def _scopes(claims: Mapping[str, Any]) -> frozenset[str] | None:
 
 
 def permitted(user: Any) -> Any:
-    """The same user. Raises `AuthenticationError` where it may not sign in."""
+    """Return the same user; raise `AuthenticationError` if the user may not sign in."""
     # SimpleJWT applies this rule only when it issues tokens.
     if not api_settings.USER_AUTHENTICATION_RULE(user):
         raise AuthenticationError("the user is not active")
@@ -80,18 +80,18 @@ def permitted(user: Any) -> Any:
 
 
 def password_digest(user: Any) -> str:
-    """Tells one password of a user from the next, and nothing else."""
+    """Return a digest that changes with the password and reveals nothing about it."""
     password = str(getattr(user, "password", ""))
     return salted_hmac("realtime.password", password).hexdigest()[:16]
 
 
 def still_valid(identity: Identity, user: Any) -> bool:
-    """Whether `user`, the identity's user as read anew (None: gone), may stay connected with it."""
+    """Return whether the identity is still valid for `user`, its user from the database or None."""
     if identity.user.is_anonymous:
         return True
     if user is None or not api_settings.USER_AUTHENTICATION_RULE(user):
         return False
     if getattr(user, "password", None) == getattr(identity.user, "password", None):
         return True
-    # The password is another one. The sign-in lives that it was changed in.
+    # The password has changed. Only the sign-in that changed it stays valid.
     return identity.own_password != "" and identity.own_password == password_digest(user)

@@ -1,4 +1,4 @@
-"""Which pages may open a socket: the site's own, and those that are named."""
+"""Checks the Origin of a connection: the site's own pages and the configured origins pass."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_allowed(scope: dict[str, Any]) -> bool:
-    """Whether the Origin of a scope is exactly one that may connect: scheme, host and port.
+    """Return whether scheme, host and port of the Origin match an allowed origin exactly.
 
-    No Origin is fine, since only browsers send it; a cookie needs one, which is checked where the
-    cookie is taken. More than one is refused.
+    A missing Origin passes, because only browsers send it. Cookies need one; `JWTAuthMiddleware`
+    checks that. Two Origin headers are refused.
     """
     origins = header_values(scope, b"origin")
     if not origins:
@@ -26,7 +26,7 @@ def is_allowed(scope: dict[str, Any]) -> bool:
     if len(origins) > 1:
         return False
     origin = _parse(origins[0])
-    return origin is not None and (origin == _own(scope) or origin in _named())
+    return origin is not None and (origin == _own(scope) or origin in _configured())
 
 
 def is_present(scope: dict[str, Any]) -> bool:
@@ -45,12 +45,12 @@ def _parse(origin: str) -> tuple[str, str, int] | None:
 
 
 def _serialized(parts: Any) -> str:
-    """An origin is scheme and host only (RFC 6454, 6.2): no path, no user, no spaces, no list."""
+    """Return scheme and host, all that an origin may contain (RFC 6454, 6.2); "" with a user."""
     return f"{parts.scheme}://{parts.netloc}" if "@" not in parts.netloc else ""
 
 
 def _own(scope: dict[str, Any]) -> tuple[str, str, int] | None:
-    """The site's own origin, by the rules that `HttpRequest.get_host` and `is_secure` follow."""
+    """Return the site's own origin, by the rules of `HttpRequest.get_host` and `is_secure`."""
     host = _host(scope)
     if host is None:
         return None
@@ -82,10 +82,10 @@ def _scheme(scope: dict[str, Any]) -> str:
         values = header_values(scope, name)
         if values:
             return "https" if values[0].split(",", 1)[0].strip() == secure else "http"
-    # Daphne leaves the scheme out.
+    # Daphne sets no scheme.
     return "https" if scope.get("scheme") in ("wss", "https") else "http"
 
 
-def _named() -> set[tuple[str, str, int] | None]:
-    named = (*realtime_settings.ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
-    return {_parse(origin) for origin in named} - {None}
+def _configured() -> set[tuple[str, str, int] | None]:
+    configured = (*realtime_settings.ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
+    return {_parse(origin) for origin in configured} - {None}

@@ -1,4 +1,4 @@
-"""What other people may see of a user."""
+"""The public profile of a user, which other people see."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..conf import realtime_settings
 
 
 def user_info(user: Any) -> dict[str, Any]:
-    """What others may see of a user beside the id: a display name, and never the e-mail address."""
+    """Return the public profile: a display name, never an e-mail address."""
     name = user.get_full_name() if hasattr(user, "get_full_name") else ""
     if not name and not user.is_anonymous:
         name = user.get_username()
@@ -18,6 +18,6 @@ def user_info(user: Any) -> dict[str, Any]:
 
 
 def public_info(user: Any) -> dict[str, Any]:
-    """`REALTIME["USER_INFO"]` applied to `user`."""
+    """Call `REALTIME["USER_INFO"]`, the site's function for the public profile."""
     info: dict[str, Any] = import_string(realtime_settings.USER_INFO)(user)
     return info

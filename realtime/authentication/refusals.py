@@ -1,4 +1,4 @@
-"""What an error that comes up while a credential is checked means to its client."""
+"""Turns errors from checking a credential into the two that a client can handle."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Result = TypeVar("Result")
 REPORT_SECONDS = 1.0
 _reported_at = -REPORT_SECONDS
 
-# What SimpleJWT and the database raise for tokens that are signed but odd: a user id of a list or
-# with a NUL, an expiry beyond the calendar.
-ODD_CLAIMS = (
+# SimpleJWT and the database raise these for tokens with a valid signature but impossible claims:
+# a user id that is a list or contains a NUL, an expiry date beyond the calendar.
+CLAIM_ERRORS = (
     DataError,
     ValueError,
     TypeError,
@@ -37,31 +37,31 @@ ODD_CLAIMS = (
 )
 _EXPIRED = (ExpiredTokenError, ExpiredSignatureError)
 _REFUSED = (AuthenticationFailed, PermissionDenied, TokenError, InvalidTokenError, DataError)
-_AWAY = (TimeoutError, DatabaseError)
+_UNAVAILABLE = (TimeoutError, DatabaseError)
 
 
 def refusal(error: Exception) -> AuthenticationError | AuthenticationUnavailable:
-    """What a client is told of `error`: no, not any more, or come back later."""
+    """Return the error for the client: refused, expired, or unavailable (try again later)."""
     if isinstance(error, AuthenticationError | AuthenticationUnavailable):
         return error
     if isinstance(error, _EXPIRED):
         return AuthenticationError("the token has expired", expired=True)
     if isinstance(error, _REFUSED):
         return AuthenticationError("the token is not valid")
-    if not isinstance(error, _AWAY):
+    if not isinstance(error, _UNAVAILABLE):
         _report(error)
-    # Nothing is known of the token then, so it is neither taken nor refused for good.
+    # The token may be valid, so it is neither accepted nor refused for good.
     return AuthenticationUnavailable("the token could not be checked now")
 
 
 def outcome(function: Callable[..., Result], *args: Any) -> Result | Exception:
-    """What `function` finds out from the claims of a token, or its refusal."""
+    """Return the result of `function`, or the error for the client if it raises."""
     try:
         return function(*args)
-    except ODD_CLAIMS:
+    except CLAIM_ERRORS:
         return AuthenticationError("the token is not valid")
     except Exception as error:
-        # A mistake of the site's code concerns one token, and not all that wait with it.
+        # A bug in the site's code must not fail the other tokens of the same batch.
         return refusal(error)
 
 
@@ -71,6 +71,6 @@ def _report(error: Exception) -> None:
     if now - _reported_at < REPORT_SECONDS:
         return
     _reported_at = now
-    # Without the text of the error, which may hold the token.
+    # The text of the error may contain the token, so it is not logged.
     where = "".join(traceback.format_tb(error.__traceback__))
     logger.error("the authenticator raised %s, at\n%s", type(error).__qualname__, where)

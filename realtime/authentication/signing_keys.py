@@ -1,4 +1,4 @@
-"""The public keys of an issuer elsewhere (`JWK_URL`): fetched off the event loop, once for all."""
+"""Fetches the public keys of an external issuer (`JWK_URL`) off the event loop."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from ..exceptions import AuthenticationError, AuthenticationUnavailable
 
 logger = logging.getLogger("realtime.signing_keys")
 
-# From the start of one fetch to that of the next. PyJWT itself waits 30 s before it looks for a
-# key that it does not know, and refuses for so long what was signed right after a rotation. Here
-# such a token waits for the next fetch, and forged ones cost the issuer one request a second.
+# Time between the starts of two fetches. PyJWT waits 30 s before it looks for an unknown key, and
+# until then refuses tokens that were signed right after a key rotation. Here such a token waits for
+# the next fetch, and forged tokens cost the issuer at most one request per second.
 PAUSE_SECONDS = 1.0
 
-# A fetch that hangs is given up in time, but its thread goes on: one more is there for the next.
+# A fetch that times out still blocks its thread, so there is a second thread for the next fetch.
 _threads = ThreadPoolExecutor(2, thread_name_prefix="realtime-keys")
 
 
-def are_elsewhere() -> bool:
-    """Whether tokens are verified with keys that have to be fetched."""
+def are_external() -> bool:
+    """Return whether the keys have to be fetched from an external issuer."""
     return _client() is not None
 
 
 async def prepare(raw_token: str) -> None:
-    """Have the key at hand that a token names, so that verifying it waits for nobody.
+    """Fetch the key that a token names unless it is cached, so that verifying does not block.
 
-    Raises `AuthenticationError` where the issuer has no such key, and `AuthenticationUnavailable`
-    where it does not say so in time.
+    Raises `AuthenticationError` if the issuer has no such key, and `AuthenticationUnavailable` if
+    the issuer does not answer in time.
     """
     client = _client()
     if client is None:
@@ -45,8 +45,8 @@ async def prepare(raw_token: str) -> None:
     key_id = _key_id(raw_token)
     if _has(client, key_id):
         return
-    if _says_that_it_is_expired(raw_token):
-        # Whoever was away for so long that even the key has gone needs a new token, not a no.
+    if _claims_to_be_expired(raw_token):
+        # The key may have been retired since. The client should get a new token and try again.
         raise AuthenticationError("the token is not valid", expired=True)
     try:
         async with timeout():
@@ -56,13 +56,13 @@ async def prepare(raw_token: str) -> None:
 
 
 def _client() -> Any:
-    """SimpleJWT's `PyJWKClient`; None where the key is one of the settings."""
+    """Return SimpleJWT's `PyJWKClient`, or None if the key is in the settings."""
     backend = state.token_backend
     return None if backend.algorithm.startswith("HS") else backend.jwks_client
 
 
 def _key_id(raw_token: str) -> str:
-    """The key that a token names, in a header that nobody has verified yet."""
+    """Return the id of the key from the header of a token, which is not verified yet."""
     try:
         header = jwt.get_unverified_header(raw_token)
     except (PyJWTError, ValueError, TypeError, RecursionError) as error:
@@ -73,7 +73,7 @@ def _key_id(raw_token: str) -> str:
     return key_id
 
 
-def _says_that_it_is_expired(raw_token: str) -> bool:
+def _claims_to_be_expired(raw_token: str) -> bool:
     options: Any = {"verify_signature": False, "verify_exp": True}
     try:
         jwt.decode(raw_token, options=options, leeway=state.token_backend.get_leeway())
@@ -92,13 +92,13 @@ def _has(client: Any, key_id: str) -> bool:
 
 
 class _Fetches:
-    """The fetches of one event loop: one at a time, for all who wait."""
+    """The fetches of one event loop: one at a time, shared by all callers."""
 
     def __init__(self) -> None:
         self._current: asyncio.Task[bool] | None = None
         self._next_at = -inf
         self._known_from = -inf
-        """When the fetch began that the known keys are from. On the clock of the loop, as above."""
+        """Start of the fetch that the known keys come from, on the clock of the loop."""
 
     async def until_known(self, client: Any, key_id: str) -> None:
         asked_at = asyncio.get_running_loop().time()
@@ -118,10 +118,10 @@ class _Fetches:
         client.timeout = min(client.timeout, realtime_settings.RIGHTS_SECONDS)
         try:
             async with timeout():
-                # Not `get_signing_key`, which holds a lock meanwhile that all others need.
+                # Not `get_signing_key`: it holds a lock during the fetch that all other calls need.
                 await loop.run_in_executor(_threads, client.get_jwk_set, True)
         except Exception as error:
-            # No answer, 500, no JSON, no keys: whatever it is, it is not the token's fault.
+            # No answer, 500, no JSON, no keys: in any case the token may be valid.
             logger.warning("the issuer's keys could not be read: %s", type(error).__name__)
             return False
         self._known_from = began_at

@@ -1,4 +1,4 @@
-"""Access tokens of SimpleJWT, verified as its settings say, many at once."""
+"""Verifies access tokens by the settings of SimpleJWT, many at once."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ from ..changes import changes
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
 from . import users
 from .identity import Identity, identity_from_claims, permitted
-from .refusals import ODD_CLAIMS, outcome
+from .refusals import CLAIM_ERRORS, outcome
 
 
 class SimpleJWTAuthenticator:
-    """Turns access tokens into identities, honouring the settings of SimpleJWT.
+    """Turns access tokens into identities, following the settings of SimpleJWT.
 
-    A site that gets its tokens elsewhere names a class with a method `authenticate` in
-    `REALTIME["AUTHENTICATOR"]`: a plain one, which may block because it is called in a thread, or
-    an `async def`. It may also refuse by what Django, DRF, SimpleJWT and PyJWT raise for that; of
-    anything else it raises, the client is told to come back later.
+    A site with other tokens sets `REALTIME["AUTHENTICATOR"]` to a class with a method
+    `authenticate`: a plain method, which may block because it runs in a thread, or an `async def`.
+    To refuse a token it may also raise the exceptions of Django, DRF, SimpleJWT and PyJWT for that.
+    After any other exception the client is asked to try again later.
     """
 
     def authenticate(self, raw_token: str) -> Identity:
-        """Raises `AuthenticationError`, with `expired` set where a fresh token would help, and
-        `AuthenticationUnavailable` where it could not be found out."""
+        """Return the identity of a token.
+
+        Raises `AuthenticationError`, with `expired` set if the client should get a new token, and
+        `AuthenticationUnavailable` if the token could not be checked.
+        """
         (answer,) = self.authenticate_many([raw_token])
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def authenticate_many(self, raw_tokens: list[str]) -> list[Identity | Exception]:
-        """As `authenticate`, for tokens that wait at the same time: one query for all users."""
+        """Authenticate many tokens with one query for all their users."""
         tokens = [outcome(_validated, raw_token) for raw_token in raw_tokens]
         known = outcome(_find_users, [token for token in tokens if isinstance(token, Token)])
         return [
@@ -46,8 +49,8 @@ class SimpleJWTAuthenticator:
 
 
 def _validated(raw_token: str) -> Token:
-    """As `JWTAuthentication.get_validated_token`, whose one error does not tell an expired token
-    from a forged one, nor a forged one from a key server that is away."""
+    """Verify a token like `JWTAuthentication.get_validated_token`, but with separate errors for an
+    expired token, a forged token and a key server that is unavailable."""
     expired = False
     for token_class in api_settings.AUTH_TOKEN_CLASSES:
         try:
@@ -57,7 +60,7 @@ def _validated(raw_token: str) -> Token:
             expired = True
         except TokenError as error:
             if _is_caused_by(error, PyJWKClientConnectionError):
-                raise AuthenticationUnavailable("the keys of the issuer can't be read") from error
+                raise AuthenticationUnavailable("the issuer's keys can't be read") from error
     raise AuthenticationError("the token is not valid", expired=expired)
 
 
@@ -68,25 +71,25 @@ def _is_caused_by(error: BaseException | None, kind: type[Exception]) -> bool:
 
 
 def _find_users(tokens: list[Token]) -> dict[str, users.KnownUser]:
-    """The users of tokens, all with one query; an odd id among them costs some more."""
-    plain = list({it for it in map(_user_id, tokens) if it is not None})
+    """Return the users of tokens by id. One query, or some more if an id is impossible."""
+    plain = list({user_id for user_id in map(_user_id, tokens) if user_id is not None})
     return _find_by_ids(plain)
 
 
 def _find_by_ids(ids: list[str | int]) -> dict[str, users.KnownUser]:
     try:
         return users.find(api_settings.USER_ID_FIELD, ids)
-    except ODD_CLAIMS:
+    except CLAIM_ERRORS:
         if len(ids) < 2:
-            return {}  # to be refused by SimpleJWT, as it would be alone
+            return {}  # SimpleJWT refuses it later
     middle = len(ids) // 2
     return _find_by_ids(ids[:middle]) | _find_by_ids(ids[middle:])
 
 
 def _user_id(token: Token) -> str | int | None:
-    """The user id of a token; None for one that is no id."""
-    named = token.payload.get(api_settings.USER_ID_CLAIM)
-    return named if isinstance(named, str | int) and not isinstance(named, bool) else None
+    """Return the user id of a token, or None if the claim can't be an id."""
+    claim = token.payload.get(api_settings.USER_ID_CLAIM)
+    return claim if isinstance(claim, str | int) and not isinstance(claim, bool) else None
 
 
 def _identity(token: Token, known: dict[str, users.KnownUser] | Exception) -> Identity:
@@ -104,7 +107,7 @@ def _identity(token: Token, known: dict[str, users.KnownUser] | Exception) -> Id
 
 
 class _OneUser:
-    """Stands in for the user model where SimpleJWT reads the one user that was read already."""
+    """Replaces the user model in SimpleJWT, to give it the user that was read already."""
 
     def __init__(self, user: Any) -> None:
         self._user = user

@@ -1,4 +1,4 @@
-"""Single-use tickets: what is kept of an identity, and the identity that comes back from it."""
+"""Single-use tickets: stores an identity when a ticket is given, and restores it later."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .verification import in_time
 
 
 async def redeem(kept: bytes) -> Identity:
-    """The identity that a ticket was given for. Raises as `authenticate`."""
+    """Return the identity that a ticket was given for. Raises the errors of `authenticate`."""
     return await _tickets.ask(kept, kept)
 
 
@@ -26,7 +26,7 @@ _tickets: BatchedLookup[bytes, Identity] = BatchedLookup(_redeem_many)
 
 
 def identity_to_ticket(identity: Identity) -> bytes:
-    """What is kept of an identity while its ticket is unused. No token is kept."""
+    """Return the part of an identity that is stored for its ticket. The token is not stored."""
     return json.dumps(
         {
             "user": identity.user_id,
@@ -46,12 +46,12 @@ def identities_from_tickets(tickets: list[bytes]) -> list[Identity | Exception]:
 
 
 def _identity_from_ticket(claims: dict[str, Any], known: dict[str, users.KnownUser]) -> Identity:
-    """The identity of a redeemed ticket; its user must still be there and active."""
+    """Return the identity of a redeemed ticket, if its user still exists and is active."""
     found = known.get(claims["user"])
     if found is None:
-        raise AuthenticationError("the user is gone")
+        raise AuthenticationError("the user no longer exists")
     if password_digest(found.user) != claims["password"]:
-        raise AuthenticationError("the password was changed meanwhile")
+        raise AuthenticationError("the password was changed")
     scopes = claims["scopes"]
     return Identity(
         user=permitted(found.user),

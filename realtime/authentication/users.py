@@ -1,4 +1,4 @@
-"""The users of connections: read together, and remembered until something of them changes."""
+"""Caches the users of connections until they change, and reads many with one query."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _known: dict[tuple[str, str], KnownUser] = {}
 
 
 def find(field: str, values: Collection[Any]) -> dict[str, KnownUser]:
-    """Users by the text of `field`, a unique one. Reads those that are not known with one query.
+    """Return users by the text of a unique `field`. One query reads those that are not cached.
 
-    Who is known is taken as known until a change is heard of, for `RECHECK_SECONDS` at most.
-    Raises what the database raises for a value that the field can't hold.
+    A cached user is used until a change is reported, for `RECHECK_SECONDS` at most. Raises the
+    error of the database for a value that the field can't hold.
     """
     if field == get_user_model()._meta.pk.name:
         field = "pk"
@@ -61,7 +61,7 @@ def find_by_text(text: str) -> Any:
 
 
 def remember(user: Any, version: int) -> None:
-    """Take notice of a user that was read anew."""
+    """Add a user to the cache that was read elsewhere."""
     _remember("pk", str(user.pk), KnownUser(user, version, time.monotonic()))
 
 
@@ -79,7 +79,7 @@ def _read(field: str, values: list[Any]) -> dict[str, KnownUser]:
 
 def _remember(field: str, value: str, known: KnownUser) -> None:
     if known.version < 0:
-        return  # nobody would tell when it changes
+        return  # this process is not notified of changes
     if len(_known) >= MOST_KNOWN:
         _known.clear()
     _known[field, value] = known

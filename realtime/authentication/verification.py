@@ -1,4 +1,4 @@
-"""Who is it: from a credential to a Django user, through SimpleJWT or what the site has instead."""
+"""Authenticates access tokens, with SimpleJWT or the site's own authenticator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db import DatabaseError
 from django.utils.module_loading import import_string
 
 from ..concurrency.batching import BatchedLookup
-from ..concurrency.threads import run_apart, run_in_thread, timeout
+from ..concurrency.threads import run_in_thread, run_separately, timeout
 from ..conf import realtime_settings
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
 from . import signing_keys
@@ -24,9 +24,10 @@ Result = TypeVar("Result")
 
 
 async def authenticate(raw_token: str) -> Identity:
-    """The identity behind an access token.
+    """Return the identity of an access token.
 
-    Raises `AuthenticationError`, or `AuthenticationUnavailable` when it can't be told in time.
+    Raises `AuthenticationError`, or `AuthenticationUnavailable` if the token can't be checked in
+    time.
     """
     if not raw_token or len(raw_token) > realtime_settings.TOKEN_MAX_BYTES:
         raise AuthenticationError("the token is not valid")
@@ -41,27 +42,27 @@ async def authenticate(raw_token: str) -> Identity:
 
 
 async def _ask(raw_token: str) -> Identity:
-    """Ask the authenticator, which may be the site's own: raises what that does."""
+    """Call the authenticator. If it is the site's own, it may raise anything."""
     authenticator = _authenticator(realtime_settings.AUTHENTICATOR)
     if isinstance(authenticator, SimpleJWTAuthenticator):
         if type(authenticator).authenticate is SimpleJWTAuthenticator.authenticate:
             await signing_keys.prepare(raw_token)
             return await _tokens.ask(raw_token, raw_token)
-        # A subclass wants to be asked by what it changes, and may take other tokens beside.
+        # A subclass may accept other tokens too, so an unknown key is no refusal yet.
         with suppress(AuthenticationError):
             await signing_keys.prepare(raw_token)
     if not iscoroutinefunction(authenticator.authenticate):
-        return await in_time(_accept, authenticator.authenticate, raw_token, run=run_apart)
+        return await in_time(_accept, authenticator.authenticate, raw_token, run=run_separately)
     async with timeout():
         identity = await authenticator.authenticate(raw_token)
     return await in_time(_accept, lambda: identity)
 
 
 def _accept(answer: Callable[..., Any], *args: Any) -> Identity:
-    """Called in a thread, because `user` may still have to be read."""
+    """Check the identity of an authenticator. Runs in a thread: `user` may be a lazy object."""
     identity = answer(*args)
     if not isinstance(identity, Identity):
-        raise TypeError("the authenticator returns no Identity")
+        raise TypeError("the authenticator did not return an Identity")
     if not identity.user.is_anonymous:
         permitted(identity.user)
     return identity
@@ -72,7 +73,7 @@ async def in_time(
     *args: Any,
     run: Callable[..., Awaitable[Result]] = run_in_thread,
 ) -> Result:
-    """Run in a thread what finds out who it is, within `RIGHTS_SECONDS`."""
+    """Run a look-up of users in a thread, for `RIGHTS_SECONDS` at most."""
     try:
         async with timeout():
             return await run(function, *args)
@@ -84,8 +85,8 @@ async def in_time(
 
 async def _authenticate_many(raw_tokens: list[str]) -> list[Identity | Exception]:
     authenticator = _authenticator(realtime_settings.AUTHENTICATOR)
-    # The keys are at hand, unless they grow old this very moment and SimpleJWT fetches them again.
-    run = run_apart if signing_keys.are_elsewhere() else run_in_thread
+    # If the cached keys expire just now, SimpleJWT fetches them again and blocks its thread.
+    run = run_separately if signing_keys.are_external() else run_in_thread
     return await in_time(authenticator.authenticate_many, raw_tokens, run=run)
 
 

@@ -1,1 +1,1 @@
-"""Threads, tasks and batching. Knows nothing of rooms."""
+"""Threads, tasks and batching. Nothing in here depends on rooms."""

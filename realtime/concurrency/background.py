@@ -1,4 +1,4 @@
-"""Work in the background that goes on when the layer is away, and calls that come later."""
+"""Background work that is retried while the layer is unavailable, and delayed calls."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Work = Callable[[], Awaitable[None]]
 
 
 async def attempt(work: Work, failure: str, logger: logging.Logger) -> bool:
-    """Do some work, and return whether it was done.
+    """Do some work, and return whether it succeeded.
 
-    That the layer is away is temporary, and its own log says so. Any other exception is a mistake:
-    it is logged as `failure`, with its traceback, and must not end the task that does the work.
+    If the layer is unavailable, which it logs itself, this returns False. Any other exception is a
+    bug: it is logged as `failure` with its traceback, and does not end the calling task.
     """
     try:
         await work()
@@ -31,13 +31,13 @@ async def attempt(work: Work, failure: str, logger: logging.Logger) -> bool:
 
 
 async def until_done(work: Work, failure: str, logger: logging.Logger) -> None:
-    """Attempt some work until it is done, with a pause after each failure."""
+    """Attempt some work until it succeeds, with a pause after each failure."""
     while not await attempt(work, failure, logger):
         await asyncio.sleep(RETRY_SECONDS)
 
 
 async def until_available(work: Work) -> None:
-    """Do some work as soon as the layer is there. Raises what else the work raises."""
+    """Do some work, and retry while the layer is unavailable. Other exceptions are raised."""
     while True:
         try:
             return await work()
@@ -46,7 +46,7 @@ async def until_available(work: Work) -> None:
 
 
 class DelayedCalls:
-    """Calls that come later, unless they are cancelled all together before."""
+    """Delayed calls that can be cancelled all together."""
 
     def __init__(self) -> None:
         self._timers: set[asyncio.TimerHandle] = set()

@@ -1,4 +1,4 @@
-"""Questions that wait at the same time are answered together."""
+"""Batches concurrent look-ups into one call (a data loader)."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from weakref import WeakKeyDictionary
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
 
-AT_ONCE = 200
-ROUNDS_AT_ONCE = 2
-PATIENCE_SECONDS = 0.03
-"""After so long, those who wait for the end of a round get one of their own."""
-CROWD = 4
-"""When so many wait at the end of a round, more will come."""
-GATHER_SECONDS = 0.02
+MAX_BATCH_SIZE = 200
+MAX_CONCURRENT_BATCHES = 2
+SLOW_SECONDS = 0.03
+"""A batch that takes longer is slow: the questions that wait for it get a batch of their own."""
+BUSY_QUESTIONS = 4
+"""If so many questions wait at the end of a batch, more are expected soon."""
+MAX_GATHER_SECONDS = 0.02
 
 
 class BatchedLookup(Generic[Question, Answer]):
-    """Gathers questions that come while others are being answered, and asks them in one call.
+    """Gathers questions that come during one batch, and asks them together in the next.
 
-    `look_up` gets some questions and returns as many answers, of which one may be an exception.
-    Those who ask the same, by `key`, share the answer, unless it was already being looked up: what
-    is asked after a change is never answered from before it.
+    `look_up` gets some questions and returns an answer or an exception for each. Questions with the
+    same `key` share an answer, but only before its batch has begun: an answer is never older than
+    its question.
 
-    A round takes some milliseconds, however many it is for. So who comes alone is answered at once,
-    and a crowd is gathered for as long as the last round took.
+    A batch takes some milliseconds, whatever its size. So a single question is asked at once. Under
+    load, the next batch is gathered for as long as the last one took.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class BatchedLookup(Generic[Question, Answer]):
         )
 
     async def ask(self, key: Hashable, question: Question) -> Answer:
-        """The answer, or raises what `look_up` gave in its place."""
+        """Return the answer, or raise the exception that `look_up` returned instead."""
         loop = asyncio.get_running_loop()
         queue = self._queues.get(loop)
         if queue is None:
@@ -57,8 +57,8 @@ class _Queue(Generic[Question, Answer]):
         self.waiting: dict[Hashable, tuple[Question, asyncio.Future[Answer]]] = {}
         self.workers: set[asyncio.Task[None]] = set()
         self._look_up = look_up
-        self._last_begun = 0.0
-        self._help: asyncio.TimerHandle | None = None
+        self._last_started = 0.0
+        self._check: asyncio.TimerHandle | None = None
 
     def answer_to(self, key: Hashable, question: Question) -> asyncio.Future[Answer]:
         if key not in self.waiting:
@@ -66,36 +66,36 @@ class _Queue(Generic[Question, Answer]):
             if not self.workers:
                 self._start_worker()
             else:
-                self._look_later()
+                self._check_later()
         return self.waiting[key][1]
 
     def _start_worker(self) -> None:
-        # Begins with the next turn of the loop: what is asked in this one goes along.
+        # The task starts in the next tick of the loop, so all questions of this tick are included.
         loop = asyncio.get_running_loop()
         self.workers.add(loop.create_task(self._work(), name="realtime-lookups"))
 
     async def _work(self) -> None:
         try:
             while self.waiting:
-                took = await self._round()
+                seconds = await self._answer_batch()
                 if len(self.workers) > 1:
-                    break  # one is enough, unless its round takes long again
-                if len(self.waiting) >= CROWD:
-                    await asyncio.sleep(min(took, GATHER_SECONDS))
+                    break  # one worker is enough, until a batch is slow again
+                if len(self.waiting) >= BUSY_QUESTIONS:
+                    await asyncio.sleep(min(seconds, MAX_GATHER_SECONDS))
         finally:
-            # In the same step as the last look at those who wait: nobody is left between.
+            # No `await` since the check of `waiting`, so no question is left without a worker.
             self.workers.discard(asyncio.current_task())
             if self.waiting:
-                self._look_later()
+                self._check_later()
 
-    async def _round(self) -> float:
-        """Answer the first of those who wait. Returns how many seconds it took."""
-        begun = self._last_begun = asyncio.get_running_loop().time()
-        asked = [self.waiting.pop(key) for key in list(islice(self.waiting, AT_ONCE))]
+    async def _answer_batch(self) -> float:
+        """Answer the oldest questions, and return how many seconds that took."""
+        started = self._last_started = asyncio.get_running_loop().time()
+        asked = [self.waiting.pop(key) for key in list(islice(self.waiting, MAX_BATCH_SIZE))]
         answers = await self._answers([question for question, _ in asked])
         for (_, future), answer in zip(asked, answers, strict=True):
             _settle(future, answer)
-        return asyncio.get_running_loop().time() - begun
+        return asyncio.get_running_loop().time() - started
 
     async def _answers(self, questions: list[Question]) -> list[Answer | Exception]:
         try:
@@ -106,25 +106,25 @@ class _Queue(Generic[Question, Answer]):
             return [error] * len(questions)
         return answers
 
-    def _look_later(self) -> None:
-        if self._help is None:
+    def _check_later(self) -> None:
+        if self._check is None:
             loop = asyncio.get_running_loop()
-            self._help = loop.call_later(PATIENCE_SECONDS, self._look_whether_help_is_needed)
+            self._check = loop.call_later(SLOW_SECONDS, self._start_worker_if_slow)
 
-    def _look_whether_help_is_needed(self) -> None:
-        self._help = None
+    def _start_worker_if_slow(self) -> None:
+        self._check = None
         if not self.waiting:
             return
-        is_slow = asyncio.get_running_loop().time() - self._last_begun >= PATIENCE_SECONDS
-        if is_slow and len(self.workers) < ROUNDS_AT_ONCE:
+        is_slow = asyncio.get_running_loop().time() - self._last_started >= SLOW_SECONDS
+        if is_slow and len(self.workers) < MAX_CONCURRENT_BATCHES:
             self._start_worker()
         else:
-            self._look_later()
+            self._check_later()
 
 
 def _settle(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:
     if isinstance(answer, Exception):
         future.set_exception(answer)
-        future.exception()  # perhaps nobody waits any more
+        future.exception()  # no warning from asyncio if the caller has been cancelled
     else:
         future.set_result(answer)

@@ -1,6 +1,6 @@
-"""Coroutines that are driven at once, as far as they go without waiting.
+"""Runs coroutines at once, without a task, up to the first point where they wait.
 
-Most end there. A task for each of them would cost more than what they do.
+Most of them finish there. A task for each would cost more than its work.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from inspect import iscoroutine
 from typing import Any
 
 Rest = Coroutine[Any, Any, None]
-"""What is left of a step that could not be finished without waiting: await it before the next one.
-Steps that never wait return None in its place, and so cost no coroutine."""
+"""The rest of a step that has to wait: await it before the next step. A step that never waits
+returns None instead, which saves a coroutine."""
 
 
 def start(awaitable: Awaitable[None]) -> Awaitable[None] | None:
-    """Drive `awaitable` up to where it waits for something. Returns what is left of it, which has
-    to be awaited, or None where it has come to its end. Raises what it raises."""
+    """Run `awaitable` until it waits for something. Return the rest, which has to be awaited, or
+    None if it has finished. Raises what `awaitable` raises."""
     coroutine = awaitable if iscoroutine(awaitable) else _wait_for(awaitable)
     try:
         waits_for = coroutine.send(None)
@@ -31,7 +31,7 @@ async def _wait_for(awaitable: Awaitable[None]) -> None:
 
 
 class _Waiting(Awaitable[None]):
-    """What is left of a coroutine that waits for `waits_for`."""
+    """The rest of a coroutine that waits for `waits_for`."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
         self._coroutine = coroutine

@@ -1,4 +1,4 @@
-"""Ending background tasks for sure."""
+"""Reliable cancellation of background tasks."""
 
 import asyncio
 from typing import Any
@@ -7,8 +7,8 @@ from typing import Any
 async def cancel(*tasks: "asyncio.Task[Any] | None") -> None:
     """Cancel tasks and wait for their end.
 
-    More than once if need be: on Python 3.11 `asyncio.wait_for`, which redis-py uses to write,
-    loses a cancellation that comes at the moment when it succeeds.
+    Cancels repeatedly: on Python 3.11 `asyncio.wait_for`, which redis-py uses to write, loses a
+    cancellation that arrives at the moment when it succeeds.
     """
     pending = {task for task in tasks if task is not None}
     while pending := {task for task in pending if not task.done()}:

@@ -1,4 +1,4 @@
-"""Where blocking work runs: a few threads for the database, never the event loop."""
+"""Threads for blocking work, which must never run on the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,25 +17,25 @@ Result = TypeVar("Result")
 
 
 async def run_in_thread(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
-    """Run blocking code in one of `DATABASE_THREADS` threads; with 0, in Django's one thread."""
+    """Run blocking code in one of `DATABASE_THREADS` threads; if 0, in Django's only thread."""
     return await _run("realtime-db", partial(function, *args, **kwargs))
 
 
-async def run_apart(function: Callable[..., Result], *args: Any) -> Result:
-    """As `run_in_thread`, in as many other threads: for what may wait for more than the database,
-    so that nobody who needs only that waits behind it."""
-    return await _run("realtime-apart", partial(function, *args))
+async def run_separately(function: Callable[..., Result], *args: Any) -> Result:
+    """As `run_in_thread`, in a second pool of the same size. For code that may wait for more than
+    the database, so that it can't block the threads for database queries."""
+    return await _run("realtime-separate", partial(function, *args))
 
 
 async def call_hook(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a site's hook where it belongs: `async def` on the loop, everything else in a thread."""
+    """Call a hook of the site: on the loop if it is an `async def`, else in a thread."""
     if iscoroutinefunction(function):
         return await function(*args, **kwargs)
     return await run_in_thread(function, *args, **kwargs)
 
 
 def timeout() -> asyncio.Timeout:
-    """The time that one look-up of a user or of rights may take."""
+    """Limit one look-up of users or rights to `RIGHTS_SECONDS`."""
     return asyncio.timeout(realtime_settings.RIGHTS_SECONDS)
 
 
@@ -43,7 +43,7 @@ async def _run(name: str, call: Callable[[], Result]) -> Result:
     threads = realtime_settings.DATABASE_THREADS
     if not threads:
         return await sync_to_async(call, thread_sensitive=True)()
-    fresh = partial(_with_fresh_connections, call)
+    fresh = partial(_without_old_connections, call)
     return await sync_to_async(fresh, thread_sensitive=False, executor=_executor(name, threads))()
 
 
@@ -52,7 +52,7 @@ def _executor(name: str, threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix=name)
 
 
-def _with_fresh_connections(call: Callable[[], Result]) -> Result:
+def _without_old_connections(call: Callable[[], Result]) -> Result:
     close_old_connections()
     try:
         return call()

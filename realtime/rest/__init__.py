@@ -1,1 +1,1 @@
-"""The HTTP endpoints: tickets and the list of rooms, with the same rights as the sockets."""
+"""The HTTP endpoints: tickets and the list of rooms, with the same rights as on WebSockets."""

@@ -1,4 +1,4 @@
-"""What all endpoints share: who asks, and that no answer is kept by a cache."""
+"""The base view of all endpoints: it authenticates, and forbids caching."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rest_framework_simplejwt.exceptions import InvalidToken
 
 from ..authentication import Identity, django_sign_in
 from ..authentication.identity import identity_from_claims
-from ..authentication.refusals import ODD_CLAIMS
+from ..authentication.refusals import CLAIM_ERRORS
 from ..exceptions import AuthenticationError
 
 
 class _TokenAuthentication(JWTAuthentication):
-    """As SimpleJWT's, which fails for tokens that are signed but odd: they are refused."""
+    """SimpleJWT's authentication, which also refuses signed tokens with impossible claims."""
 
     def authenticate(self, request: Request) -> Any:
         try:
             return super().authenticate(request)
-        except ODD_CLAIMS as error:
+        except CLAIM_ERRORS as error:
             raise InvalidToken from error
 
 
@@ -43,7 +43,7 @@ class RealtimeView(NeverCached, APIView):
     permission_classes = (IsAuthenticated,)
 
     def identity(self, request: Request) -> Identity:
-        """Who asks; a token narrows here as it does on a socket."""
+        """Return the identity of the request, with the scopes of its token."""
         token: Any = request.auth
         if token is not None:
             try:

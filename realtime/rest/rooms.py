@@ -12,7 +12,7 @@ from .base import RealtimeView
 
 
 class RoomListView(RealtimeView):
-    """GET: the rooms of the database that this user may enter, and what else may be done there."""
+    """GET: the rooms of the database that the user may enter, with the user's rights in each."""
 
     def get(self, request: Request) -> Response:
         identity = self.identity(request)

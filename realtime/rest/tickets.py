@@ -17,7 +17,7 @@ from .base import RealtimeView
 
 
 class TicketThrottle(UserRateThrottle):
-    """60 tickets a minute and person; another rate by DRF's `DEFAULT_THROTTLE_RATES`."""
+    """60 tickets per minute and user. Set another rate in DRF's `DEFAULT_THROTTLE_RATES`."""
 
     scope = "realtime_ticket"
 
@@ -38,7 +38,10 @@ class TicketView(RealtimeView):
             get_layer().store_ticket(ticket, kept, ttl)
         except LayerUnavailable:
             return Response(
-                {"detail": "Tickets are not available just now. Try again.", "code": "unavailable"},
+                {
+                    "detail": "Tickets are unavailable just now. Try again.",
+                    "code": "unavailable",
+                },
                 status=status.HTTP_503_SERVICE_UNAVAILABLE,
             )
         return Response({"ticket": ticket, "expires_in": ttl})

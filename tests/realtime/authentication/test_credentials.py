@@ -1,4 +1,4 @@
-"""Where a credential may stand in a scope, and that there is only one."""
+"""The credential of a scope: where it is found, and what is refused."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def scope(*, headers=(), subprotocols=(), query=b""):
     }
 
 
-def test_without_a_credential_there_is_none():
+def test_a_scope_without_a_credential_gives_none():
     assert credentials.find(scope()) is None
 
 
@@ -28,7 +28,7 @@ def test_without_a_credential_there_is_none():
         ({"query": b"ticket=tok"}, "ticket"),
     ],
 )
-def test_each_way_gives_the_credential(given, way):
+def test_a_credential_is_found_in_each_way(given, way):
     found = credentials.find(scope(**given))
     assert (found.way, found.value) == (way, "tok")
 
@@ -51,12 +51,12 @@ def test_each_way_gives_the_credential(given, way):
         {"query": b"ticket=\xff"},
     ],
 )
-def test_ambiguous_malformed_and_switched_off_are_refused(given):
+def test_two_malformed_or_disabled_credentials_are_refused(given):
     with pytest.raises(AuthenticationError):
         credentials.find(scope(**given))
 
 
-def test_the_query_and_cookies_are_opt_in(settings):
+def test_query_and_cookies_are_opt_in(settings):
     cookie = {"headers": [(b"cookie", b"access_token=tok; sessionid=abc")]}
     assert credentials.find(scope(**cookie)) is None
     settings.REALTIME = {"CREDENTIALS": ["query", "cookie"]}
@@ -66,7 +66,7 @@ def test_the_query_and_cookies_are_opt_in(settings):
     assert credentials.find(scope(**cookie)).value == "abc"
 
 
-def test_what_is_given_counts_before_what_a_browser_sends_by_itself(settings):
+def test_an_explicit_credential_takes_precedence_over_cookies(settings):
     settings.REALTIME = {"CREDENTIALS": ["subprotocol", "cookie"]}
     both = scope(
         headers=[(b"cookie", b"access_token=ambient")],
@@ -75,11 +75,11 @@ def test_what_is_given_counts_before_what_a_browser_sends_by_itself(settings):
     assert credentials.find(both).value == "given"
 
 
-def test_the_token_is_never_selected_as_subprotocol():
+def test_a_subprotocol_with_a_token_is_never_selected():
     assert credentials.selected_subprotocol(scope(subprotocols=["bearer.tok"])) is None
     offered = scope(subprotocols=["bearer.tok", "realtime.v1"])
     assert credentials.selected_subprotocol(offered) == "realtime.v1"
 
 
-def test_a_credential_does_not_show_in_a_repr():
+def test_the_repr_hides_the_credential():
     assert "tok" not in repr(credentials.Credential("header", "tok"))

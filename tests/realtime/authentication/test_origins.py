@@ -1,4 +1,4 @@
-"""Which pages may open a socket."""
+"""Origins that may open a WebSocket."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def scope(*origin, host="example.com", scheme="ws", **headers):
         ("http://a.example.org", "a.example.org", "ws"),
     ],
 )
-def test_the_own_origin_may(origin, host, scheme):
+def test_the_origin_of_the_site_is_allowed(origin, host, scheme):
     assert origins.is_allowed(scope(origin, host=host, scheme=scheme))
 
 
@@ -58,7 +58,7 @@ def test_the_own_origin_may(origin, host, scheme):
         "file://",
     ],
 )
-def test_everything_else_may_not(origin):
+def test_other_origins_are_refused(origin):
     assert not origins.is_allowed(scope(origin))
 
 
@@ -66,15 +66,15 @@ def test_two_origins_are_refused():
     assert not origins.is_allowed(scope("http://example.com", "http://example.com"))
 
 
-def test_none_is_fine_for_clients_that_are_no_browsers():
+def test_clients_without_an_origin_are_allowed():
     assert origins.is_allowed(scope())
 
 
-def test_a_host_that_is_not_ours_makes_no_origin_ours():
+def test_a_host_that_is_not_allowed_gives_no_allowed_origin():
     assert not origins.is_allowed(scope("http://evil.com", host="evil.com"))
 
 
-def test_named_origins_may(settings):
+def test_configured_origins_are_allowed(settings):
     settings.REALTIME = {"ALLOWED_ORIGINS": ["https://app.example.net"]}
     settings.CSRF_TRUSTED_ORIGINS = ["https://trusted.example.net"]
     assert origins.is_allowed(scope("https://app.example.net"))
@@ -82,7 +82,7 @@ def test_named_origins_may(settings):
     assert not origins.is_allowed(scope("https://other.example.net"))
 
 
-def test_a_proxy_in_front_tells_the_scheme_and_the_host(settings):
+def test_scheme_and_host_come_from_the_headers_of_a_proxy(settings):
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     settings.USE_X_FORWARDED_HOST = True
     proxied = {"host": "inner:8000", "x_forwarded_proto": "https"}

@@ -1,4 +1,4 @@
-"""A token's `scope` narrows what its user may do, on every way in, and never widens it."""
+"""A token's `scope` limits the rights of its user on every entry point, and never adds any."""
 
 import json
 import time
@@ -51,7 +51,7 @@ def sign(user, scope=ABSENT, **claims):
 
 
 async def allowed(session):
-    """What the connection may do in each room where it may do anything."""
+    """The rights of the connection in each room where it has any."""
     found = {}
     for name in EVERYWHERE:
         done = []
@@ -101,14 +101,14 @@ SCOPES = [
 
 
 @pytest.mark.parametrize(("scope", "expected"), SCOPES)
-async def test_a_scope_leaves_what_it_names(open_session, alice, scope, expected):
+async def test_a_scope_allows_only_what_it_names(open_session, alice, scope, expected):
     session = open_session()
     await call(session, connect={"token": sign(alice, scope)})
     assert await allowed(session) == expected
 
 
 @pytest.mark.parametrize("scope", [5, True, {"realtime:join": True}, [["realtime:join"]], [None]])
-async def test_a_scope_that_is_none_lets_nobody_in(open_session, alice, async_client, scope):
+async def test_an_invalid_scope_is_refused(open_session, alice, async_client, scope):
     session, token = open_session(), sign(alice, scope)
     await call(session, connect={"token": token})
     assert session.transport.closed[0] == CloseCode.INVALID_TOKEN
@@ -116,7 +116,7 @@ async def test_a_scope_that_is_none_lets_nobody_in(open_session, alice, async_cl
     assert (await async_client.post("/realtime/ticket/", **bearer(token))).status_code == 401
 
 
-async def test_a_scope_gives_nothing_that_the_user_has_not(open_session, alice):
+async def test_a_scope_gives_no_right_that_the_user_lacks(open_session, alice):
     await Room.objects.aupdate(access=Room.Access.MEMBERS)
     await Membership.objects.acreate(
         room=await Room.objects.aget(name="a"), user=alice, role="reader"
@@ -127,20 +127,20 @@ async def test_a_scope_gives_nothing_that_the_user_has_not(open_session, alice):
     assert await allowed(session) == {"a": JOIN}
 
 
-async def test_a_superuser_is_narrowed_as_anybody(open_session, superuser):
+async def test_scopes_limit_superusers_too(open_session, superuser):
     session = open_session()
     await call(session, connect={"token": sign(superuser, "realtime:join:lobby")})
     assert await allowed(session) == {"lobby": JOIN}
 
 
-async def test_rooms_of_the_connect_command_are_narrowed(open_session, alice):
+async def test_scopes_limit_the_rooms_of_the_connect_command(open_session, alice):
     session = open_session()
     subs = {name: {} for name in EVERYWHERE}
     reply = await call(session, connect={"token": sign(alice, "realtime:join:a"), "subs": subs})
     assert list(reply["connect"]["subs"]) == ["a"]
 
 
-async def test_what_two_tokens_of_one_user_may_is_not_mixed_up(open_session, alice):
+async def test_two_tokens_of_one_user_keep_their_own_scopes(open_session, alice):
     narrow, wide = open_session(), open_session()
     await call(wide, connect={"token": sign(alice)})
     assert await allowed(wide) == EVERYWHERE
@@ -150,7 +150,7 @@ async def test_what_two_tokens_of_one_user_may_is_not_mixed_up(open_session, ali
 
 
 @pytest.mark.parametrize("command", ["history", "presence", "presence_stats"])
-async def test_nothing_is_read_of_a_room_that_the_scope_leaves_out(open_session, alice, command):
+async def test_a_room_outside_the_scope_can_not_be_read(open_session, alice, command):
     session = open_session()
     await call(session, connect={"token": sign(alice, "realtime:join:a")})
     assert command in await call(session, **{command: {"channel": "a"}})
@@ -167,10 +167,10 @@ class Test_a_refresh:
         await call(session, subscribe={"channel": "a"})
         return session
 
-    async def test_takes_a_connection_out_of_what_the_new_token_leaves_out(self, session, alice):
+    async def test_removes_the_connection_from_rooms_outside_the_new_scope(self, session, alice):
         reply = await call(session, refresh={"token": sign(alice, "realtime:join:lobby")})
         assert "refresh" in reply
-        # At once, though the rooms themselves are looked at in the background.
+        # Publishing is refused at once; the subscription ends in the background.
         for name in ("lobby", "a"):
             refused = await call(session, publish={"channel": name, "data": 1})
             assert refused["error"]["code"] == 103
@@ -179,9 +179,7 @@ class Test_a_refresh:
         assert list(session.rooms) == ["lobby"]
         assert (await call(session, subscribe={"channel": "a"}))["error"]["code"] == 103
 
-    async def test_leaves_the_rooms_that_the_new_token_names_undisturbed(
-        self, session, alice, open_session
-    ):
+    async def test_keeps_the_subscriptions_inside_the_new_scope(self, session, alice, open_session):
         await call(session, refresh={"token": sign(alice, "realtime:join:lobby")})
         await session.transport.until(lambda frame: "unsubscribe" in frame.get("push", {}))
         other = open_session(Identity(alice))
@@ -191,7 +189,7 @@ class Test_a_refresh:
         heard = await session.transport.until(lambda frame: "pub" in frame.get("push", {}))
         assert (heard["push"]["channel"], heard["push"]["pub"]["data"]) == ("lobby", "hello")
 
-    async def test_gives_back_what_the_new_token_allows_again(self, session, alice):
+    async def test_restores_rights_that_the_new_token_allows_again(self, session, alice):
         await call(session, refresh={"token": sign(alice, "realtime:join:lobby")})
         refused = await call(session, publish={"channel": "lobby", "data": 1})
         assert refused["error"]["code"] == 103
@@ -200,12 +198,12 @@ class Test_a_refresh:
         assert "publish" in await call(session, publish={"channel": "lobby", "data": 1})
         assert "subscribe" in await call(session, subscribe={"channel": "a"})
 
-    async def test_with_an_odd_scope_ends_the_connection(self, session, alice):
+    async def test_with_an_invalid_scope_ends_the_connection(self, session, alice):
         await call(session, refresh={"token": sign(alice, 5)})
         assert session.transport.closed[0] == CloseCode.INVALID_TOKEN
 
 
-async def test_a_ticket_is_as_narrow_as_the_token_that_it_was_given_for(open_session, alice):
+async def test_a_ticket_has_the_scopes_of_its_token(open_session, alice):
     for scope, expected in (("realtime:join:a:b", {"a:b": JOIN}), ("", {}), (ABSENT, EVERYWHERE)):
         identity = await verification.authenticate(sign(alice, scope))
         session = open_session(await redeem(identity_to_ticket(identity)))
@@ -230,14 +228,16 @@ def bearer(token):
         ("", {}),
     ],
 )
-def test_the_list_of_rooms_is_narrowed(client, superuser, scope, expected):
+def test_scopes_limit_the_list_of_rooms(client, superuser, scope, expected):
     listed = client.get("/realtime/rooms/", **bearer(sign(superuser, scope))).json()["rooms"]
-    rights = {it["name"]: {name for name, may in it["rights"].items() if may} for it in listed}
+    rights = {
+        room["name"]: {name for name, may in room["rights"].items() if may} for room in listed
+    }
     assert rights == expected
 
 
 @pytest.mark.parametrize("scope", ["realtime:join:a", ""])
-def test_a_ticket_asked_for_over_http_is_narrow(client, alice, scope):
+def test_a_ticket_from_the_http_endpoint_has_the_scopes_of_its_token(client, alice, scope):
     response = client.post("/realtime/ticket/", **bearer(sign(alice, scope)))
     kept = async_to_sync(get_layer().redeem_ticket)(response.json()["ticket"])
     assert json.loads(kept)["scopes"] == scope.split()

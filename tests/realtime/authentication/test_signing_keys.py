@@ -1,4 +1,4 @@
-"""Tokens that are verified with the keys of an issuer elsewhere."""
+"""Tokens that are verified with the keys of an external issuer."""
 
 import asyncio
 import threading
@@ -46,7 +46,7 @@ def issuer(monkeypatch):
 
 @pytest.fixture
 def sign(issuer):
-    """`sign(key=…, user=…, lifetime=…, kid=…)`: a token of the issuer, with headers as given."""
+    """`sign(key=…, user=…, lifetime=…, kid=…)`: a token of the issuer with these headers."""
 
     def _sign(key=None, user=ALICE, lifetime=300, **headers):
         claims = {
@@ -61,7 +61,7 @@ def sign(issuer):
 
 
 async def outcome(token):
-    """What becomes of a token: the name of the user, or in a word why not."""
+    """The result for a token: the name of the user, or the kind of refusal."""
     try:
         return (await authenticate(token)).user.username
     except AuthenticationError as error:
@@ -74,13 +74,13 @@ async def outcomes(tokens):
     return await asyncio.gather(*map(outcome, tokens))
 
 
-async def test_many_who_come_at_once_cost_one_fetch(sign, issuer):
+async def test_many_concurrent_tokens_need_one_fetch(sign, issuer):
     assert await outcomes([sign() for _ in range(50)]) == ["alice"] * 50
     assert await outcomes([sign() for _ in range(50)]) == ["alice"] * 50
     assert issuer.requests == 1
 
 
-async def test_those_who_come_during_the_fetch_wait_for_that_one(sign, issuer):
+async def test_tokens_during_a_fetch_wait_for_that_fetch(sign, issuer):
     issuer.hang()
     first = asyncio.create_task(outcome(sign()))
     await issuer.until_asked()
@@ -91,7 +91,7 @@ async def test_those_who_come_during_the_fetch_wait_for_that_one(sign, issuer):
     assert issuer.requests == 1
 
 
-async def test_a_token_signed_right_after_a_rotation_is_taken(sign, issuer):
+async def test_a_token_signed_right_after_a_rotation_is_accepted(sign, issuer):
     assert await outcome(sign()) == "alice"
     old = issuer.rotate()
     assert await outcomes([sign() for _ in range(20)]) == ["alice"] * 20
@@ -100,7 +100,7 @@ async def test_a_token_signed_right_after_a_rotation_is_taken(sign, issuer):
 
 
 async def test_a_key_that_is_published_while_others_are_fetched_is_found(sign, issuer):
-    """What is fetched may be from before the key was made: one who asks later asks again."""
+    """The running fetch may be older than the key, so a later token waits for the next one."""
     issuer.hang()
     old = sign()
     first = asyncio.create_task(outcome(old))
@@ -116,7 +116,7 @@ async def test_a_key_that_is_published_while_others_are_fetched_is_found(sign, i
     assert await second == "alice"
 
 
-async def test_forged_key_names_cost_one_fetch_a_pause(sign, issuer):
+async def test_forged_key_ids_cause_one_fetch_per_pause(sign, issuer):
     assert await outcome(sign()) == "alice"
     started = time.monotonic()
     for _ in range(3):
@@ -126,7 +126,7 @@ async def test_forged_key_names_cost_one_fetch_a_pause(sign, issuer):
     assert issuer.requests <= 2 + (time.monotonic() - started) / signing_keys.PAUSE_SECONDS
 
 
-async def test_an_issuer_that_hangs_delays_only_who_needs_a_new_key(sign, issuer, settings):
+async def test_an_issuer_that_hangs_delays_only_tokens_with_a_new_key(sign, issuer, settings):
     settings.REALTIME = {"RIGHTS_SECONDS": 0.8}
     assert await outcome(sign()) == "alice"
     old = issuer.rotate()
@@ -146,7 +146,7 @@ async def test_an_issuer_that_hangs_delays_only_who_needs_a_new_key(sign, issuer
     assert await outcome(sign()) == "alice"
 
 
-async def test_keys_that_grow_old_at_the_last_moment_hold_up_no_database_thread(
+async def test_keys_that_expire_during_verification_block_no_database_thread(
     sign, issuer, settings, monkeypatch
 ):
     settings.REALTIME = {"RIGHTS_SECONDS": 0.8}
@@ -183,9 +183,7 @@ async def test_keys_that_grow_old_at_the_last_moment_hold_up_no_database_thread(
         (200, None),
     ],
 )
-async def test_an_issuer_that_is_out_of_order_is_no_fault_of_the_token(
-    sign, issuer, answer, caplog
-):
+async def test_a_broken_issuer_does_not_refuse_tokens_for_good(sign, issuer, answer, caplog):
     issuer.fail(*answer)
     issuer.hang()
     async with asyncio.TaskGroup() as group:
@@ -199,7 +197,7 @@ async def test_an_issuer_that_is_out_of_order_is_no_fault_of_the_token(
     assert await outcome(sign()) == "alice"
 
 
-async def test_keys_that_are_known_outlast_an_issuer_that_is_away(sign, issuer):
+async def test_cached_keys_work_while_the_issuer_is_unavailable(sign, issuer):
     known = sign()
     assert await outcome(known) == "alice"
     issuer.fail()
@@ -207,7 +205,7 @@ async def test_keys_that_are_known_outlast_an_issuer_that_is_away(sign, issuer):
     assert await outcome(known) == "alice"
 
 
-async def test_keys_that_grew_old_are_fetched_again(sign, issuer):
+async def test_expired_keys_are_fetched_again(sign, issuer):
     assert await outcome(sign()) == "alice"
     cache = state.token_backend.jwks_client.jwk_set_cache
     cache.jwk_set_with_timestamp.timestamp -= cache.lifespan
@@ -215,7 +213,7 @@ async def test_keys_that_grew_old_are_fetched_again(sign, issuer):
     assert issuer.requests == 2
 
 
-async def test_an_expired_token_costs_no_fetch(sign, issuer):
+async def test_an_expired_token_causes_no_fetch(sign, issuer):
     expired = [sign(lifetime=-10) for _ in range(100)]
     assert set(await outcomes(expired)) == {"expired"}
     assert issuer.requests == 0
@@ -241,22 +239,22 @@ async def test_forgeries_are_refused_quickly_and_without_a_fetch(sign, issuer, n
     assert not caplog.records
 
 
-async def test_forgeries_cost_no_fetch_before_there_was_one(sign, issuer):
+async def test_forgeries_cause_no_first_fetch(sign, issuer):
     made = forgeries(issuer.key, sign())
-    # Only this one names a key of the issuer, and the right algorithm.
+    # Only this one has a key id and the right algorithm.
     plausible = made.pop("HMAC under the right name")
     assert set(await outcomes(made.values())) == {"refused"}
     assert issuer.requests == 0
     assert await outcome(plausible) == "refused"
 
 
-async def test_a_key_signs_only_what_names_it(sign, issuer):
+async def test_a_token_must_be_signed_with_the_key_that_it_names(sign, issuer):
     stranger = Key()
     assert await outcome(sign(stranger, kid=issuer.key.id)) == "refused"
 
 
 @pytest.mark.parametrize("kind", ["oct", "RSA", "enc"])
-async def test_a_key_of_another_kind_verifies_nothing_and_spoils_nothing(
+async def test_a_key_of_another_type_verifies_nothing_and_breaks_nothing(
     sign, issuer, kind, caplog
 ):
     odd = {
@@ -271,13 +269,13 @@ async def test_a_key_of_another_kind_verifies_nothing_and_spoils_nothing(
 
 
 class Hybrid(SimpleJWTAuthenticator):
-    """Takes tokens of the issuer, and some of its own."""
+    """Accepts tokens of the issuer, and some of its own."""
 
     def authenticate(self, raw_token):
         return Identity(ALICE) if raw_token == "opaque" else super().authenticate(raw_token)
 
 
-async def test_a_subclass_may_take_other_tokens_beside(sign, issuer, monkeypatch):
+async def test_a_subclass_may_accept_other_tokens_too(sign, issuer, monkeypatch):
     monkeypatch.setattr(verification, "_authenticator", lambda path: Hybrid())
     issuer.fail()
     assert await outcomes(["opaque", "another", sign()]) == ["alice", "refused", "later"]
@@ -286,7 +284,7 @@ async def test_a_subclass_may_take_other_tokens_beside(sign, issuer, monkeypatch
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_users_of_tokens_from_elsewhere_are_read_together(sign, count_queries):
+async def test_users_of_an_external_issuer_are_read_with_one_query(sign, count_queries):
     people = [await User.objects.acreate(username=f"u{n}") for n in range(100)]
     tokens = [sign(user=person) for person in people]
     with count_queries() as queries:

@@ -1,4 +1,4 @@
-"""The users of connections: read together, remembered, and never used after a change."""
+"""The cache of users: read with one query, and never used after a change."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def hearing():
-    """Changes are heard of, so that what was read may be used again."""
+    """This process is notified of changes, so it may use its caches."""
     changes.listen()
     yield
     changes.stop_listening()
@@ -32,7 +32,7 @@ def names(found):
     return {value: known.user.username for value, known in found.items()}
 
 
-def test_all_are_read_with_one_query_and_then_with_none(somebody, django_assert_num_queries):
+def test_users_are_read_with_one_query_and_then_from_the_cache(somebody, django_assert_num_queries):
     keys = [person.pk for person in somebody]
     expected = {str(person.pk): person.username for person in somebody}
     with django_assert_num_queries(1):
@@ -42,7 +42,7 @@ def test_all_are_read_with_one_query_and_then_with_none(somebody, django_assert_
         assert names(users.find("pk", map(str, keys))) == expected
 
 
-def test_only_those_who_are_not_known_are_read(somebody, django_assert_num_queries):
+def test_only_users_that_are_not_cached_are_read(somebody, django_assert_num_queries):
     users.find("pk", [somebody[0].pk])
     with django_assert_num_queries(1) as asked:
         assert len(users.find("pk", [person.pk for person in somebody])) == 5
@@ -50,19 +50,19 @@ def test_only_those_who_are_not_known_are_read(somebody, django_assert_num_queri
     assert f"IN ({', '.join(str(person.pk) for person in somebody[1:])})" in query["sql"]
 
 
-def test_who_is_not_there_is_not_found_and_looked_for_again(django_assert_num_queries):
+def test_a_missing_user_is_looked_up_again_each_time(django_assert_num_queries):
     for _ in range(2):
         with django_assert_num_queries(1):
             assert users.find("pk", [999]) == {}
 
 
-def test_they_are_found_by_another_unique_field(somebody):
+def test_users_are_found_by_another_unique_field(somebody):
     found = users.find("username", ["person1", "person3", "nobody"])
     assert names(found) == {"person1": "person1", "person3": "person3"}
 
 
 @pytest.mark.parametrize("field", ["pk", "username"])
-def test_who_changed_is_read_again_and_nobody_else(somebody, django_assert_num_queries, field):
+def test_only_the_changed_user_is_read_again(somebody, django_assert_num_queries, field):
     one, other = somebody[:2]
     values = [getattr(one, field), getattr(other, field)]
     users.find(field, values)
@@ -74,7 +74,7 @@ def test_who_changed_is_read_again_and_nobody_else(somebody, django_assert_num_q
         users.find(field, values)
 
 
-def test_a_change_of_anybody_makes_all_unknown(somebody, django_assert_num_queries):
+def test_a_change_of_all_users_makes_the_cache_stale(somebody, django_assert_num_queries):
     keys = [person.pk for person in somebody]
     users.find("pk", keys)
     changes.record()
@@ -82,7 +82,7 @@ def test_a_change_of_anybody_makes_all_unknown(somebody, django_assert_num_queri
         users.find("pk", keys)
 
 
-def test_a_change_of_a_room_concerns_no_user(somebody, django_assert_num_queries):
+def test_a_change_of_a_room_affects_no_cached_user(somebody, django_assert_num_queries):
     users.find("pk", [somebody[0].pk])
     changes.record(room="lobby")
     changes.record(user=str(somebody[0].pk), room="lobby")
@@ -91,7 +91,7 @@ def test_a_change_of_a_room_concerns_no_user(somebody, django_assert_num_queries
 
 
 def test_a_change_during_the_read_counts(somebody, django_assert_num_queries):
-    """What is read before a change and remembered after it is stale."""
+    """A user that is read before a change and cached after it is stale."""
     key = somebody[0].pk
 
     def change(execute, *args):
@@ -105,7 +105,7 @@ def test_a_change_during_the_read_counts(somebody, django_assert_num_queries):
         users.find("pk", [key])
 
 
-def test_nothing_is_remembered_while_nobody_hears_of_changes(somebody, django_assert_num_queries):
+def test_nothing_is_cached_without_notifications_of_changes(somebody, django_assert_num_queries):
     users.find("pk", [somebody[0].pk])
     changes.stop_listening()
     try:
@@ -116,10 +116,10 @@ def test_nothing_is_remembered_while_nobody_hears_of_changes(somebody, django_as
     finally:
         changes.listen()
     with django_assert_num_queries(1):
-        users.find("pk", [somebody[0].pk])  # what was missed meanwhile is not known
+        users.find("pk", [somebody[0].pk])  # changes in between were missed
 
 
-def test_nothing_is_remembered_for_longer_than_the_recheck(
+def test_a_cached_user_expires_after_the_recheck_interval(
     somebody, django_assert_num_queries, settings
 ):
     users.find("pk", [somebody[0].pk])
@@ -128,14 +128,14 @@ def test_nothing_is_remembered_for_longer_than_the_recheck(
         users.find("pk", [somebody[0].pk])
 
 
-def test_what_is_remembered_is_bounded(somebody, monkeypatch):
+def test_the_cache_has_a_maximum_size(somebody, monkeypatch):
     monkeypatch.setattr(users, "MOST_KNOWN", 3)
     for person in somebody:
         users.find("pk", [person.pk])
         assert len(users._known) <= 3
 
 
-def test_a_user_that_was_read_elsewhere_is_known(somebody, django_assert_num_queries):
+def test_a_user_that_was_read_elsewhere_is_cached(somebody, django_assert_num_queries):
     users.remember(somebody[0], changes.version)
     with django_assert_num_queries(0):
         assert names(users.find("pk", [somebody[0].pk])) == {str(somebody[0].pk): "person0"}

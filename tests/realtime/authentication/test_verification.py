@@ -1,4 +1,4 @@
-"""From a token to a user: many at once, odd ones among them, and authenticators of a site's own."""
+"""Authentication of tokens: batches, impossible claims, and authenticators of the site."""
 
 import asyncio
 import threading
@@ -27,7 +27,7 @@ needs_database = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def hearing():
-    """Changes are heard of, so that what was read may be used again."""
+    """This process is notified of changes, so it may use its caches."""
     changes.listen()
     yield
     changes.stop_listening()
@@ -51,7 +51,7 @@ def sign(alice):
 
 
 async def outcome(token):
-    """What becomes of a token: the name of the user, or in a word why not."""
+    """The result for a token: the name of the user, or the kind of refusal."""
     try:
         return (await authenticate(token)).user.get_username()
     except AuthenticationError as error:
@@ -84,7 +84,7 @@ class Test_many_at_once:
             assert await outcomes(tokens) == [person.username for person in somebody]
         assert queries == []
 
-    async def test_500_tokens_of_one_user_take_two(self, sign, hearing, count_queries):
+    async def test_500_tokens_of_one_user_take_two_queries(self, sign, hearing, count_queries):
         tokens = [sign() for _ in range(500)]
         with count_queries() as queries:
             assert await outcomes(tokens) == ["alice"] * 500
@@ -93,7 +93,7 @@ class Test_many_at_once:
             assert await outcomes([sign() for _ in range(500)]) == ["alice"] * 500
         assert queries == []
 
-    async def test_expired_ones_that_try_again_and_again_take_none(self, sign, count_queries):
+    async def test_expired_tokens_take_no_query(self, sign, count_queries):
         tokens = [sign(lifetime=-60) for _ in range(1000)]
         with count_queries() as queries:
             for _ in range(2):
@@ -103,34 +103,36 @@ class Test_many_at_once:
     async def test_a_user_who_changes_is_read_again(self, sign, alice, hearing):
         assert await outcome(sign()) == "alice"
         await User.objects.filter(pk=alice.pk).aupdate(is_active=False)
-        assert await outcome(sign()) == "alice", "a bulk update tells nobody, this once"
+        assert await outcome(sign()) == "alice", "a bulk update sends no signal"
         changes.record(user=str(alice.pk))
         assert await outcome(sign()) == "refused"
 
-    async def test_odd_ones_spoil_nobody_elses(self, sign, hearing, count_queries, caplog):
+    async def test_impossible_claims_do_not_affect_other_tokens(
+        self, sign, hearing, count_queries, caplog
+    ):
         somebody = await people(150)
         odd = [10**30, -(10**30), ["1"], {"pk": 1}, "1\x00", None, "x" * 5000, "٣", " "]
-        tokens = [sign(person) for person in somebody] + [sign(user_id=it) for it in odd]
+        tokens = [sign(person) for person in somebody] + [sign(user_id=claim) for claim in odd]
         with count_queries() as queries:
             answers = await outcomes(tokens)
         assert answers[:150] == [person.username for person in somebody]
         assert set(answers[150:]) <= {"refused"}
-        assert len(queries) <= 60, "far fewer than one each"
+        assert len(queries) <= 60, "far fewer than one per token"
         assert not caplog.records
 
-    async def test_an_id_that_is_only_written_like_a_name_is_not_that_user(self, sign, monkeypatch):
+    async def test_an_id_of_another_type_does_not_match_the_same_text(self, sign, monkeypatch):
         monkeypatch.setattr(api_settings, "USER_ID_FIELD", "username")
         odd = [(None, "None"), (True, "True"), (1.5, "1.5"), (["x"], "['x']")]
         named = [await User.objects.acreate(username=written, password="!") for _, written in odd]
         tokens = [sign(user, user_id=user.username) for user in named]
-        tokens += [sign(user, user_id=it) for user, (it, _) in zip(named, odd, strict=True)]
-        # As SimpleJWT says of each of them alone.
+        tokens += [sign(user, user_id=claim) for user, (claim, _) in zip(named, odd, strict=True)]
+        # The results of SimpleJWT for single tokens.
         assert await outcomes(tokens) == [
             *("None", "True", "1.5", "['x']"),
             *("refused", "True", "1.5", "['x']"),
         ]
 
-    async def test_a_database_that_is_away_is_asked_once_for_all(
+    async def test_an_unavailable_database_is_asked_once_for_all_tokens(
         self, sign, monkeypatch, count_queries
     ):
         asked = []
@@ -145,7 +147,7 @@ class Test_many_at_once:
         assert len(asked) == 1
         assert queries == []
 
-    async def test_a_rule_of_the_site_that_breaks_for_one_breaks_for_nobody_else(
+    async def test_an_error_in_a_rule_of_the_site_affects_one_token_only(
         self, sign, monkeypatch, caplog
     ):
         def rule(user):
@@ -164,7 +166,7 @@ ALICE = User(pk=1, username="alice")
 
 
 class Opaque:
-    """As one of allauth: tokens without a meaning, looked up somewhere."""
+    """Like that of allauth: opaque tokens, which are looked up somewhere."""
 
     def authenticate(self, raw_token):
         if raw_token == KNOWN:
@@ -202,43 +204,41 @@ _ERRORS = {
 }
 
 
-class Test_an_authenticator_of_the_sites_own:
+class Test_an_authenticator_of_the_site:
     @pytest.fixture(autouse=True, params=[Opaque, AsyncOpaque])
     def configured(self, settings, request, monkeypatch):
         monkeypatch.setattr(verification, "_authenticator", lambda path: request.param())
         monkeypatch.setattr(refusals, "_reported_at", float("-inf"))
 
-    async def test_says_who_it_is(self):
+    async def test_returns_the_identity(self):
         assert (await authenticate(KNOWN)).user.get_username() == "alice"
 
     @pytest.mark.parametrize(
         "token",
         [name for name in _ERRORS if name.split()[0] in ("refused", "expired", "later")],
     )
-    async def test_refuses_in_the_words_of_django_and_its_kin(self, token, caplog):
+    async def test_may_refuse_with_exceptions_of_django_and_its_libraries(self, token, caplog):
         assert await outcome(token) == token.split()[0]
         assert not caplog.records
 
-    async def test_may_not_let_the_inactive_in(self):
+    async def test_can_not_admit_inactive_users(self):
         assert await outcome("inactive") == "refused"
 
-    async def test_that_loses_its_database_is_asked_again_later(self, caplog):
+    async def test_without_its_database_asks_clients_to_retry_later(self, caplog):
         assert await outcome("database") == "later"
         assert not caplog.records
 
     @pytest.mark.parametrize("token", ["broken", "broken too", "gone", "none", "pair"])
-    async def test_that_breaks_lets_nobody_in_and_is_reported_without_the_token(
-        self, token, caplog
-    ):
+    async def test_that_raises_admits_nobody_and_is_logged_without_the_token(self, token, caplog):
         assert await outcomes([token] * 5) == ["later"] * 5
         assert [record.levelname for record in caplog.records] == ["ERROR"]
         raised = {"broken": "KeyError", "broken too": "ValueError", "gone": "User.DoesNotExist"}
         assert f"raised {raised.get(token, 'TypeError')}, at" in caplog.text
-        assert "realtime/authentication/verification.py" in caplog.text, "it says where"
+        assert "realtime/authentication/verification.py" in caplog.text, "the log names the place"
         assert KNOWN not in caplog.text
 
 
-async def test_one_that_hangs_in_a_thread_holds_up_nobody_but_its_own(settings, monkeypatch):
+async def test_one_that_blocks_its_thread_delays_only_its_own_tokens(settings, monkeypatch):
     settings.REALTIME = {"RIGHTS_SECONDS": 0.8}
     began, may_end = threading.Event(), threading.Event()
 
@@ -257,7 +257,7 @@ async def test_one_that_hangs_in_a_thread_holds_up_nobody_but_its_own(settings, 
     may_end.set()
 
 
-async def test_one_that_hangs_on_the_loop_is_given_up(settings, monkeypatch):
+async def test_one_that_hangs_on_the_loop_times_out(settings, monkeypatch):
     settings.REALTIME = {"RIGHTS_SECONDS": 0.05}
 
     async def hang(raw_token):
@@ -278,7 +278,7 @@ class Stricter(SimpleJWTAuthenticator):
 
 
 @needs_database
-async def test_a_subclass_is_asked_by_the_method_that_it_changes(sign, monkeypatch):
+async def test_the_overridden_method_of_a_subclass_is_called(sign, monkeypatch):
     monkeypatch.setattr(verification, "_authenticator", lambda path: Stricter())
     (person,) = await people(1)
     assert await outcomes([sign(), sign(person)]) == ["alice", "refused"]
@@ -288,6 +288,6 @@ async def test_a_subclass_is_asked_by_the_method_that_it_changes(sign, monkeypat
     "path",
     ["tests.nowhere.Authenticator", "realtime.authentication.nothing", "uuid.UUID", "queue.Queue"],
 )
-async def test_an_authenticator_that_is_none_lets_nobody_in(settings, path):
+async def test_a_wrong_authenticator_setting_admits_nobody(settings, path):
     settings.REALTIME = {"AUTHENTICATOR": path}
     assert await outcome("x") == "later"

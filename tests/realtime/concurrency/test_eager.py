@@ -1,4 +1,4 @@
-"""Coroutines run at once as far as they can, and the rest of them like any other."""
+"""Coroutines run at once until they wait; the rest is awaited like any other."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 from realtime.concurrency import eager
 
 
-async def test_what_waits_for_nothing_is_done_at_once():
+async def test_a_coroutine_that_never_waits_finishes_at_once():
     done = []
 
     async def work():
@@ -17,7 +17,7 @@ async def test_what_waits_for_nothing_is_done_at_once():
     assert done == [True]
 
 
-async def test_what_waits_is_done_when_the_rest_is_awaited():
+async def test_a_coroutine_that_waits_finishes_when_the_rest_is_awaited():
     steps, gate = [], asyncio.Event()
 
     async def work():
@@ -33,7 +33,7 @@ async def test_what_waits_is_done_when_the_rest_is_awaited():
     assert steps == ["begun", "done"]
 
 
-async def test_an_error_comes_out_wherever_it_is_raised():
+async def test_an_error_is_raised_before_and_after_the_wait():
     async def work(wait):
         if wait:
             await asyncio.sleep(0)
@@ -46,7 +46,7 @@ async def test_an_error_comes_out_wherever_it_is_raised():
         await rest
 
 
-async def test_a_cancellation_reaches_what_waits():
+async def test_a_cancellation_reaches_the_waiting_coroutine():
     ended = []
 
     async def work():
@@ -64,7 +64,7 @@ async def test_a_cancellation_reaches_what_waits():
     assert ended == [True]
 
 
-async def test_what_is_no_coroutine_is_driven_too():
+async def test_other_awaitables_work_too():
     future = asyncio.get_running_loop().create_future()
     rest = eager.start(future)
     assert rest is not None

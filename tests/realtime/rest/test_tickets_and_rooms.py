@@ -32,7 +32,7 @@ def test_rooms_need_a_credential(client):
     assert client.post("/realtime/ticket/").status_code == 401
 
 
-def test_only_rooms_that_may_be_entered_are_listed(client, alice):
+def test_only_rooms_that_the_user_may_enter_are_listed(client, alice):
     Room.objects.create(name="lobby", title="The Lobby", access="authenticated")
     Room.objects.create(name="secret")
     Room.objects.create(name="old", access="anyone", archived=True)
@@ -56,7 +56,7 @@ def test_only_rooms_that_may_be_entered_are_listed(client, alice):
     assert response["Cache-Control"] == "no-store"
 
 
-def test_scopes_narrow_the_list(client, alice):
+def test_scopes_limit_the_list(client, alice):
     Room.objects.create(name="lobby", access="authenticated")
     listed = client.get("/realtime/rooms/", **bearer(alice, scope="realtime:publish"))
     assert listed.json() == {"rooms": []}
@@ -75,7 +75,7 @@ def test_a_ticket_holds_the_identity_and_works_once(client, alice):
     assert identity.expires_at > 0
 
 
-def test_a_ticket_of_a_user_who_is_gone_is_refused(client, alice):
+def test_a_ticket_of_a_deleted_user_is_refused(client, alice):
     ticket = client.post("/realtime/ticket/", **bearer(alice)).json()["ticket"]
     kept = async_to_sync(get_layer().redeem_ticket)(ticket)
     User.objects.update(is_active=False)
@@ -84,7 +84,7 @@ def test_a_ticket_of_a_user_who_is_gone_is_refused(client, alice):
     assert isinstance(identities_from_tickets([kept])[0], AuthenticationError)
 
 
-def test_a_ticket_does_not_outlive_the_password(client, alice):
+def test_a_ticket_is_refused_after_a_change_of_the_password(client, alice):
     ticket = client.post("/realtime/ticket/", **bearer(alice)).json()["ticket"]
     kept = async_to_sync(get_layer().redeem_ticket)(ticket)
     alice.set_password("another")
@@ -92,7 +92,7 @@ def test_a_ticket_does_not_outlive_the_password(client, alice):
     assert isinstance(identities_from_tickets([kept])[0], AuthenticationError)
 
 
-def test_a_session_of_django_gets_a_ticket_too_but_not_without_csrf(alice):
+def test_a_django_session_gets_a_ticket_only_with_a_csrf_token(alice):
     from django.test import Client
 
     client = Client(enforce_csrf_checks=True)
@@ -107,7 +107,7 @@ def test_tickets_are_throttled(client, alice, monkeypatch):
     assert statuses == [200, 200, 429]
 
 
-def test_without_redis_a_ticket_is_an_error_that_passes(client, alice, monkeypatch):
+def test_without_redis_a_ticket_is_a_temporary_error(client, alice, monkeypatch):
     def away(*args):
         raise LayerUnavailable("away")
 
@@ -119,6 +119,6 @@ def test_without_redis_a_ticket_is_an_error_that_passes(client, alice, monkeypat
 
 @pytest.mark.parametrize("odd", [["1"], {"pk": 1}, 10**30, "1\x00", None, "x"])
 @pytest.mark.parametrize("claim", ["user_id", "exp"])
-def test_odd_tokens_are_refused(client, alice, claim, odd):
+def test_tokens_with_impossible_claims_are_refused(client, alice, claim, odd):
     for path, ask in (("/realtime/rooms/", client.get), ("/realtime/ticket/", client.post)):
         assert ask(path, **bearer(alice, **{claim: odd})).status_code == 401
