@@ -1,1 +1,1 @@
-"""What goes over the wire: text in, commands out. No I/O and no Django in here."""
+"""The wire protocols, as pure functions from text to commands and back: no I/O, no Django."""

@@ -1,4 +1,4 @@
-"""What every protocol speaks of: commands from clients, publications to them."""
+"""The interface of a wire protocol."""
 
 from typing import Any, Protocol
 
@@ -7,33 +7,33 @@ from ..rooms.publications import ClientInfo, Publication
 from .requests import Command, MalformedCommand
 
 Reply = dict[str, Any]
-"""The body of the answer to a command."""
+"""The body of the reply to a command."""
 
 
 class ProtocolError(Exception):
-    """A frame that cannot be answered, because it names no command: the connection ends."""
+    """A frame without a command id can't be answered with an error: the connection ends."""
 
 
 class WireProtocol(Protocol):
-    """How one connection's text is read and written. Encoders return "" to say nothing."""
+    """Decodes and encodes the text of one connection. Encoders return "" to send nothing."""
 
     @property
     def name(self) -> str: ...
     @property
     def separator(self) -> str | None:
-        """What joins several messages to one frame; None where a frame holds one message."""
+        """The separator of messages in one frame; None if a frame holds only one message."""
         ...
 
     @property
     def ping(self) -> str:
-        """The frame that a client answers; "" in a protocol without pings."""
+        """The frame that a client has to answer; "" in a protocol without pings."""
         ...
 
     @property
     def has_pings(self) -> bool: ...
     @property
     def has_one_room(self) -> bool:
-        """Whether a connection is of no use without its room."""
+        """Whether a connection serves exactly one room, and ends when it leaves that room."""
         ...
 
     def decode(self, text: str) -> list[Command | MalformedCommand]: ...
@@ -41,16 +41,16 @@ class WireProtocol(Protocol):
     def encode_error(self, id: int, error: Error) -> str: ...
     def encode_publication(self, room: str, publication: Publication) -> str: ...
     def encode_presence(self, room: str, event: str, info: ClientInfo) -> str:
-        """Tell that a person has come ("join") or gone ("leave")."""
+        """Report that a user has come ("join") or gone ("leave")."""
         ...
 
     def encode_rights(self) -> str:
-        """Tell that what the user may do has perhaps changed. Which room it was is not said: the
-        user may not even know of it."""
+        """Report that the user's rights may have changed, without the room: the user may not be
+        allowed to know that it exists."""
         ...
 
     def encode_notice(self, text: str) -> str:
-        """Show people a text of an administrator."""
+        """Send a notice of an administrator, to be shown to the user."""
         ...
 
     def encode_unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> str: ...

@@ -1,7 +1,7 @@
 """The native protocol: the Centrifuge client protocol, version 2, in JSON.
 
 Source: https://centrifugal.dev/docs/transports/client_protocol. A frame holds one or more JSON
-objects split by newlines. Fields that we don't know are ignored, as the protocol asks.
+objects separated by newlines. Unknown fields are ignored, as the protocol requires.
 """
 
 from typing import Any, ClassVar
@@ -30,7 +30,7 @@ PING = "{}"
 
 
 class CommandObject(msgspec.Struct):
-    """One JSON object from a client: an id, and the one command that is set."""
+    """One JSON object from a client: an id and exactly one command."""
 
     id: WholeNumber = 0
     connect: Connect | None = None
@@ -57,7 +57,7 @@ _id_decoder = msgspec.json.Decoder(_Identified)
 
 
 class CentrifugeProtocol:
-    """Reads and writes the native protocol. Keeps no state: one instance serves all connections."""
+    """Decodes and encodes the native protocol. It is stateless: one instance serves all."""
 
     name: ClassVar[str] = "centrifuge"
     separator: ClassVar[str | None] = "\n"
@@ -66,10 +66,10 @@ class CentrifugeProtocol:
     has_one_room: ClassVar[bool] = False
 
     def decode(self, text: str) -> list[Command | MalformedCommand]:
-        """The commands of one frame, in order. The client's pong is the command "pong".
+        """Return the commands of one frame, in order. The client's pong is the command "pong".
 
-        A part that cannot be answered is a `ProtocolError`, raised before any command of the frame
-        has run: half of a broken frame is never obeyed.
+        Raises `ProtocolError` if a part of the frame can't be answered. No command of the frame has
+        run by then, so a broken frame never has half an effect.
         """
         if text and "\n" not in text:
             return [_decode_line(text)]
@@ -94,7 +94,7 @@ class CentrifugeProtocol:
         return _text({"id": id, "error": body})
 
     def encode_publication(self, room: str, publication: Publication) -> str:
-        # The name of a room has nothing that JSON would escape.
+        # Room names contain no characters that JSON escapes.
         return f'{{"push":{{"channel":"{room}","pub":{_numbered(publication).decode()}}}}}'
 
     def encode_presence(self, room: str, event: str, info: ClientInfo) -> str:
@@ -110,7 +110,7 @@ class CentrifugeProtocol:
         return _push({"channel": room, "unsubscribe": {"code": int(code), "reason": reason}})
 
     def encode_disconnect(self, code: CloseCode, reason: str) -> str:
-        # Daphne drops the reason of a close frame, so it goes ahead as a push.
+        # Daphne drops the reason of a close frame, so a push carries it before the close.
         return _push({"disconnect": {"code": int(code), "reason": reason}})
 
 
@@ -131,8 +131,8 @@ def _decode_line(line: str) -> Command | MalformedCommand:
         return MalformedCommand(id, "bad request: a command object holds one known command")
     if message.publish is not None:
         return Command(id, "publish", message.publish)
-    (place,) = (place for place, body in enumerate(bodies) if body is not None)
-    return Command(id, _COMMANDS[place], bodies[place])
+    (index,) = (index for index, body in enumerate(bodies) if body is not None)
+    return Command(id, _COMMANDS[index], bodies[index])
 
 
 def _id_of(line: str) -> int:
@@ -146,12 +146,12 @@ def _id_of(line: str) -> int:
 
 
 def _numbered(publication: Publication) -> bytes:
-    """What a client gets of it: the body, which is an object with `data`, and the offset."""
+    """Return the publication for clients: the body, a JSON object, with the offset added."""
     return b'%b,"offset":%d}' % (publication.body[:-1], publication.offset)
 
 
 def _as_json(publication: Any) -> msgspec.Raw:
-    """What is in a reply and is no JSON yet."""
+    """Encode the publications of a reply, the only objects that msgspec does not know."""
     return msgspec.Raw(_numbered(publication))
 
 

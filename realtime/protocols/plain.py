@@ -1,4 +1,4 @@
-"""The plain protocol, for a bare WebSocket: one room a connection, one JSON value a frame."""
+"""The plain protocol, for a bare WebSocket: one room per connection, one JSON value per frame."""
 
 import re
 from typing import Any, ClassVar
@@ -15,11 +15,11 @@ _OFFSET = re.compile(r"[0-9]{1,15}\Z", re.ASCII)
 
 
 class PlainProtocol:
-    """Reads and writes the plain protocol for a connection to `room`."""
+    """Decodes and encodes the plain protocol for a connection to `room`."""
 
     name: ClassVar[str] = "plain"
     separator: ClassVar[str | None] = None
-    # A bare client cannot answer pings of ours; the server's own WebSocket pings find dead ones.
+    # A bare client can't answer our pings. The WebSocket pings of the server find dead clients.
     ping: ClassVar[str] = ""
     has_pings: ClassVar[bool] = False
     has_one_room: ClassVar[bool] = True
@@ -28,7 +28,7 @@ class PlainProtocol:
         self.room = room
 
     def decode(self, text: str) -> list[Command | MalformedCommand]:
-        """Every frame is a payload to publish; that it is JSON is checked where it is published."""
+        """Return the frame as a payload to publish. `publish` checks later that it is JSON."""
         try:
             payload = msgspec.Raw(text.encode())
         except UnicodeError:
@@ -38,10 +38,10 @@ class PlainProtocol:
     def encode_reply(self, command: Command, result: dict[str, Any]) -> list[str]:
         if command.name != "subscribe":
             return []
-        told: dict[str, Any] = {
+        position: dict[str, Any] = {
             key: result[key] for key in ("epoch", "offset", "recovered") if key in result
         }
-        joined = _text({"type": "joined", "room": self.room, **told})
+        joined = _text({"type": "joined", "room": self.room, **position})
         missed = result.get("publications", ())
         return [
             joined,
@@ -62,7 +62,7 @@ class PlainProtocol:
         return _text({**message, "data": content.data})
 
     def encode_presence(self, room: str, event: str, info: ClientInfo) -> str:
-        return ""  # nobody watches: a bare client can't ask for it
+        return ""  # a bare client can't ask for presence
 
     def encode_rights(self) -> str:
         return ""
@@ -78,7 +78,7 @@ class PlainProtocol:
 
 
 def subscribe(room: str, query_string: str) -> Subscribe:
-    """What the URL of a connection asks for: `?since=<epoch>:<offset>` recovers.
+    """Return the subscription that the URL asks for: `?since=<epoch>:<offset>` recovers.
 
     Raises `MalformedCommand`.
     """

@@ -1,4 +1,4 @@
-"""What clients ask: commands, the body of each, and the errors that they are answered with."""
+"""The commands of clients, their bodies, and the errors that answer them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..rooms.publications import Position
 
 
 class Command(msgspec.Struct, frozen=True):
-    """One thing that a client asks. `id` 0 means that no reply is expected."""
+    """One command of a client. `id` 0 means that no reply is expected."""
 
     id: int
     name: str
@@ -19,7 +19,7 @@ class Command(msgspec.Struct, frozen=True):
 
 
 class CommandError(Exception):
-    """A command that is answered with `error`."""
+    """Raised by a command to answer with `error`."""
 
     def __init__(self, error: Error) -> None:
         super().__init__(error.message)
@@ -36,7 +36,7 @@ class CloseSession(Exception):
 
 
 class MalformedCommand(CommandError):
-    """A command that can be answered, but not understood."""
+    """A command with an id but an invalid body, answered with "bad request"."""
 
     def __init__(self, id: int, message: str = Error.BAD_REQUEST.message) -> None:
         super().__init__(Error(Error.BAD_REQUEST.code, message))
@@ -46,15 +46,15 @@ class MalformedCommand(CommandError):
 NULL = msgspec.Raw(b"null")
 
 
-REJECT_UNRECOVERED = 2  # a bit of `flag`; its first bit offers what we don't have
+REJECT_UNRECOVERED = 2  # a bit of `flag`; we don't support the feature of its first bit
 
 
-# Whole numbers that JavaScript can hold.
+# The largest whole number that JavaScript represents exactly is 2**53 - 1.
 WholeNumber = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
 class SubscribeOptions(msgspec.Struct):
-    """How a client wants to be in a room."""
+    """The options of a subscription."""
 
     data: msgspec.Raw = NULL
     recover: bool = False
@@ -67,12 +67,12 @@ class SubscribeOptions(msgspec.Struct):
 
     @property
     def since(self) -> Position | None:
-        """Where the client says that it stands, if it wants what it has missed."""
+        """The last position of the client, if it asks for the publications after it."""
         return Position(self.epoch, self.offset) if self.recover else None
 
     @property
     def rejects_unrecovered(self) -> bool:
-        """Whether the client would rather be refused than be told `recovered: false`."""
+        """Whether to refuse the subscription instead of replying `recovered: false`."""
         return self.recover and bool(self.flag & REJECT_UNRECOVERED)
 
 
@@ -93,7 +93,7 @@ class Refresh(msgspec.Struct):
 
 
 class Channel(msgspec.Struct):
-    """The body of the commands that name a room and nothing else that we honour."""
+    """The body of commands of which we use only the room."""
 
     channel: str = ""
 
@@ -104,7 +104,7 @@ class Since(msgspec.Struct):
 
 
 class History(msgspec.Struct):
-    """`limit` 0 asks for the position alone, -1 for as many as one reply may hold."""
+    """`limit` 0 asks only for the position, -1 for as many publications as a reply may hold."""
 
     channel: str = ""
     limit: int = 0

@@ -1,6 +1,6 @@
-"""Rooms: those of the database, and the kinds that a site declares in code.
+"""Rooms: those in the database, and the room types that a site declares in code.
 
-A site puts its kinds into `<app>/realtime.py`, which is found as `admin.py` is:
+A site declares room types in `<app>/realtime.py`, which is discovered like `admin.py`:
 
     from realtime import rooms
 

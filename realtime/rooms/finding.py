@@ -10,12 +10,12 @@ AnyRoom = Room | CodeRoom
 
 
 def find(name: str) -> AnyRoom | None:
-    """The room called `name`, or None where there is none or it is archived. Reads the database."""
+    """Return the room called `name`, or None if it does not exist or is archived."""
     if not names.is_room_name(name):
         return None
     in_code = find_in_code(name)
     if in_code is not None:
         return in_code
     room = Room.objects.filter(name=name, archived=False).first()
-    # Some databases compare without regard to case; rooms don't.
+    # Some databases ignore case; room names are case-sensitive.
     return room if room is not None and room.name == name else None

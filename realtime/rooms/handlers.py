@@ -1,4 +1,4 @@
-"""The functions of a site that answer clients: rpc methods, `send`, and what is published."""
+"""The site's own functions that handle `rpc`, `send` and `publish` commands of clients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _message_handlers: list[Handler] = []
 
 
 def rpc(method: str) -> Callable[[Handler], Handler]:
-    """Declare what answers the rpc `method`: `function(user, data)`, returning a JSON value."""
+    """Register the handler of the rpc `method`: `function(user, data)`, returning a JSON value."""
 
     def decorate(function: Handler) -> Handler:
         if method in _rpc:
@@ -35,7 +35,7 @@ def rpc(method: str) -> Callable[[Handler], Handler]:
 
 
 def on_send(function: Handler) -> Handler:
-    """Declare what gets the data of `send`: `function(user, data)`. There is no reply."""
+    """Register a handler of `send`: `function(user, data)`. There is no reply."""
     _message_handlers.append(function)
     return function
 
@@ -53,7 +53,7 @@ def has_publish_hook(room: object) -> bool:
 
 
 async def run_publish_hook(room: object, user: Any, data: bytes) -> bytes:
-    """What the room's `on_publish` makes of what a client publishes; the same bytes without one."""
+    """Return the data that the room's `on_publish` makes of published data, or the same data."""
     if not isinstance(room, CodeRoom) or not has_publish_hook(room):
         return data
     changed = await threads.call_hook(room.type.on_publish, user, decode(data), **room.captured)

@@ -1,4 +1,4 @@
-"""Which payloads are JSON that every client can read."""
+"""Payloads: JSON that every client can read."""
 
 import json
 from typing import Any
@@ -8,14 +8,14 @@ import msgspec
 from ..conf import realtime_settings
 from ..exceptions import InvalidPayload, PayloadTooLarge
 
-# Checked by decoding into nothing that is kept. Skipping over a value, as msgspec does for Raw,
-# lets numbers such as 1e999 pass, which no double holds.
+# Decodes the whole value. A decoder of `Raw` only skips over it, and accepts numbers such as 1e999,
+# which are too large for a double.
 _decoder = msgspec.json.Decoder()
 
 
 def is_portable(data: bytes | bytearray | memoryview | msgspec.Raw) -> bool:
-    """Whether `data` is one JSON value: no NaN, no number beyond a double, no lone surrogate,
-    no nesting deeper than the interpreter's stack allows."""
+    """Return whether `data` is one JSON value: no NaN, no number too large for a double, no lone
+    surrogate, no nesting deeper than the interpreter's stack allows."""
     try:
         _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -24,15 +24,15 @@ def is_portable(data: bytes | bytearray | memoryview | msgspec.Raw) -> bool:
 
 
 def on_one_line(data: bytes) -> bytes:
-    """The same JSON without line breaks, which would end a message on the wire. They mean nothing:
-    inside of strings there are none."""
+    """Return the same JSON without line breaks, which would end a message on the wire. Line breaks
+    inside strings are always escaped, so the value stays the same."""
     return msgspec.json.format(data, indent=-1)
 
 
 def encode(data: Any) -> bytes:
-    """`data` as JSON. Raises `InvalidPayload` for what JSON does not have.
+    """Return `data` as JSON. Raises `InvalidPayload` for values that JSON does not have.
 
-    The standard library's encoder, because msgspec's writes sets, decimals and NaN without a word.
+    Uses the encoder of the standard library, because msgspec accepts sets, decimals and NaN.
     """
     try:
         text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
@@ -44,11 +44,11 @@ def encode(data: Any) -> bytes:
 
 
 def encode_result(value: Any) -> bytes:
-    """As `encode`, for what a hook returned: that it is not JSON is not the client's fault."""
+    """Encode what a hook returned. Raises `TypeError`: a wrong value is not the client's fault."""
     try:
         return encode(value)
     except InvalidPayload as error:
-        raise TypeError(f"the hook returned what is not JSON: {error}") from error
+        raise TypeError(f"the hook returned a value that is not JSON: {error}") from error
 
 
 def decode(data: bytes) -> Any:
@@ -60,7 +60,7 @@ def raw(data: bytes) -> msgspec.Raw:
 
 
 def checked(data: bytes) -> bytes:
-    """`data` itself, if it is one JSON value of at most `MESSAGE_MAX_BYTES`."""
+    """Return `data` on one line, if it is one JSON value of at most `MESSAGE_MAX_BYTES`."""
     if not data:
         raise InvalidPayload("data is missing")
     if len(data) > realtime_settings.MESSAGE_MAX_BYTES:

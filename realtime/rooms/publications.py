@@ -1,4 +1,4 @@
-"""Publications: the numbered messages of a room, what they hold, and how long they are kept."""
+"""Publications: the numbered messages of a room, their content, and how long they are kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class ClientInfo(msgspec.Struct, omit_defaults=True):
-    """Who sent a publication: the user's id as a string, the connection, and what may be shown."""
+    """The sender of a publication: user id as a string, connection, and public profile."""
 
     user: str
     client: str = ""
@@ -17,15 +17,15 @@ class ClientInfo(msgspec.Struct, omit_defaults=True):
 
 
 class Content(msgspec.Struct, omit_defaults=True):
-    """What a publication holds. `data` is JSON as the publisher sent it."""
+    """The content of a publication. `data` is JSON exactly as the publisher sent it."""
 
     data: msgspec.Raw
     info: ClientInfo | msgspec.UnsetType = msgspec.UNSET
 
 
 class Publication:
-    """One message of a room, numbered from 1. `body` is a `Content` as JSON, `at_ms` the Unix time
-    when it was published, 0 where that is not known."""
+    """One message of a room, numbered from 1. `body` is a `Content` as JSON. `at_ms` is the Unix
+    time of publishing in ms, 0 if unknown."""
 
     __slots__ = ("at_ms", "body", "offset")
 
@@ -39,7 +39,7 @@ class Publication:
 
 
 def publication_body(data: bytes, info: bytes | None) -> bytes:
-    """The body of a publication of `data`, one JSON value, with a `ClientInfo` as JSON."""
+    """Return the body of a publication. `data` and `info`, a `ClientInfo`, are JSON."""
     if info is None:
         return b'{"data":%b}' % data
     return b'{"data":%b,"info":%b}' % (data, info)
@@ -49,14 +49,14 @@ _decode_content = msgspec.json.Decoder(Content).decode
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
-    """Where a room's stream stands. Offsets are comparable within one epoch only."""
+    """The last offset of a room's stream. Offsets can be compared within one epoch only."""
 
     epoch: str
     offset: int
 
 
 class Retention(NamedTuple):
-    """How many publications of a room are kept, and for how long after the last one."""
+    """How many publications of a room are kept, and for how long after the last publication."""
 
     size: int
     ttl_seconds: int
@@ -69,8 +69,8 @@ class Retention(NamedTuple):
 NOTHING_KEPT = Retention(0, 0)
 
 
-class Kept(Protocol):
-    """A room, as far as it says what is kept of it."""
+class HasHistory(Protocol):
+    """A room of the database or of a room type, with its history settings."""
 
     @property
     def history_size(self) -> int: ...
@@ -78,9 +78,9 @@ class Kept(Protocol):
     def history_ttl_seconds(self) -> int: ...
 
 
-_retention = lru_cache(Retention)  # asked for with every message
+_retention = lru_cache(Retention)  # cached, because every message needs it
 
 
-def retention(room: Kept) -> Retention:
-    """How many of the room's publications are kept, and for how long."""
+def retention(room: HasHistory) -> Retention:
+    """Return the retention of a room."""
     return _retention(room.history_size, room.history_ttl_seconds)

@@ -1,4 +1,4 @@
-"""Rooms in code: the kinds of rooms that a site declares in `<app>/realtime.py`."""
+"""Room types: the rooms that a site declares in code, in `<app>/realtime.py`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from django.urls.resolvers import RoutePattern
 
 
 class RoomType:
-    """A kind of room. Every hook may be a plain method, run in a database thread, or `async def`.
+    """Base class of the room types of a site.
 
-    A hook gets the user and the parts of the room's name that the pattern captures. What is not
-    exactly True is a no.
+    Every hook is a plain method, which runs in a database thread, or an `async def`. It gets the
+    user and the parts of the room's name that the pattern captures. A `can_` hook allows only by
+    returning exactly True.
     """
 
     history_size: int = 100
@@ -22,25 +23,25 @@ class RoomType:
     presence: bool = True
 
     def can_join(self, user: Any, **captured: Any) -> Any:
-        """Whether `user` may be in the room. No, unless a subclass says yes."""
+        """Return whether `user` may join the room. The default is False."""
         return False
 
     def can_publish(self, user: Any, **captured: Any) -> Any:
-        """Whether `user`, who may join, may publish too."""
+        """Return whether `user` may publish too. Called only for users who may join."""
         return True
 
     def can_moderate(self, user: Any, **captured: Any) -> Any:
         return False
 
     def on_publish(self, user: Any, data: Any, **captured: Any) -> Any:
-        """Called with what a client publishes. Return other data to replace it, None to keep it;
-        raise `realtime.rooms.Rejected("sentence")` to refuse it."""
+        """Handle data that a client publishes. Return other data to replace it, or None to keep it.
+        Raise `realtime.rooms.Rejected("sentence")` to refuse it."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class CodeRoom:
-    """A room of a `RoomType`: `name` matched its pattern with `captured`."""
+    """A room of a `RoomType`. `captured` holds the parts of the name that the pattern captures."""
 
     name: str
     type: RoomType
@@ -64,7 +65,7 @@ _types: list[tuple[RoutePattern, RoomType]] = []
 
 
 def register(pattern: str) -> Callable[[type[RoomType]], type[RoomType]]:
-    """Declare the kind of room whose names match `pattern`, written as in `urls.py`."""
+    """Register a room type for the names that match `pattern`, written as in `urls.py`."""
 
     def decorate(room_type: type[RoomType]) -> type[RoomType]:
         if any(str(known) == pattern for known, _ in _types):
@@ -78,7 +79,7 @@ def register(pattern: str) -> Callable[[type[RoomType]], type[RoomType]]:
 
 
 def find_in_code(name: str) -> CodeRoom | None:
-    """The room that a site declares in code; the database is not asked."""
+    """Return the room of a room type, or None. Does not read the database."""
     for pattern, room_type in _types:
         match = pattern.match(name)
         if match is not None:

@@ -1,1 +1,1 @@
-"""What a site may do from its own code: publish, read, and act on live connections."""
+"""The API for a site's own code: publish, read, and act on live connections."""

@@ -1,4 +1,4 @@
-"""The live connections of all processes: list them, close them, and speak to the people behind."""
+"""Acts on the live connections of all processes: lists and closes them, and sends notices."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _decode_connection = msgspec.json.Decoder(Connection).decode
 
 
 def live_processes() -> list[LiveProcess]:
-    """The processes that serve connections, the oldest first. Raises `LayerUnavailable`."""
+    """Return the processes that serve connections, oldest first. Raises `LayerUnavailable`."""
     found = [
         LiveProcess(_decode_process(info), list(map(_decode_connection, connections)))
         for info, connections in get_layer().live_processes_sync()
     ]
-    return sorted(found, key=lambda it: it.process.started_at)
+    return sorted(found, key=lambda live: live.process.started_at)
 
 
 def connections(*, user: Any = None, room: str | None = None) -> list[Connection]:
-    """The live connections of all processes, the newest first: of `user` (a user or a primary key),
-    in `room`, or all. Raises `LayerUnavailable`."""
+    """Return the live connections of all processes, newest first: those of `user` (a user or a
+    primary key), those in `room`, or all. Raises `LayerUnavailable`."""
     wanted = None if user is None else str(getattr(user, "pk", user))
     found = [
-        it
-        for alive in live_processes()
-        for it in alive.connections
-        if (wanted is None or it.user == wanted) and (room is None or room in it.rooms)
+        connection
+        for live in live_processes()
+        for connection in live.connections
+        if wanted in (None, connection.user) and (room is None or room in connection.rooms)
     ]
-    return sorted(found, key=lambda it: it.since, reverse=True)
+    return sorted(found, key=lambda connection: connection.since, reverse=True)
 
 
 NOTICE_MAX = 1_000
@@ -49,47 +49,47 @@ def disconnect(
     """Close connections at once: all of `user` (a user or a primary key), those of one sign-in
     (`session`, the `sid` claim of its tokens), or one (`client`, the id of the connection).
 
-    `code` is what clients are told; with 3500 to 3999 they do not come back by themselves.
-    Raises `LayerUnavailable`, and `ValueError` where nobody is named.
+    `code` is the close code. Clients do not reconnect by themselves after 3500 to 3999.
+    Raises `LayerUnavailable`, and `ValueError` if no argument selects connections.
     """
     refuse_on_event_loop("disconnect")
     if user is None and not session and not client:
-        raise ValueError("Say who: disconnect(user=…), session=… or client=….")
+        raise ValueError("Name the connections: disconnect(user=…), session=… or client=….")
     announce(
         removal(user=user, sign_in=session, client=client, code=CloseCode(code), reason=reason)
     )
 
 
 def unsubscribe(room: str, user: User = None, *, client: str = "", reason: str = "") -> None:
-    """Take `user`, one connection, or everybody out of `room`. Rights stay as they are: who may
-    enter may come back. Raises `InvalidRoomName` and `LayerUnavailable`."""
+    """Remove `user`, one connection, or everybody from `room`. Rights do not change: users who may
+    enter can come back. Raises `InvalidRoomName` and `LayerUnavailable`."""
     refuse_on_event_loop("unsubscribe")
     check_name(room)
     announce(removal(user=user, client=client, room=room, reason=reason))
 
 
 def notify(text: str, user: User = None, *, client: str = "", room: str = "") -> None:
-    """Show `text` to people as a notice: to `user`, to one connection (`client`), to everybody in
-    `room`, or, with more than one of these, to whom all of them mean.
+    """Send `text` as a notice to `user`, to one connection (`client`), or to everybody in `room`.
+    If several of these are given, all of them have to match.
 
-    It reaches who is connected now, once, and is kept nowhere. Raises `LayerUnavailable`, and
-    `ValueError` where nobody is named or the text is empty or longer than 1,000 characters.
+    Only current connections receive the notice, and it is not stored. Raises `LayerUnavailable`,
+    and `ValueError` if no recipient is given or the text is empty or has over 1,000 characters.
     """
     refuse_on_event_loop("notify")
     if user is None and not client and not room:
-        raise ValueError("Say to whom: notify(text, user=…), client=… or room=….")
+        raise ValueError("Name the recipients: notify(text, user=…), client=… or room=….")
     if not 0 < len(text) <= NOTICE_MAX:
         raise ValueError(
-            f"A notice has 1 to {NOTICE_MAX} characters, and this one has {len(text)}."
+            f"A notice must have 1 to {NOTICE_MAX} characters; this one has {len(text)}."
         )
     announce(notice(text, user=user, client=client, room=room))
 
 
 def recheck(user: User = None, *, room: str | None = None) -> None:
-    """Compute the rights of open connections anew: of `user`, in `room`, or all of them.
+    """Compute the rights of open connections again: those of `user`, those in `room`, or all.
 
-    For changes that Django sends no signal of: `QuerySet.update()`, `bulk_*`, raw SQL, and tables
-    of the site's own that its rules read. Raises `LayerUnavailable`.
+    Call this after changes for which Django sends no signal: `QuerySet.update()`, `bulk_*`, raw
+    SQL, and the site's own tables that its rules read. Raises `LayerUnavailable`.
     """
     refuse_on_event_loop("recheck")
     announce(review(user=user, room=room))

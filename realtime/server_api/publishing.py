@@ -1,4 +1,4 @@
-"""Publish to a room from anywhere: a view, a task, a thread, a shell, a transaction."""
+"""Publishes to rooms from server code: a view, a task, a thread, a shell."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ def publish(
     on_commit: bool = True,
     using: str | None = None,
 ) -> None:
-    """Publish `data`, any JSON value, to everybody in `room`.
+    """Publish `data`, any JSON value, to everybody in `room`. Rights are not checked.
 
-    Inside a transaction it is sent after the commit, and after a rollback not at all; with
-    `on_commit=False` at once. `using` names the database of the transaction. With an
-    `idempotency_key` a second publish to the room within 300 s (`IDEMPOTENCY_TTL_SECONDS`) does
-    nothing, so that a task may be tried again. No rights are asked: this is the server speaking.
+    Inside a transaction the message is sent after the commit, and is dropped on a rollback; with
+    `on_commit=False` it is sent at once. `using` names the database of the transaction.
 
-    Raises `InvalidPayload` and `InvalidRoomName` at once, `LayerUnavailable` when it is sent; the
-    message may then have been sent or not, which is what the key is for.
+    With an `idempotency_key`, publishing to the room again with the same key does nothing for 300 s
+    (`IDEMPOTENCY_TTL_SECONDS`), so a task can be retried safely.
+
+    Raises `InvalidPayload` and `InvalidRoomName` at once, and `LayerUnavailable` when the message
+    is sent. After `LayerUnavailable` it may have been sent: retry with the same key.
     """
     refuse_on_event_loop("publish")
     body = publication_body(encode(data), None)
@@ -49,7 +50,7 @@ def publish(
 
 
 async def apublish(room: str, data: Any, *, idempotency_key: str = "") -> None:
-    """As `publish`, from a coroutine, and at once: Django has no transactions in async code."""
+    """As `publish`, for coroutines. Sends at once: Django has no transactions in async code."""
     check_name(room)
     body = publication_body(encode(data), None)
     keep = await threads.run_in_thread(_retention, room)
@@ -57,5 +58,5 @@ async def apublish(room: str, data: Any, *, idempotency_key: str = "") -> None:
 
 
 def _retention(name: str) -> Retention:
-    """A room that is not made yet is kept like one that is made without further words."""
+    """Return the retention of a room; that of a room with default settings if it is missing."""
     return retention(finding.find(name) or Room(name=name))

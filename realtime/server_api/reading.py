@@ -1,4 +1,4 @@
-"""Read a room from anywhere: what was said, and who is there. No rights are asked."""
+"""Reads the history and presence of rooms from server code. Rights are not checked."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _decode_info = msgspec.json.Decoder(ClientInfo).decode
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A publication. `user` is the id of the publisher as text, None where the server spoke;
-    `info` is what may be shown of that user."""
+    """A publication. `user` is the id of the publisher as text, None for the server; `info` is the
+    public profile of that user."""
 
     offset: int
     data: Any
@@ -31,7 +31,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Kept publications, and the position of the room when they were read."""
+    """Kept publications of a room, and its position when they were read."""
 
     position: Position
     messages: list[Message]
@@ -39,7 +39,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who is in a room, with any number of connections."""
+    """A user in a room, with one or more connections."""
 
     user: str
     info: Any
@@ -53,14 +53,13 @@ def history(
     since: Position | None = None,
     reverse: bool = False,
 ) -> History:
-    """The room's kept publications, oldest first, or newest first with `reverse`.
+    """Return the room's kept publications, oldest first, or newest first with `reverse`.
 
-    At most `limit` of them, and never more than `RECOVERY_MAX_MESSAGES`; read on from the last
-    one: `history(room, since=Position(page.position.epoch, page.messages[-1].offset))`.
-    `limit=0` gives the position alone.
+    Returns at most `limit` publications, and never more than `RECOVERY_MAX_MESSAGES`. Read the next
+    page with `history(room, since=Position(page.position.epoch, page.messages[-1].offset))`.
+    `limit=0` returns only the position.
 
-    Raises `InvalidRoomName`, `LayerUnavailable`, and `ValueError` where `since` is of a numbering
-    that has ended.
+    Raises `InvalidRoomName`, `LayerUnavailable`, and `ValueError` if `since` is from an old epoch.
     """
     refuse_on_event_loop("history")
     check_name(room)
@@ -77,7 +76,7 @@ async def ahistory(
     since: Position | None = None,
     reverse: bool = False,
 ) -> History:
-    """As `history`, from a coroutine."""
+    """As `history`, for coroutines."""
     check_name(room)
     page = await get_layer().history(
         room, since=since.offset if since else None, limit=_limit(limit), reverse=reverse
@@ -86,7 +85,7 @@ async def ahistory(
 
 
 def presence(room: str) -> list[Person]:
-    """The signed-in people who are in the room, in all processes.
+    """Return the signed-in users who are in the room, in all processes.
 
     Raises `InvalidRoomName` and `LayerUnavailable`.
     """
@@ -96,7 +95,7 @@ def presence(room: str) -> list[Person]:
 
 
 async def apresence(room: str) -> list[Person]:
-    """As `presence`, from a coroutine."""
+    """As `presence`, for coroutines."""
     check_name(room)
     return _people(await get_layer().presence(room))
 
@@ -113,8 +112,8 @@ def _limit(limit: int | None) -> int:
 def _history(page: Page, since: Position | None) -> History:
     if since is not None and since.epoch != page.position.epoch:
         raise ValueError(
-            f"The position is of the epoch {since.epoch!r}, and the room is in "
-            f"{page.position.epoch!r}: its numbering has begun anew. Read without `since`."
+            f"The position is from the epoch {since.epoch!r}, but the room has the new epoch "
+            f"{page.position.epoch!r}, in which offsets start again at 1. Read without `since`."
         )
     return History(page.position, list(map(_message, page.publications)))
 

@@ -261,5 +261,5 @@ async def test_python_reads_the_same(say, lobby, alice, node, hub_layer, monkeyp
     assert rest.position.offset == 3
     newest = await ahistory("lobby", limit=1, reverse=True)
     assert [message.offset for message in newest.messages] == [3]
-    with pytest.raises(ValueError, match="begun anew"):
+    with pytest.raises(ValueError, match="new epoch"):
         await ahistory("lobby", since=Position("other", 1))

@@ -48,7 +48,7 @@ def test_unknown_fields_are_ignored():
     assert only('{"id":1,"connect":{"flag":3,"token":"t"},"delta":"fossil"}').body.token == "t"
 
 
-def test_a_payload_keeps_its_very_text():
+def test_the_text_of_a_payload_is_kept_exactly():
     command = only('{"id":1,"publish":{"channel":"a","data": {"b" :  1.0,"a":"\\u00e9"} }}')
     assert bytes(command.body.data).strip() == b'{"b" :  1.0,"a":"\\u00e9"}'
 
@@ -59,7 +59,7 @@ def test_a_payload_keeps_its_very_text():
     + ['{"ping":{}}', '{"id":-1,"ping":{}}', '{"id":"1","ping":{}}', '{"x":1}', "NaN", "{}{}"]
     + ['{"id":99999999999999999999999,"ping":{}}', "[" * 1_000, "[" * 100_000],
 )
-def test_what_can_not_be_answered_ends_the_connection(text):
+def test_a_frame_without_an_id_ends_the_connection(text):
     with pytest.raises(ProtocolError):
         protocol.decode(text)
 
@@ -70,13 +70,13 @@ def test_what_can_not_be_answered_ends_the_connection(text):
     + ['{"id":3,"publish":5}', '{"id":3,"publish":{"channel":7}}', '{"id":3,"connect":[]}']
     + ['{"id":3,"connect":{"subs":[]}}', '{"id":3,"subscribe":{"offset":-1e9,"channel":[]}}'],
 )
-def test_what_has_an_id_is_answered_107(text):
+def test_a_malformed_command_with_an_id_is_answered_with_107(text):
     (malformed,) = protocol.decode(text)
     assert isinstance(malformed, MalformedCommand)
     assert (malformed.id, malformed.error.code) == (3, 107)
 
 
-def test_half_of_a_broken_frame_is_not_obeyed():
+def test_no_command_of_a_broken_frame_is_run():
     with pytest.raises(ProtocolError):
         protocol.decode('{"id":1,"publish":{"channel":"a","data":1}}\n{"id":')
 
@@ -100,17 +100,17 @@ def test_replies_repeat_the_id_and_the_name():
     assert json.loads(reply) == {"id": 4, "subscribe": {"epoch": "e", "offset": 2}}
 
 
-def test_nothing_is_said_to_who_gave_no_id():
+def test_a_command_without_an_id_gets_no_reply():
     assert protocol.encode_reply(Command(0, "send"), {}) == []
     assert protocol.encode_error(0, Error.BAD_REQUEST) == ""
 
 
-def test_errors_say_whether_to_try_again():
+def test_errors_include_whether_to_retry():
     assert json.loads(protocol.encode_error(1, Error.INTERNAL))["error"]["temporary"] is True
     assert "temporary" not in json.loads(protocol.encode_error(1, Error.BAD_REQUEST))["error"]
 
 
-def test_a_publication_carries_the_payload_verbatim_and_who_sent_it():
+def test_a_publication_has_the_exact_payload_and_its_sender():
     info = ClientInfo(user="7", client="c", conn_info={"name": "alice"})
     body = publication_body(b'{"n" : 1.0}', msgspec.json.encode(info))
     publication = Publication(3, body)
@@ -137,7 +137,7 @@ def test_pushes_about_rooms_and_the_connection():
     assert json.loads(disconnect) == {"push": {"disconnect": {"code": 3001, "reason": "bye"}}}
 
 
-def test_publications_are_the_same_in_a_reply_however_deep():
+def test_publications_in_a_reply_look_the_same_at_any_depth():
     missed = Publication(3, publication_body(b"[1]", None))
     result = {"subs": {"lobby": {"offset": 3, "publications": [missed]}}}
     (reply,) = protocol.encode_reply(Command(1, "connect"), result)

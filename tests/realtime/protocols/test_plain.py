@@ -26,16 +26,16 @@ def test_text_that_is_not_unicode_is_refused():
     assert isinstance(command, MalformedCommand)
 
 
-def test_joining_tells_the_position():
+def test_the_joined_message_has_the_position():
     [frame] = protocol.encode_reply(Command(0, "subscribe"), {"epoch": "e", "offset": 3})
     assert json.loads(frame) == {"type": "joined", "room": "lobby", "epoch": "e", "offset": 3}
 
 
-def test_other_replies_say_nothing():
+def test_other_replies_are_empty():
     assert protocol.encode_reply(Command(0, "publish"), {}) == []
 
 
-def test_what_was_missed_follows_the_joining():
+def test_missed_publications_follow_the_joined_message():
     missed = [Publication(2, publication_body(b"1", None))]
     result = {"epoch": "e", "offset": 2, "recovered": True, "publications": missed}
     joined, message = protocol.encode_reply(Command(0, "subscribe"), result)
@@ -49,7 +49,7 @@ def test_what_was_missed_follows_the_joining():
     }
 
 
-def test_the_url_says_where_to_go_on():
+def test_the_url_sets_the_position_to_recover_from():
     body = subscribe("lobby", "ticket=x&since=abc:7")
     assert (body.channel, body.since) == ("lobby", Position("abc", 7))
     assert subscribe("lobby", "").since is None
@@ -58,12 +58,12 @@ def test_the_url_says_where_to_go_on():
 @pytest.mark.parametrize(
     "since", ["", ":", "abc", "abc:", ":7", "abc:-1", "abc:1.5", "abc:1e3", "abc:" + "9" * 30]
 )
-def test_a_position_that_is_none_is_a_bad_request(since):
+def test_an_invalid_position_is_a_bad_request(since):
     with pytest.raises(MalformedCommand):
         subscribe("lobby", f"since={since}")
 
 
-def test_a_message_says_who_sent_it():
+def test_a_message_has_its_sender():
     info = ClientInfo(user="7", client="c", conn_info={"name": "alice"})
     publication = Publication(9, publication_body(b"[1]", msgspec.json.encode(info)))
     assert json.loads(protocol.encode_publication("lobby", publication)) == {
@@ -76,7 +76,7 @@ def test_a_message_says_who_sent_it():
     }
 
 
-def test_a_message_of_the_server_has_no_user():
+def test_a_message_from_the_server_has_no_user():
     frame = protocol.encode_publication("lobby", Publication(1, publication_body(b"1", None)))
     assert json.loads(frame)["user"] is None
 
@@ -87,6 +87,6 @@ def test_errors_and_closes_are_objects_with_a_code():
     assert closing == {"type": "error", "code": 3500, "message": "invalid token"}
 
 
-def test_a_payload_of_several_lines_is_one_line_for_everybody():
+def test_a_payload_of_several_lines_is_sent_on_one_line():
     (command,) = protocol.decode('{\r\n "a": [1,\n2],\n "b": "x  y"\n}')
     assert checked(bytes(command.body.data)) == b'{"a":[1,2],"b":"x  y"}'

@@ -1,4 +1,4 @@
-"""Publishing from anywhere: what is sent, when, and what is refused."""
+"""Publishing from server code: what is sent, when, and what is refused."""
 
 import asyncio
 import decimal
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def sent(settings):
-    """What the layer was given: (room, data) in order."""
+    """The messages that the layer got: (room, data), in order."""
 
     class RecordingLayer(MemoryRoomLayer):
         def append_sync(self, room, body, keep, once):
@@ -33,12 +33,12 @@ def sent(settings):
     channel_layers.backends = {} if before is None else {"default": before}
 
 
-def test_outside_of_a_transaction_it_is_sent_at_once(sent):
+def test_outside_a_transaction_a_message_is_sent_at_once(sent):
     publish("lobby", {"n": 1})
     assert sent == [("lobby", {"n": 1})]
 
 
-def test_inside_of_a_transaction_it_is_sent_after_the_commit(sent):
+def test_inside_a_transaction_a_message_is_sent_after_the_commit(sent):
     with transaction.atomic():
         publish("lobby", 1)
         publish("lobby", 2)
@@ -53,13 +53,13 @@ def test_a_rollback_sends_nothing(sent):
     assert sent == []
 
 
-def test_it_can_be_sent_at_once_from_within_a_transaction(sent):
+def test_a_message_can_be_sent_at_once_inside_a_transaction(sent):
     with transaction.atomic():
         publish("lobby", 1, on_commit=False)
         assert sent == [("lobby", 1)]
 
 
-def test_what_is_sent_is_what_was_given_and_not_what_it_became(sent):
+def test_later_changes_of_the_data_are_not_sent(sent):
     data = {"status": "paid"}
     with transaction.atomic():
         publish("lobby", data)
@@ -103,7 +103,7 @@ circular.append(circular)
     + [{"a": {1}}, circular, {(1, 2): 3}],
     ids=lambda data: type(data).__name__,
 )
-def test_what_json_does_not_have_is_refused_before_anything_is_sent(sent, data):
+def test_a_value_that_is_not_json_is_refused_before_anything_is_sent(sent, data):
     with transaction.atomic(), pytest.raises(InvalidPayload):
         publish("lobby", data)
     assert sent == []
@@ -116,7 +116,7 @@ def test_two_megabytes_are_refused(sent):
 
 
 @pytest.mark.parametrize("name", ["", "a b", "lobby\n", "../x", None])
-def test_what_can_be_no_room_is_refused(sent, name):
+def test_an_invalid_room_name_is_refused(sent, name):
     with pytest.raises(InvalidRoomName):
         publish(name, 1)
 
