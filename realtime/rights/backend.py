@@ -1,4 +1,4 @@
-"""May they? Every right is asked of Django's `has_perm`; a backend here answers for rooms."""
+"""The authentication backend that decides rights in rooms."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from .queries import ACTIONS as ACTIONS
 logger = logging.getLogger("realtime.rights")
 
 _PERMISSIONS = {f"realtime.{action}_room": action for action in ACTIONS}
-_READ, _TALK = frozenset({"join"}), frozenset({"join", "publish"})
+_READ, _READ_AND_PUBLISH = frozenset({"join"}), frozenset({"join", "publish"})
 _NOTHING: frozenset[str] = frozenset()
 _ROLES: dict[str, frozenset[str]] = {
-    Membership.Role.MEMBER: _TALK,
+    Membership.Role.MEMBER: _READ_AND_PUBLISH,
     Membership.Role.MODERATOR: frozenset(ACTIONS),
 }
 
 
 class RoomBackend(BaseBackend):
-    """Answers `user.has_perm("realtime.join_room", room)` and its siblings.
+    """Answers `user.has_perm("realtime.join_room", room)`, and the same for publish and moderate.
 
-    `room` is a `Room` or a `rooms.CodeRoom`. Put it into `AUTHENTICATION_BACKENDS` beside the
-    site's own. It authenticates nobody, and knows nothing but rooms.
+    `room` is a `Room` or a `rooms.CodeRoom`. Add this backend to `AUTHENTICATION_BACKENDS`, next to
+    the site's own. It authenticates nobody and denies everything that is not about rooms.
     """
 
     def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
@@ -52,18 +52,18 @@ class RoomBackend(BaseBackend):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is allowed in a room of the database, and which rule decides that."""
+    """The actions that are allowed in a room of the database, and the rule that decided."""
 
     rule: str
     """`archived`, `membership`, `groups` or `access`."""
     given: frozenset[str] = _NOTHING
-    """What this rule gives."""
+    """The actions that this rule gives."""
     actions: frozenset[str] = _NOTHING
-    """What is left of it by the room's rule on who may publish."""
+    """The given actions, without `publish` if the room's publishing setting excludes it."""
 
 
 def decide(user: Any, room: Room) -> Decision:
-    """What roles, groups and access allow. The membership decides alone where there is one."""
+    """Decide by role, groups and access. If there is a membership, it alone decides."""
     if room.archived:
         return Decision("archived")
     if user.is_anonymous:
@@ -72,8 +72,9 @@ def decide(user: Any, room: Room) -> Decision:
     if found.membership is not None:
         return _decision("membership", _given_to(found.membership), room)
     if found.in_group:
-        return _decision("groups", _TALK, room)
-    return _decision("access", _NOTHING if room.access == Room.Access.MEMBERS else _TALK, room)
+        return _decision("groups", _READ_AND_PUBLISH, room)
+    by_access = _NOTHING if room.access == Room.Access.MEMBERS else _READ_AND_PUBLISH
+    return _decision("access", by_access, room)
 
 
 def _given_to(membership: Membership) -> frozenset[str]:
@@ -88,9 +89,9 @@ def _decision(rule: str, given: frozenset[str], room: Room) -> Decision:
 
 
 def covers_all_rooms(user: Any, perm: str, room: Room | None = None) -> bool:
-    """Whether the user has `perm` without an object, directly or from a group: it covers all rooms.
+    """Return whether the user has `perm` for all rooms: without an object, directly or by a group.
 
-    As Django's own loop over the backends: one that raises `PermissionDenied` ends it with a no.
+    Asks the backends in the same way as Django: `PermissionDenied` from one denies at once.
     """
     if user.is_anonymous:
         return False
@@ -105,9 +106,9 @@ def covers_all_rooms(user: Any, perm: str, room: Room | None = None) -> bool:
 
 
 def ask_for_all_rooms(backend: Any, user: Any, perm: str, room: Room | None) -> Any:
-    """What one backend says of `perm` without an object.
+    """Return the answer of one backend to `perm` without an object.
 
-    `ModelBackend`, which would be asked with two queries, was read along with the room.
+    The answer of `ModelBackend`, which costs two queries, may have been read with the room.
     """
     known = None if room is None else getattr(room, "users_in_room", {}).get(user.pk)
     if known is not None and known.permissions is not None and type(backend) is ModelBackend:
@@ -116,7 +117,7 @@ def ask_for_all_rooms(backend: Any, user: Any, perm: str, room: Room | None) -> 
 
 
 def hooks_allow(user: Any, action: str, room: rooms.CodeRoom) -> bool:
-    """What the room type's `can_join` says, and for other actions their own hook too."""
+    """Return whether `can_join` of the room type allows it, and the hook of the action too."""
     if not _hook_allows("can_join", user, room):
         return False
     return action == "join" or _hook_allows(f"can_{action}", user, room)
@@ -128,13 +129,13 @@ def _hook_allows(hook_name: str, user: Any, room: rooms.CodeRoom) -> bool:
     except DatabaseError:
         raise
     except Exception:
-        # Rights fail closed: a rule that breaks is a no.
-        logger.exception("%s.%s raised", type(room.type).__qualname__, hook_name)
+        # Rights fail closed: an error in a hook denies.
+        logger.exception("%s.%s raised; denied", type(room.type).__qualname__, hook_name)
         return False
 
 
 def ask_hook(hook_name: str, user: Any, room: rooms.CodeRoom) -> Any:
-    """What a hook of the room's type returns, or raises."""
+    """Return what a hook of the room type returns, or raise what it raises."""
     hook = getattr(room.type, hook_name)
     if iscoroutinefunction(hook):
         hook = async_to_sync(hook)
@@ -142,11 +143,11 @@ def ask_hook(hook_name: str, user: Any, room: rooms.CodeRoom) -> Any:
 
 
 def may(user: Any, action: str, room: AnyRoom) -> bool:
-    """Whether `user.has_perm("realtime.<action>_room", room)` is exactly True."""
+    """Return whether `user.has_perm("realtime.<action>_room", room)` is exactly True."""
     try:
         return user.has_perm(f"realtime.{action}_room", room) is True
     except DatabaseError:
         raise
     except Exception:
-        logger.exception("a rule for %s raised", action)
+        logger.exception("has_perm raised for %s; the action is denied", action)
         return False

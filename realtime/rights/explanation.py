@@ -1,4 +1,4 @@
-"""Why may they, or why not: every rule in its order, what it says, and where that comes from."""
+"""Explains why a user may or may not do something in a room, rule by rule."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from ..rooms.finding import AnyRoom
 from ..rooms.room_types import find_in_code
 from . import queries
 from .backend import ACTIONS, RoomBackend
-from .grants import GRANTED, read_anew
+from .grants import GRANTED, reload_user
 from .room_rules import RoomRules
 from .verdicts import Inquiry, Verdict, answered, only_true, path, raised
 from .verdicts import Rule as Rule
 
 MOST_COMPARED = 5_000
-_DJANGOS_OWN = (PermissionsMixin.has_perm, AnonymousUser.has_perm)
+_DJANGO_HAS_PERM = (PermissionsMixin.has_perm, AnonymousUser.has_perm)
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What the live system answers to one question, and what leads to it."""
+    """The answer of the live system to one question, and the rules that led to it."""
 
     user: str
     room: str
@@ -48,43 +48,42 @@ class Explanation:
 
     @property
     def sentence(self) -> str:
-        """The outcome, as in `alice may join staff: in the room's group Staff.`"""
+        """Return the outcome, as in `alice may join staff: in the room's group Staff.`"""
         words = {"user": self.user, "room": self.room, "reason": self.reason}
         return str(_SENTENCES[self.action, self.allowed]) % words
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, as JSON has it."""
+        """Return the explanation as a dict for JSON."""
         return {**asdict(self), "sentence": self.sentence}
 
 
 def explain(
     user: Any, room_name: str, action: str = "join", scopes: str | Collection[str] | None = None
 ) -> Explanation:
-    """Whether `user` may `action` (join, publish or moderate) in a room, and by which rule.
+    """Explain whether `user` may `action` (join, publish or moderate) in a room, and by which rule.
 
-    `scopes` are the words of the token's `scope` claim; None where it has none, and narrows
-    nothing. The database is read as it is now, and every backend and hook is asked as it would be
-    for a connection.
+    `scopes` are the words of the token's `scope` claim, or None for a token without one. Reads the
+    current state of the database, and calls every backend and hook as for a connection.
     """
     refuse_on_event_loop("explain")
     if action not in ACTIONS:
         raise ValueError(f"{action!r} is not one of {', '.join(ACTIONS)}.")
     words = scopes.split() if isinstance(scopes, str) else scopes
     narrowed = None if words is None else frozenset(words)
-    who = _("who is not signed in") if isinstance(user, AnonymousUser) else user.get_username()
-    return _Question(read_anew(user), who, action, room_name, narrowed).explanation()
+    who = _("an anonymous user") if isinstance(user, AnonymousUser) else user.get_username()
+    return _Question(reload_user(user), who, action, room_name, narrowed).explanation()
 
 
 aexplain = sync_to_async(explain)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The one of `known` that was probably meant, "" where none is near."""
+    """Return the most similar one of `known`, "" if none is similar."""
     return next(iter(difflib.get_close_matches(name, known, n=1)), "")
 
 
 class _Question(Inquiry):
-    """Puts one question to everything that has a say."""
+    """Asks every rule that has an influence on one question."""
 
     def __init__(
         self, user: Any, who: str, action: str, name: str, scopes: frozenset[str] | None
@@ -106,7 +105,7 @@ class _Question(Inquiry):
         allowed = self.allowed is True
         return Explanation(self.who, self.name, self.action, allowed, self.reason, self.rules)
 
-    # Who is it, and where
+    # The user and the room
 
     def _may_sign_in(self) -> tuple[Verdict, str]:
         user, rule = self.user, api_settings.USER_AUTHENTICATION_RULE
@@ -114,7 +113,7 @@ class _Question(Inquiry):
             return self.refuse(_("%s is not in the database") % self.who)
         if user.is_anonymous:
             if realtime_settings.ALLOW_ANONYMOUS:
-                return Verdict.YES, _("ALLOW_ANONYMOUS lets in who is not signed in")
+                return Verdict.YES, _("ALLOW_ANONYMOUS is on")
             return self.refuse(_("ALLOW_ANONYMOUS is off"))
         words = {"user": self.who, "id": user.pk, "rule": path(rule)}
         try:
@@ -129,7 +128,7 @@ class _Question(Inquiry):
     def _may_be_a_name(self) -> tuple[Verdict, str]:
         if names.is_room_name(self.name):
             return Verdict.YES, _("%s can be the name of a room") % self.name
-        return self.refuse(_("a room's name is %s") % names.RULE)
+        return self.refuse(_("a room name has %s") % names.RULE)
 
     def _is_there(self) -> tuple[Verdict, str]:
         in_code = find_in_code(self.name)
@@ -141,7 +140,7 @@ class _Question(Inquiry):
         if self.room is not None:
             return Verdict.YES, _("“%s” in the database") % self.room
         if queries.is_archived(self.name):
-            return self.refuse(_("it is archived, and nobody may enter an archived room"))
+            return self.refuse(_("the room is archived, and nobody may enter an archived room"))
         known = Room.objects.filter(archived=False).values_list("name", flat=True)
         if near := nearest(self.name, known[:MOST_COMPARED]):
             return self.refuse(_("there is no such room; the nearest name is %s") % near)
@@ -155,21 +154,21 @@ class _Question(Inquiry):
             return Verdict.YES, join.reason
         return self.refuse(_("no right to join (%s)") % join.reason)
 
-    # May they: the scopes of the token, then `user.has_perm(permission, room)` as Django answers it
+    # The right: the scopes of the token, then the steps of `user.has_perm(permission, room)`
 
     def _ask_for_the_right(self) -> None:
         self.ask("scopes", self._is_in_scope)
-        if self.user is not None and type(self.user).has_perm not in _DJANGOS_OWN:
+        if self.user is not None and type(self.user).has_perm not in _DJANGO_HAS_PERM:
             self.ask("has_perm", self._user_model)
             return
         self.ask("superuser", self._is_superuser)
         reasons = [self._ask_backend(backend) for backend in auth.get_backends()]
         if self.allowed is None:
-            self.refuse(next(filter(None, reasons), self._nobody()))
+            self.refuse(next(filter(None, reasons), self._no_rule()))
 
     def _is_in_scope(self) -> tuple[Verdict, str]:
         if self.scopes is None:
-            return Verdict.SAYS_NOTHING, _("no scopes, so nothing is narrowed")
+            return Verdict.SAYS_NOTHING, _("no scopes, so no limits")
         scope = f"realtime:{self.action}"
         for_the_room = f"{scope}:{self.name}"
         if Identity(self.user, scopes=self.scopes).permits(self.action, self.name):
@@ -194,10 +193,10 @@ class _Question(Inquiry):
         return self.allow(_("%s is a superuser") % self.who)
 
     def _ask_backend(self, backend: Any) -> str:
-        """Returns why the backend does not say yes, "" where it just does not."""
+        """Ask a backend; return the reason of its refusal, or "" if there is none to give."""
         name = type(backend).__name__
-        asks_rooms = getattr(type(backend), "has_perm", None) is RoomBackend.has_perm
-        if self.allowed is not None or self.room is None or not asks_rooms:
+        is_room_backend = getattr(type(backend), "has_perm", None) is RoomBackend.has_perm
+        if self.allowed is not None or self.room is None or not is_room_backend:
             self.ask(name, partial(self._backend, backend))
             return ""
         inner = RoomRules(self.user, self.who, self.action, self.room)
@@ -221,10 +220,10 @@ class _Question(Inquiry):
         source = answered(backend_path, answer)
         return self.allow(source) if is_yes else (Verdict.SAYS_NOTHING, source)
 
-    def _nobody(self) -> str:
+    def _no_rule(self) -> str:
         if any(isinstance(backend, RoomBackend) for backend in auth.get_backends()):
             return _("no rule allows it")
-        return _("no backend knows rooms; add realtime.rights.RoomBackend")
+        return _("no backend decides rights in rooms; add realtime.rights.RoomBackend")
 
     def _check_time(self, seconds: float) -> None:
         most = realtime_settings.RIGHTS_SECONDS

@@ -1,4 +1,4 @@
-"""What one connection may do in one room: computed once, kept until something changes."""
+"""Grants: the rights of a connection in a room, cached until a change."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ MOST_KNOWN = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What one connection may do in one room. `room` is None where it may do nothing."""
+    """The rights of one connection in one room. `room` is None if there are none."""
 
     room: AnyRoom | None = None
     actions: frozenset[str] = frozenset()
     version: int = field(default=-1, compare=False)
-    """The `changes.version` before it was computed."""
+    """The `changes.version` before the grant was computed."""
     until: float | None = field(default=None, compare=False)
-    """Unix time in seconds at which a membership ends that counts here."""
+    """Unix time in seconds at which the membership behind this grant expires."""
     asked_at: float = field(default=0.0, compare=False)
 
 
@@ -53,7 +53,7 @@ NOTHING = Grant()
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """May this one be connected, and what may they do in these rooms?"""
+    """Asks whether a connection may stay open, and for its rights in some rooms."""
 
     identity: Identity
     rooms: Collection[str]
@@ -61,34 +61,34 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`user` as read anew, None where the connection has to end, and a grant for each room."""
+    """The reloaded user, None if the connection must be closed, and a grant for each room."""
 
     user: Any
     grants: dict[str, Grant] = field(default_factory=dict)
 
 
-# From the database as it is now
+# From the database
 
 
 def grant(identity: Identity, name: str) -> Grant:
-    """The rights of `identity` in the room `name`.
+    """Return the rights of `identity` in the room `name`.
 
-    Costs one query for a room of the database, one more for a user who has changed since
-    `identity` was made, and what hooks and other backends ask for themselves.
+    Takes one query for a room of the database, and one more if the user has changed since
+    `identity` was made. Hooks and other backends may add their own.
     """
     if not names.is_room_name(name):
         return NOTHING
     user = identity.user
     if changes.is_stale(identity.version, identity.user_id):
         # Django caches permissions on the user object.
-        user = read_anew(user)
+        user = reload_user(user)
     if user is None:
         return NOTHING
     return _grant(identity, user, name, find_in_code(name) or find_room(user, name))
 
 
 def _grant(identity: Identity, user: Any, name: str, room: AnyRoom | None) -> Grant:
-    # A room that is not there takes the same way through the rules as one that is closed.
+    # The same rules run for a missing room, so that timing does not reveal which rooms exist.
     asked = room if room is not None else absent_room(user, name)
     actions = frozenset(
         action for action in GRANTED if identity.permits(action, name) and may(user, action, asked)
@@ -105,18 +105,17 @@ def _until(user: Any, room: AnyRoom) -> float | None:
     return None if ends is None else ends.timestamp()
 
 
-def read_anew(user: Any) -> Any:
-    """The user as the database has it now, None where it is gone."""
+def reload_user(user: Any) -> Any:
+    """Return the user from the database, None if it no longer exists."""
     if isinstance(user, AnonymousUser):
         return AnonymousUser()
     return get_user_model()._default_manager.filter(pk=user.pk).first()
 
 
 def _answer_all(questions: list[Question]) -> list[Answer]:
-    # The keys of a person's many connections are looked up once.
-    people = {it.identity.user.pk for it in questions if it.identity.user.pk is not None}
-    users = get_user_model()._default_manager.in_bulk(list(people))
-    wanted = {name for it in questions for name in it.rooms if names.is_room_name(name)}
+    user_ids = {question.identity.user.pk for question in questions} - {None}
+    users = get_user_model()._default_manager.in_bulk(list(user_ids))
+    wanted = {name for question in questions for name in question.rooms if names.is_room_name(name)}
     found = find_rooms({name for name in wanted if find_in_code(name) is None}, users)
     return [_answer(question, users, found) for question in questions]
 
@@ -133,21 +132,21 @@ def _answer(question: Question, users: dict[Any, Any], found: dict[str, Room]) -
     return Answer(user, grants)
 
 
-# Off the event loop, together, and remembered
+# Off the event loop, batched and cached
 
 
 async def review(questions: list[Question]) -> list[Answer]:
-    """Answer many questions with few queries, from the database as it is now.
+    """Answer many questions with few queries, without the cache.
 
-    Raises `LayerUnavailable` when it can't be asked. A rule that hangs is a no for the one who is
-    asked about, and for nobody else.
+    Raises `LayerUnavailable` if the database does not answer. A rule that times out denies the one
+    question that needs it, and no other.
     """
     try:
         return await _in_time(_answer_all, questions)
     except TimeoutError:
         if len(questions) > 1:
             return [answer for question in questions for answer in await review([question])]
-        logger.error("the rules for a room did not answer in time; taken as a no")
+        logger.error("the rules of a room timed out; access is denied")
         return [
             Answer(question.identity.user, dict.fromkeys(question.rooms, NOTHING))
             for question in questions
@@ -155,11 +154,10 @@ async def review(questions: list[Question]) -> list[Answer]:
 
 
 async def agrant(identity: Identity, name: str) -> Grant:
-    """As `grant`, off the event loop. A rule that hangs is a no.
+    """As `grant`, off the event loop and cached. A rule that times out denies.
 
-    What is known of a user in a room of the database is used again until something of either
-    changes, for `RECHECK_SECONDS` at most. Raises `LayerUnavailable` when the database can't be
-    asked.
+    The grant of a user in a room of the database is cached until the user or the room changes, for
+    `RECHECK_SECONDS` at most. Raises `LayerUnavailable` if the database does not answer.
     """
     key = _key(identity, name)
     known = _known.get(key)
@@ -168,7 +166,7 @@ async def agrant(identity: Identity, name: str) -> Grant:
     if not names.is_room_name(name):
         return NOTHING
     if find_in_code(name) is not None:
-        # A site's own hook may take its time: nobody else waits for it.
+        # A slow hook of the site must not delay the others of a batch.
         return await _ask_alone((identity, name))
     answer = await _lookups.ask(key, (identity, name))
     if answer.room is not None and changes.version >= 0:
@@ -179,7 +177,7 @@ async def agrant(identity: Identity, name: str) -> Grant:
 
 
 async def prepare(identity: Identity, wanted: Collection[str]) -> None:
-    """Look up together what is about to be asked one by one."""
+    """Fill the cache for several rooms with one batch of queries."""
     in_database = [name for name in wanted if find_in_code(name) is None]
     if len(in_database) > 1:
         await asyncio.gather(*(agrant(identity, name) for name in in_database))
@@ -218,7 +216,7 @@ async def _ask_together(asked: list[_Asked]) -> list[Grant | Exception]:
     found = [
         answer.grants.get(name, NOTHING) for answer, (_, name) in zip(answers, asked, strict=True)
     ]
-    return [replace(it, version=version, asked_at=asked_at) for it in found]
+    return [replace(answer, version=version, asked_at=asked_at) for answer in found]
 
 
 async def _ask_alone(asked: _Asked) -> Grant:
@@ -226,7 +224,7 @@ async def _ask_alone(asked: _Asked) -> Grant:
     try:
         answer = await _in_time(grant, *asked)
     except TimeoutError:
-        logger.error("the rules for a room did not answer in time; taken as a no")
+        logger.error("the rules of a room timed out; access is denied")
         return NOTHING
     return replace(answer, version=version, asked_at=asked_at)
 
@@ -236,7 +234,7 @@ async def _in_time(function: Callable[..., Result], *args: Any) -> Result:
         async with threads.timeout():
             return await threads.run_in_thread(function, *args)
     except DatabaseError as error:
-        logger.error("the database could not be asked for rights: %s", type(error).__name__)
+        logger.error("the rights could not be read from the database: %s", type(error).__name__)
         raise LayerUnavailable("the database does not answer") from error
 
 

@@ -1,4 +1,4 @@
-"""How users stand to rooms of the database: role, groups, permissions, read in few queries."""
+"""Reads roles, groups and permissions of users in rooms with few queries."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _CODENAMES = {f"{action}_room": f"realtime.{action}_room" for action in ACTIONS}
 
 @dataclass(frozen=True, slots=True)
 class UserInRoom:
-    """What the database says of one user in one room."""
+    """The membership, shared groups and permissions of one user in one room."""
 
     membership: Membership | None = None
     in_group: bool = False
     permissions: frozenset[str] | None = None
-    """Which of the permissions that cover all rooms the user has, directly or from a group; None
-    where that was not read."""
+    """The permissions of the user that cover all rooms, directly or from a group; None if they were
+    not read."""
 
 
 def user_in_room(user: Any, room: Room) -> UserInRoom:
-    """What was read with the room, or is read now."""
+    """Return what was read together with the room, or read it now."""
     known: UserInRoom | None = getattr(room, "users_in_room", {}).get(user.pk)
     if known is not None:
         return known
@@ -40,24 +40,24 @@ def user_in_room(user: Any, room: Room) -> UserInRoom:
 
 
 def is_archived(name: str) -> bool:
-    """Whether there is a room called `name` that nobody may enter any more."""
+    """Return whether there is an archived room called `name`."""
     archived = Room.objects.filter(name=name, archived=True)
     return any(room.name == name for room in archived)
 
 
 def stored_membership(user: Any, room: Room) -> Membership | None:
-    """The membership as it is stored, be it expired."""
+    """Return the membership even if it has expired."""
     return Membership.objects.filter(room=room, user=user.pk).first()
 
 
 def shared_groups(user: Any, room: Room) -> list[str]:
-    """The names of the groups that make the user a member of the room."""
+    """Return the names of the groups that make the user a member of the room."""
     shared = _groups(user).filter(pk__in=room.groups.values("pk"))
     return list(shared.order_by("name").values_list("name", flat=True))
 
 
 def groups_with(user: Any, permission: str) -> list[str]:
-    """The names of the user's groups that have `permission`, as in `realtime.join_room`."""
+    """Return the names of the user's groups that have `permission`, as in `realtime.join_room`."""
     app_label, codename = permission.split(".")
     having = _groups(user).filter(
         permissions__content_type__app_label=app_label, permissions__codename=codename
@@ -66,24 +66,25 @@ def groups_with(user: Any, permission: str) -> list[str]:
 
 
 def has_directly(user: Any, permission: str) -> bool:
-    """Whether the user was given `permission` personally."""
+    """Return whether the user has `permission` directly, not from a group."""
     app_label, codename = permission.split(".")
     given = {"content_type__app_label": app_label, "codename": codename}
     return hasattr(user, "user_permissions") and user.user_permissions.filter(**given).exists()
 
 
 def absent_room(user: Any, name: str) -> Room:
-    """Stands in for a room that is not there, so that asking for it takes the same way."""
+    """Return a closed room in place of a missing one, to run the same rules for both."""
     room = Room(name=name, access=Room.Access.MEMBERS)
     room.users_in_room = {user.pk: UserInRoom(permissions=frozenset())}  # type: ignore[attr-defined]
     return room
 
 
 def find_room(user: Any, name: str) -> Room | None:
-    """The open room called `name` with what the database says of `user` in it: one query.
+    """Return the open room called `name` with the `UserInRoom` of `user`, in one query.
 
-    Django takes longer to build it than a database to answer it, so it is kept simple: who has one
-    of the permissions that cover all rooms, as few people do, is asked again which.
+    Building a query takes Django longer than the database needs to answer it, so this one is kept
+    simple: it reads only whether the user has any permission for all rooms. The few users who have
+    one cost another query.
     """
     asked = Room.objects.filter(name=name, archived=False)
     if not user.is_anonymous:
@@ -99,7 +100,7 @@ def find_room(user: Any, name: str) -> Room | None:
             _covers=_covers_rooms(user),
         )
     found: Any = asked.first()
-    # Some databases compare without regard to case; rooms don't.
+    # Some databases ignore case; room names are case-sensitive.
     if found is None or found.name != name:
         return None
     if not user.is_anonymous:
@@ -123,12 +124,12 @@ def _user_found(user: Any, found: Any) -> UserInRoom:
 
 
 def find_rooms(wanted: Collection[str], users: Collection[Any]) -> dict[str, Room]:
-    """Open rooms by name, with what it says of all these users (their keys): six queries."""
+    """Return open rooms by name, with the `UserInRoom` of all these user ids: six queries."""
     if not wanted:
         return {}
-    found = {it.name: it for it in Room.objects.filter(name__in=wanted, archived=False)}
+    found = {room.name: room for room in Room.objects.filter(name__in=wanted, archived=False)}
     memberships = Membership.objects.current().filter(room__name__in=found, user__in=users)
-    roles = {(it.room_id, it.user_id): it for it in memberships}
+    roles = {(member.room_id, member.user_id): member for member in memberships}
     groups_of_room, groups_of_user = defaultdict(set), defaultdict(set)
     through: Any = Room.groups.through.objects.filter(room__name__in=found)
     for room_id, group_id in through.values_list("room_id", "group_id"):
@@ -149,7 +150,7 @@ def find_rooms(wanted: Collection[str], users: Collection[Any]) -> dict[str, Roo
 
 
 def _permissions_of(users: Collection[Any]) -> defaultdict[Any, set[str]]:
-    """Who has which of the permissions that cover all rooms."""
+    """Return the permissions for all rooms that each user has."""
     permissions: defaultdict[Any, set[str]] = defaultdict(set)
     for path in ("user_permissions", "groups__permissions"):
         of_rooms = {
@@ -162,7 +163,7 @@ def _permissions_of(users: Collection[Any]) -> defaultdict[Any, set[str]]:
 
 
 def _relation(path: str, users: Collection[Any], **conditions: Any) -> Any:
-    """Pairs of a user's key and what `path` leads to; none for a user model without it."""
+    """Return pairs of a user id and the value at `path`; none if users have no such field."""
     user_model = get_user_model()
     if not hasattr(user_model, path.partition("__")[0]):
         return ()
@@ -171,12 +172,12 @@ def _relation(path: str, users: Collection[Any], **conditions: Any) -> Any:
 
 
 def _groups(user: Any) -> Any:
-    """The user's groups; none for a user model that has none."""
+    """Return the user's groups; none if the user model has no groups."""
     return user.groups.all() if hasattr(user, "groups") else Group.objects.none()
 
 
 def _path(field: str) -> str:
-    """What leads from a group or a permission to the users who have it."""
+    """Return the look-up from a group or permission to its users."""
     relation: Any = get_user_model()._meta.get_field(field)
     return str(relation.related_query_name())
 
@@ -189,7 +190,7 @@ def _is_in_group(user: Any) -> Any:
 
 
 def _covers_rooms(user: Any) -> Any:
-    """Whether the user has a permission that covers all rooms, directly or from a group."""
+    """Return an expression: whether the user has a permission for all rooms."""
     holders = Q()
     if hasattr(user, "groups"):
         holders |= Q(**{f"group__{_path('groups')}": user.pk})

@@ -1,4 +1,4 @@
-"""How `RoomBackend` comes to its answer, told rule by rule."""
+"""Explains the answer of `RoomBackend`, rule by rule."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _ORDER = ("membership", "groups", "access")
 class RoomRules(Inquiry):
     """The rules of `rights.RoomBackend` for one user and one room.
 
-    `allowed` stays None where the backend says False, which leaves the question to the next one;
-    `reason` then says why.
+    `allowed` stays None if the backend returns False, because the next backend is asked then.
+    `reason` is the reason for the False.
     """
 
     def __init__(self, user: Any, who: str, action: str, room: AnyRoom) -> None:
@@ -51,7 +51,7 @@ class RoomRules(Inquiry):
     def _ask_room(self, room: Room, decision: Decision) -> None:
         decisive = _ORDER.index(decision.rule)
         for rule in _ORDER[:decisive]:
-            self.rules.append(Rule(rule, Verdict.SAYS_NOTHING, self._silence(rule, room)))
+            self.rules.append(Rule(rule, Verdict.SAYS_NOTHING, self._why_silent(rule, room)))
         given = self.action in decision.given
         source = self._source(decision, room)
         self.rules.append(Rule(decision.rule, Verdict.YES if given else Verdict.NO, source))
@@ -60,7 +60,7 @@ class RoomRules(Inquiry):
         if self.action in decision.actions:
             self.allow(source)
 
-    def _silence(self, rule: str, room: Room) -> str:
+    def _why_silent(self, rule: str, room: Room) -> str:
         if self.user.is_anonymous:
             return _("nobody is signed in")
         if rule == "groups":
@@ -68,7 +68,7 @@ class RoomRules(Inquiry):
         stored = queries.stored_membership(self.user, room)
         if stored is None:
             return _("%(user)s has no role in %(room)s") % {"user": self.who, "room": room.name}
-        self._expired = _("role %(role)s, expired %(when)s, so it counts for nothing") % {
+        self._expired = _("role %(role)s, expired %(when)s, so it has no effect") % {
             "role": stored.get_role_display(),
             "when": _moment(stored.expires_at),
         }
@@ -80,7 +80,7 @@ class RoomRules(Inquiry):
             return origin
         if self.user.is_anonymous:
             return _("%s, but this needs a user who is signed in") % origin
-        given = _(" and ").join(it for it in ACTIONS if it in decision.given)
+        given = _(" and ").join(action for action in ACTIONS if action in decision.given)
         words = {"origin": origin, "given": given, "action": self.action}
         return _("%(origin)s: that gives %(given)s, not %(action)s") % words
 
@@ -117,7 +117,7 @@ class RoomRules(Inquiry):
         try:
             answer = ask_hook(name, self.user, room)
         except DatabaseError as error:
-            # A connection is told to try again: for now that is a no, whatever else there is.
+            # A connection has to try again later, so no other rule can allow it now.
             return self.refuse(raised(hook, error))
         except Exception as error:
             return Verdict.NO, raised(hook, error)
@@ -126,7 +126,7 @@ class RoomRules(Inquiry):
     # A permission that covers all rooms
 
     def _covering_permission(self, room: Room | None) -> Callable[[], tuple[Verdict, str]]:
-        """Asks the backends as `rights.covers_all_rooms` does."""
+        """Return a rule that asks the backends like `rights.covers_all_rooms`."""
 
         def ask() -> tuple[Verdict, str]:
             if self.user.is_anonymous:
@@ -141,14 +141,14 @@ class RoomRules(Inquiry):
                 except Exception as error:
                     return self.refuse(raised(path(type(backend)), error))
                 if given is True:
-                    return self.allow(self._giver(backend))
+                    return self.allow(self._source_of_permission(backend))
             words = {"user": self.who, "permission": self.permission}
             missing = _("%(user)s has %(permission)s neither directly nor from a group") % words
             return Verdict.SAYS_NOTHING, missing
 
         return ask
 
-    def _giver(self, backend: Any) -> str:
+    def _source_of_permission(self, backend: Any) -> str:
         words = {"user": self.who, "permission": self.permission, "backend": path(type(backend))}
         if isinstance(backend, ModelBackend):
             if groups := queries.groups_with(self.user, self.permission):

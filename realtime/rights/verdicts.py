@@ -1,4 +1,4 @@
-"""What a rule says, and who is asked after it: the words in which rights are explained."""
+"""The parts of an explanation: rules, their verdicts, and the order in which they are asked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 
 class Verdict(TextChoices):
-    """What one rule says. The last one that was asked decides."""
+    """The answer of one rule. The last rule that was asked decides."""
 
     YES = "yes", gettext_lazy("yes")
     NO = "no", gettext_lazy("no")
@@ -22,7 +22,7 @@ class Verdict(TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `name` stays as it is and is for programs; `label` and `source` are for people."""
+    """One rule. `name` is stable, for programs; `label` and `source` are text for people."""
 
     name: str
     verdict: Verdict = Verdict.NOT_ASKED
@@ -36,7 +36,7 @@ class Rule:
 
 
 class Inquiry:
-    """Asks one rule after the other. Once one has decided, the others are not asked."""
+    """Asks the rules in order. Once a rule has decided, the others are not asked."""
 
     def __init__(self, user: Any, who: str, action: str) -> None:
         self.user = user
@@ -61,12 +61,12 @@ class Inquiry:
 
 
 def path(thing: Any) -> str:
-    """The dotted path of a class or function."""
+    """Return the dotted path of a class or function."""
     return f"{thing.__module__}.{thing.__qualname__}"
 
 
 def answered(who: str, answer: object) -> str:
-    """`who` returned `answer`, which for a site's own code may be anything."""
+    """Return a sentence on what `who`, a function or backend of the site, returned."""
     if isinstance(answer, bool) or answer is None:
         return _("%(who)s returned %(answer)s") % {"who": who, "answer": answer}
     kind = type(answer).__name__
@@ -74,13 +74,13 @@ def answered(who: str, answer: object) -> str:
 
 
 def only_true(who: str, answer: object) -> tuple[Verdict, str]:
-    """The verdict where nothing but True is a yes."""
+    """Return the verdict of a rule for which only True means yes."""
     source = answered(who, answer)
     if answer is True:
         return Verdict.YES, source
     if not answer:
         return Verdict.NO, source
-    return Verdict.NO, _("%s, and only True is a yes") % source
+    return Verdict.NO, _("%s, and only True counts as yes") % source
 
 
 def raised(who: str, error: Exception) -> str:

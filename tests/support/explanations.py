@@ -20,7 +20,7 @@ ROLES = [(None, False, False), *itertools.product(Membership.Role.values, *[(Fal
 
 
 def live(user, name, action, scopes=None):
-    """What a connection of `user` may do."""
+    """Return whether a connection of `user` may do `action`."""
     scopes = None if scopes is None else frozenset(scopes.split())
     identity = Identity(user, scopes=scopes, version=changes.version)
     if action in grants.GRANTED:

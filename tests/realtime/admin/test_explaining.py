@@ -33,7 +33,7 @@ def test_an_explanation_heeds_the_scopes(as_staff, alice, lobby):
 
 def test_an_explanation_is_given_of_who_is_not_signed_in(as_staff, lobby):
     browser = as_staff("view_room")
-    assert "who is not signed in may not join lobby" in text_of(explain(browser))
+    assert "an anonymous user may not join lobby" in text_of(explain(browser))
 
 
 def test_an_explanation_is_given_of_rooms_that_are_not_there(as_staff, alice):

@@ -46,7 +46,7 @@ def test_explain_prints_a_table_and_the_outcome_as_a_sentence(run, alice, staff)
         f"user            yes           alice, id {alice.pk}, may sign in",
         "name            yes           staff can be the name of a room",
         "room            yes           “Staff” in the database",
-        "token's scopes  says nothing  no scopes, so nothing is narrowed",
+        "token's scopes  says nothing  no scopes, so no limits",
         "superuser       says nothing  alice is not a superuser",
         "ModelBackend    says nothing  django.contrib.auth.backends.ModelBackend returned",
         "                              False",
@@ -67,7 +67,7 @@ def test_explain_says_why_not(run, staff):
     Membership.objects.create(room=staff, user=bob, expires_at=ends)
     assert run("explain", "bob", "staff", "publish")[-1] == (
         "bob may not publish in staff: no right to join (only members and the room's groups may "
-        "enter; role member, expired 2024-02-01 00:00 UTC, so it counts for nothing)."
+        "enter; role member, expired 2024-02-01 00:00 UTC, so it has no effect)."
     )
 
 

@@ -13,7 +13,7 @@ from tests.support.explanations import FUTURE
 
 @pytest.fixture
 def in_memory(monkeypatch):
-    """`in_memory(user, room, ...)`: from now on the database has just this to say."""
+    """`in_memory(user, room, ...)` replaces the database by these objects."""
     changes.listen()
 
     def say(user, room, *, membership=None, in_group=False, permissions=()):
@@ -25,8 +25,8 @@ def in_memory(monkeypatch):
         for module, name, answer in (
             (grants, "find_room", found),
             (queries, "find_room", found),
-            (grants, "read_anew", user),
-            (explanation, "read_anew", user),
+            (grants, "reload_user", user),
+            (explanation, "reload_user", user),
             (queries, "is_archived", room.archived),
             (queries, "stored_membership", membership),
             (queries, "shared_groups", ["Staff"] if in_group else []),
@@ -41,7 +41,7 @@ def in_memory(monkeypatch):
 
 @pytest.fixture
 def in_code(monkeypatch):
-    """`in_code(can_join=True, ...)`: the answers of the hooks of the rooms `desk/…`."""
+    """`in_code(can_join=True, ...)` sets the results of the hooks of the rooms `desk/…`."""
     monkeypatch.setattr(room_types, "_types", list(room_types._types))
     answers = {}
 

@@ -1,4 +1,4 @@
-"""What `has_perm` says of rooms."""
+"""`has_perm` for rooms."""
 
 from datetime import timedelta
 
@@ -41,7 +41,7 @@ def actions(user, room):
         ("anyone", "members", TALK),
     ],
 )
-def test_access_decides_for_who_has_no_role(alice, access, publishing, expected):
+def test_access_decides_for_users_without_a_role(alice, access, publishing, expected):
     room = Room.objects.create(name="r", access=access, publishing=publishing)
     assert actions(alice, room) == expected
     assert actions(AnonymousUser(), room) == (READ if access == "anyone" else set())
@@ -59,20 +59,20 @@ def test_access_decides_for_who_has_no_role(alice, access, publishing, expected)
         ("moderator", "nobody", {"join", "moderate"}),
     ],
 )
-def test_a_role_decides_before_access(alice, role, publishing, expected):
+def test_a_role_takes_precedence_over_access(alice, role, publishing, expected):
     for access in Room.Access.values:
         room = Room.objects.create(name=f"r-{access}", access=access, publishing=publishing)
         Membership.objects.create(room=room, user=alice, role=role)
         assert actions(alice, room) == expected
 
 
-def test_who_is_muted_reads(alice):
+def test_a_muted_user_may_only_read(alice):
     room = Room.objects.create(name="r", access="authenticated")
     Membership.objects.create(room=room, user=alice, muted=True)
     assert actions(alice, room) == READ
 
 
-def test_an_expired_membership_counts_for_nothing(alice):
+def test_an_expired_membership_has_no_effect(alice):
     room = Room.objects.create(name="r")
     past = timezone.now() - timedelta(seconds=1)
     Membership.objects.create(room=room, user=alice, role="moderator", expires_at=past)
@@ -80,7 +80,7 @@ def test_an_expired_membership_counts_for_nothing(alice):
     assert list(Room.objects.open_to(alice)) == []
 
 
-def test_a_group_of_the_room_makes_members(alice):
+def test_users_in_a_group_of_the_room_are_members(alice):
     room = Room.objects.create(name="r")
     room.groups.add(Group.objects.create(name="staff"))
     assert actions(alice, room) == set()
@@ -97,7 +97,7 @@ def test_a_model_permission_covers_all_rooms(alice):
     assert actions(alice, room) == TALK
 
 
-def test_superusers_may_everything_unless_they_are_inactive(alice):
+def test_superusers_may_do_everything_unless_they_are_inactive(alice):
     room = Room.objects.create(name="r")
     alice.is_superuser = True
     alice.save()
@@ -107,7 +107,7 @@ def test_superusers_may_everything_unless_they_are_inactive(alice):
     assert actions(alice, room) == set()
 
 
-def test_inactive_users_may_nothing(alice):
+def test_inactive_users_may_do_nothing(alice):
     room = Room.objects.create(name="r", access="authenticated")
     Membership.objects.create(room=room, user=alice, role="moderator")
     User.objects.filter(pk=alice.pk).update(is_active=False)
@@ -116,7 +116,7 @@ def test_inactive_users_may_nothing(alice):
 
 
 class PerObjectBackend(BaseBackend):
-    """As django-guardian: rights by object, kept somewhere else."""
+    """Like django-guardian: rights by object, stored elsewhere."""
 
     def has_perm(self, user_obj, perm, obj=None):
         return perm == "realtime.join_room" and getattr(obj, "name", "") == "by-object"
@@ -134,7 +134,7 @@ def test_other_backends_are_asked_too(alice, settings):
     assert actions(alice, Room.objects.create(name="other")) == set()
 
 
-def test_a_backend_that_raises_is_a_no(alice, settings):
+def test_a_backend_that_raises_denies(alice, settings):
     settings.AUTHENTICATION_BACKENDS = [f"{__name__}.BrokenBackend"]
     assert actions(alice, Room.objects.create(name="r", access="authenticated")) == set()
 
@@ -159,7 +159,7 @@ def test_a_backend_that_denies_ends_the_search_for_permissions(alice, settings, 
 
 
 @pytest.mark.parametrize("answer", [None, 1, "yes", object()])
-def test_only_true_is_a_yes(answer):
+def test_only_true_allows(answer):
     class OddUser:
         def has_perm(self, perm, obj):
             return answer
@@ -167,7 +167,7 @@ def test_only_true_is_a_yes(answer):
     assert backend.may(OddUser(), "join", Room(name="r")) is False
 
 
-def test_a_grant_is_read_afresh(alice):
+def test_a_grant_is_read_from_the_database_each_time(alice):
     room = Room.objects.create(name="r")
     identity = Identity(alice)
     assert grants.grant(identity, "r") == grants.NOTHING
@@ -177,7 +177,7 @@ def test_a_grant_is_read_afresh(alice):
     assert grants.grant(identity, "r") == grants.NOTHING
 
 
-def test_nobody_enters_a_room_that_is_archived_or_not_there(alice):
+def test_nobody_enters_an_archived_or_missing_room(alice):
     alice.is_superuser = True
     alice.save()
     Room.objects.create(name="old", access="anyone", archived=True)
@@ -185,7 +185,7 @@ def test_nobody_enters_a_room_that_is_archived_or_not_there(alice):
         assert grants.grant(Identity(alice), name) == grants.NOTHING
 
 
-def test_a_closed_room_and_one_that_is_not_there_cost_the_same_queries(alice):
+def test_a_closed_and_a_missing_room_take_the_same_queries(alice):
     Room.objects.create(name="closed")
     counts = set()
     for name in ("closed", "absent"):
@@ -196,14 +196,14 @@ def test_a_closed_room_and_one_that_is_not_there_cost_the_same_queries(alice):
 
 
 @pytest.mark.parametrize("name", ["lobby", "orders/42", "a.b:c@d_-", "0", "A" * 128])
-def test_room_names_that_are_allowed(name):
+def test_valid_room_names(name):
     assert names.is_room_name(name)
 
 
 @pytest.mark.parametrize(
     "name", ["", "a\n", "a b", "é", "٣", "..", "a/../b", "/a", "a//b", "A" * 129, None, 5, ".a"]
 )
-def test_room_names_that_are_not(name):
+def test_invalid_room_names(name):
     assert not names.is_room_name(name)
 
 

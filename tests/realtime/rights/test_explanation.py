@@ -1,4 +1,4 @@
-"""Explanations: the outcome is that of the live system, and each rule says where it comes from."""
+"""Explanations: the outcome is that of the live system, and each rule names its source."""
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
@@ -25,7 +25,7 @@ def test_the_rules_come_in_the_order_in_which_they_decide(alice, lobby):
 
 
 @pytest.mark.django_db
-def test_a_membership_decides_alone_and_tells_its_role(alice, lobby):
+def test_a_membership_decides_alone_and_its_role_is_named(alice, lobby):
     Membership.objects.create(room=lobby, user=alice, muted=True, expires_at=FUTURE)
     role = "role member, muted, until 2124-02-01 09:30 UTC"
     assert explain(alice, "lobby").sentence == f"alice may join lobby: {role}."
@@ -42,7 +42,7 @@ def test_an_expired_membership_is_mentioned(alice):
     room = Room.objects.create(name="r")
     Membership.objects.create(room=room, user=alice, role="moderator", expires_at=PAST)
     explained = explain(alice, "r")
-    expired = "role moderator, expired 2024-02-01 09:30 UTC, so it counts for nothing"
+    expired = "role moderator, expired 2024-02-01 09:30 UTC, so it has no effect"
     assert sources(explained)["membership"] == expired
     assert rules(explained)["membership"] == "says nothing"
     assert explained.reason == f"only members and the room's groups may enter; {expired}"
@@ -52,7 +52,7 @@ def test_an_expired_membership_is_mentioned(alice):
 def test_the_groups_that_user_and_room_share_are_named(alice):
     room = Room.objects.create(name="r", publishing="moderators")
     staff, editors, guests = (
-        Group.objects.create(name=it) for it in ("Staff", "Editors", "Guests")
+        Group.objects.create(name=name) for name in ("Staff", "Editors", "Guests")
     )
     room.groups.set([staff, editors])
     alice.groups.set([guests])
@@ -66,7 +66,7 @@ def test_the_groups_that_user_and_room_share_are_named(alice):
 
 
 @pytest.mark.django_db
-def test_a_permission_for_all_rooms_tells_who_gives_it(alice):
+def test_a_permission_for_all_rooms_is_named_with_its_source(alice):
     Room.objects.create(name="r")
     permission = Permission.objects.get(codename="join_room")
     alice.user_permissions.add(permission)
@@ -79,7 +79,7 @@ def test_a_permission_for_all_rooms_tells_who_gives_it(alice):
 
 
 @pytest.mark.django_db
-def test_a_superuser_is_asked_nothing_more(alice, lobby):
+def test_no_rules_are_asked_for_a_superuser(alice, lobby):
     User.objects.update(is_superuser=True)
     explained = explain(alice, "lobby", "moderate")
     assert explained.sentence == "alice may moderate lobby: alice is a superuser."
@@ -87,7 +87,7 @@ def test_a_superuser_is_asked_nothing_more(alice, lobby):
 
 
 @pytest.mark.django_db
-def test_who_can_not_sign_in_is_asked_nothing_more(alice, lobby, monkeypatch):
+def test_no_rules_are_asked_for_a_user_who_can_not_sign_in(alice, lobby, monkeypatch):
     monkeypatch.setattr(api_settings, "USER_AUTHENTICATION_RULE", refuse_everybody)
     refused = f"{__name__}.refuse_everybody refuses alice, id {alice.pk}"
     assert explain(alice, "lobby").reason == refused
@@ -104,7 +104,7 @@ def refuse_everybody(user):
 
 
 @pytest.mark.django_db
-def test_the_user_is_read_anew(alice, lobby):
+def test_the_user_is_read_again(alice, lobby):
     room = Room.objects.create(name="r")
     alice.has_perm("realtime.join_room")
     User.objects.get().user_permissions.add(Permission.objects.get(codename="join_room"))
@@ -113,7 +113,7 @@ def test_the_user_is_read_anew(alice, lobby):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("allowed", [False, True])
-def test_who_is_not_signed_in_has_rules_too(settings, allowed):
+def test_rules_are_explained_for_anonymous_users_too(settings, allowed):
     settings.REALTIME = {"ALLOW_ANONYMOUS": allowed}
     Room.objects.create(name="open", access="anyone")
     Room.objects.create(name="closed", access="authenticated")
@@ -121,17 +121,17 @@ def test_who_is_not_signed_in_has_rules_too(settings, allowed):
     assert explain(nobody, "open").allowed is allowed
     assert explain(nobody, "open", "publish").allowed is False
     assert explain(nobody, "closed").allowed is False
-    assert explain(nobody, "open").sentence.startswith("who is not signed in may")
+    assert explain(nobody, "open").sentence.startswith("an anonymous user may")
 
 
 @pytest.mark.django_db
-def test_the_room_is_told_from_one_that_is_not_there(alice):
+def test_missing_and_archived_rooms_are_reported(alice):
     Room.objects.create(name="staff", title="Our staff")
     Room.objects.create(name="old", access="anyone", archived=True)
     reasons = {
         "staf": "there is no such room; the nearest name is staff",
         "zzz": "there is no such room in the database, and none in code",
-        "old": "it is archived, and nobody may enter an archived room",
+        "old": "the room is archived, and nobody may enter an archived room",
     }
     for name, reason in reasons.items():
         explained = explain(alice, name)
@@ -157,7 +157,9 @@ def test_the_room_is_told_from_one_that_is_not_there(alice):
         ("realtime:moderate:lobby email", False, False, True),
     ],
 )
-def test_scopes_narrow_as_they_do_live(alice, lobby, scopes, may_join, may_publish, may_moderate):
+def test_scopes_limit_rights_as_in_the_live_system(
+    alice, lobby, scopes, may_join, may_publish, may_moderate
+):
     Membership.objects.create(room=lobby, user=alice, role="moderator")
     for action, expected in zip(
         backend.ACTIONS, (may_join, may_publish, may_moderate), strict=True
@@ -167,7 +169,7 @@ def test_scopes_narrow_as_they_do_live(alice, lobby, scopes, may_join, may_publi
 
 
 @pytest.mark.django_db
-def test_the_scope_that_is_missing_or_there_is_named(alice, lobby):
+def test_the_missing_or_matching_scope_is_named(alice, lobby):
     missing = explain(alice, "lobby", "join", "realtime:publish")
     assert missing.reason == "the token has neither realtime:join nor realtime:join:lobby"
     assert rules(missing)["superuser"] == "not asked"
@@ -179,13 +181,13 @@ def test_the_scope_that_is_missing_or_there_is_named(alice, lobby):
 
 
 @pytest.mark.django_db
-def test_an_action_that_there_is_not_is_refused(alice):
+def test_an_unknown_action_is_refused(alice):
     with pytest.raises(ValueError, match="join, publish, moderate"):
         explain(alice, "lobby", "shout")
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_it_never_blocks_an_event_loop():
+async def test_explain_refuses_to_block_an_event_loop():
     user = await User.objects.acreate(username="alice")
     with pytest.raises(SynchronousOnlyOperation, match="aexplain"):
         explain(user, "lobby")

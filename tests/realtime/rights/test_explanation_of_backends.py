@@ -46,7 +46,7 @@ def test_the_outcome_is_that_of_the_live_system(
 
 
 @pytest.mark.django_db
-def test_the_outcome_is_that_of_the_live_system_with_what_is_in_the_database():
+def test_the_outcome_is_that_of_the_live_system_with_a_real_database():
     chosen = random.Random(4)
     group = Group.objects.create(name="Staff")
     permissions = {
@@ -121,7 +121,7 @@ class TruthyForAllRoomsBackend(BaseBackend):
 
 
 class MoreModelBackend(ModelBackend):
-    """Gives a permission that is in no table."""
+    """Gives a permission that is not in the database."""
 
     def get_all_permissions(self, user_obj, obj=None):
         return {"realtime.join_room"} if obj is None else set()
@@ -191,7 +191,7 @@ def test_without_a_backend_for_rooms_it_says_which_one_is_missing(in_memory, set
     assert "add realtime.rights.RoomBackend" in explain(user, "r").sentence
 
 
-def test_a_user_model_that_answers_itself_is_asked_as_a_whole(in_memory):
+def test_a_user_model_with_its_own_has_perm_decides_alone(in_memory):
     class Strict(User):
         answer = True
 

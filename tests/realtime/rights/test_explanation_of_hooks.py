@@ -13,7 +13,7 @@ from tests.support.explanations import live, rules, sources
 
 
 def live_or_unavailable(*args):
-    """A hook that can't read the database is a no for now."""
+    """A hook that can't read the database denies for now."""
     try:
         return live(*args)
     except DatabaseError:
@@ -46,13 +46,13 @@ def test_a_hook_is_named_with_what_it_returned(alice, in_code):
     hook = "tests.realtime.rights.conftest.in_code.<locals>.Desk"
     assert sources(explained)["room"] == f"desk/<int:number> in code: {hook}"
     assert sources(explained)["can_join"] == f"{hook}.can_join returned True"
-    refused = f"{hook}.can_moderate returned a value of type str, and only True is a yes"
+    refused = f"{hook}.can_moderate returned a value of type str, and only True counts as yes"
     assert explained.reason == sources(explained)["can_moderate"] == refused
     assert rules(explained)["permission"] == "says nothing"
 
 
 @pytest.mark.django_db
-def test_a_hook_that_raises_is_a_no_and_the_next_one_is_not_asked(alice, in_code):
+def test_a_hook_that_raises_denies_and_the_next_one_is_not_asked(alice, in_code):
     in_code(can_join=KeyError("x"))
     explained = explain(alice, "desk/5", "moderate")
     assert explained.reason.endswith("Desk.can_join raised KeyError")
@@ -61,7 +61,7 @@ def test_a_hook_that_raises_is_a_no_and_the_next_one_is_not_asked(alice, in_code
 
 
 @pytest.mark.django_db
-def test_rules_that_take_too_long_are_a_no(alice, in_code, settings, monkeypatch):
+def test_rules_that_take_too_long_deny(alice, in_code, settings, monkeypatch):
     in_code(can_join=True)
     assert explain(alice, "desk/5").allowed
     clock = itertools.count(step=5)

@@ -1,4 +1,4 @@
-"""What rights cost: one query for a cold join, none for a warm one, few for a storm."""
+"""Queries for rights: one for the first join, none for a cached one, few for many users."""
 
 import asyncio
 
@@ -15,13 +15,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 async def hearing(node):
-    """Changes are heard of, so that what was read may be used again."""
+    """This process is notified of changes, so it may use its caches."""
     await node.control.hear()
 
 
 @pytest.fixture
 def rooms():
-    """One room for every rule that a right may come from."""
+    """One room for each rule that may give a right."""
     made = {
         access: Room.objects.create(name=access, access=access) for access in Room.Access.values
     }
@@ -68,8 +68,8 @@ async def test_a_cold_join_takes_one_query_and_a_warm_one_none(
 
 
 @pytest.mark.parametrize("room", ["members", "absent"])
-async def test_a_no_takes_one_query_each_time(rooms, alice, connect, count_queries, room):
-    """It is not remembered: what does not exist has no end to its names."""
+async def test_a_refusal_takes_one_query_each_time(rooms, alice, connect, count_queries, room):
+    """Refusals are not cached: there is no limit to the number of missing names."""
     session = await connect(alice)
     for _ in range(2):
         with count_queries() as queries:
@@ -77,37 +77,41 @@ async def test_a_no_takes_one_query_each_time(rooms, alice, connect, count_queri
         assert len(queries) == 1
 
 
-async def test_500_users_who_join_at_once_take_some_dozen_queries(rooms, connect, count_queries):
+async def test_500_users_who_join_at_once_take_a_few_dozen_queries(rooms, connect, count_queries):
     sessions = [await connect(person) for person in await people(500)]
     with count_queries() as queries:
-        assert all(await asyncio.gather(*(join(it, "authenticated") for it in sessions)))
+        assert all(await asyncio.gather(*(join(session, "authenticated") for session in sessions)))
     assert 1 <= len(queries) <= 36
-    again = [await connect(it.identity.user) for it in sessions]
+    again = [await connect(session.identity.user) for session in sessions]
     with count_queries() as queries:
-        assert all(await asyncio.gather(*(join(it, "authenticated") for it in again)))
+        assert all(await asyncio.gather(*(join(session, "authenticated") for session in again)))
     assert queries == []
 
 
-async def test_500_connections_of_one_user_who_join_at_once_take_two(
+async def test_500_connections_of_one_user_who_join_at_once_take_two_queries(
     rooms, alice, connect, count_queries
 ):
     sessions = [await connect(alice) for _ in range(500)]
     with count_queries() as queries:
-        assert all(await asyncio.gather(*(join(it, "authenticated") for it in sessions)))
+        assert all(await asyncio.gather(*(join(session, "authenticated") for session in sessions)))
     assert 1 <= len(queries) <= 2
 
 
-async def test_the_rooms_of_one_connect_are_looked_up_together(alice, open_session, count_queries):
+async def test_the_rooms_of_one_connect_command_are_looked_up_together(
+    alice, open_session, count_queries
+):
     names = [f"room{number}" for number in range(100)]
-    await Room.objects.abulk_create([Room(name=it, access="authenticated") for it in names])
+    await Room.objects.abulk_create([Room(name=name, access="authenticated") for name in names])
     session = open_session(Identity(alice, version=changes.version))
     with count_queries() as queries:
-        reply = await call(session, connect={"subs": {it: {} for it in names}})
+        reply = await call(session, connect={"subs": {name: {} for name in names}})
     assert len(reply["connect"]["subs"]) == 100
     assert 1 <= len(queries) <= 12
 
 
-async def test_a_change_costs_those_whom_it_concerns(rooms, alice, connect, count_queries):
+async def test_a_change_causes_queries_only_for_the_users_it_affects(
+    rooms, alice, connect, count_queries
+):
     (bob,) = await people(1)
     for user in (alice, bob):
         assert await join(await connect(user), "authenticated")
