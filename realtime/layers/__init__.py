@@ -1,4 +1,4 @@
-"""What processes share: the room layer of the site, on Redis or within one process."""
+"""The room layer, which connects the processes of a site: on Redis, or for one process."""
 
 from functools import cache
 
@@ -18,22 +18,22 @@ _HINT = (
 
 
 def get_layer() -> RoomLayer:
-    """The layer of `REALTIME["CHANNEL_LAYER"]`, which must be one of this package's."""
+    """Return the layer of `REALTIME["CHANNEL_LAYER"]`, which must be one of this package."""
     alias = realtime_settings.CHANNEL_LAYER
     if alias not in channel_layers:
         raise ImproperlyConfigured(
             f"There is no channel layer {alias!r}: " + _HINT.format(alias=alias)
         )
     layer = channel_layers[alias]
-    if not _keeps_rooms(type(layer)):  # type: ignore[arg-type]  # classes are hashable
+    if not _is_room_layer(type(layer)):  # type: ignore[arg-type]  # classes are hashable
         raise ImproperlyConfigured(
-            f"{type(layer).__name__} can't keep rooms: " + _HINT.format(alias=alias)
+            f"{type(layer).__name__} does not support rooms: " + _HINT.format(alias=alias)
         )
     found: RoomLayer = layer
     return found
 
 
 @cache
-def _keeps_rooms(kind: type) -> bool:
-    """Asking a protocol is slow, and this is asked for each message and each connection."""
+def _is_room_layer(kind: type) -> bool:
+    """Return whether a class is a room layer; cached, because a check of a protocol is slow."""
     return issubclass(kind, RoomLayer)

@@ -11,15 +11,15 @@ from .records import Attendance, Change, Page, PresenceChange, PresenceNews, Sto
 PUBLICATION = "realtime.publication"
 """The `type` of a message that brings a publication: `{type, room, epoch, offset, body}`."""
 PRESENCE = "realtime.presence"
-"""The `type` of a message that says who has come or gone: `{type, room, joined, left}`, each a list
-of what was given as `Member.info`."""
+"""The `type` of a message about users who have come or gone: `{type, room, joined, left}`, each a
+list of `Member.info`."""
 
 OnKept = Callable[[Any], None]
-"""Is called with the end of an append: a `LayerUnavailable` if it may not have been kept."""
+"""Called once an append has ended; with a `LayerUnavailable` if it may not have been kept."""
 
 
 class Groups(Protocol):
-    """A Channels layer with groups, which hands messages to callbacks too."""
+    """A Channels layer with groups that can also pass messages to callbacks."""
 
     async def new_channel(self, prefix: str = ...) -> str: ...
     async def group_add(self, group: str, channel: str) -> None: ...
@@ -77,7 +77,7 @@ class Streams(Protocol):
         """Return the position of the room and at most `limit` of its kept publications: those after
         `since` (before it with `reverse`, newest first), or from the end of the stream without it.
 
-        A room without publications is at offset 0 of an epoch that it gets by this.
+        A room without publications is at offset 0, and gets an epoch.
         """
         ...
 
@@ -105,7 +105,7 @@ class Presence(Protocol):
         ...
 
     async def presence(self, room: str, *, infos: bool = ...) -> Attendance:
-        """Return who is in the room; without `infos` only how many."""
+        """Return who is in the room; without `infos` only the numbers."""
         ...
 
     def presence_sync(self, room: str, *, infos: bool = ...) -> Attendance:
@@ -126,8 +126,8 @@ class Connections(Protocol):
         ...
 
     async def beat(self, process: str, info: bytes, ttl_seconds: float) -> bool:
-        """Keep the process alive for `ttl_seconds`; 0 ends it. Return whether it was known: if not,
-        everything that it stored is gone."""
+        """Keep the process alive for `ttl_seconds`; 0 ends it. Return whether it was known. If not,
+        everything that it stored is lost."""
         ...
 
     async def write_connections(
@@ -147,32 +147,32 @@ class Connections(Protocol):
 
 
 class Tickets(Protocol):
-    """What single-use tickets are redeemed for."""
+    """The identities behind single-use tickets."""
 
     def store_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> None:
-        """Keep `identity` for the client that brings `ticket`. Blocks, for views and threads."""
+        """Store `identity` until `ticket` is redeemed. Blocks, for views and threads."""
         ...
 
     async def redeem_ticket(self, ticket: str) -> bytes | None:
-        """Return what was stored for `ticket`, once: the second caller gets None."""
+        """Return the identity of `ticket` once: the second caller gets None."""
         ...
 
 
 class Changes(Protocol):
-    """When rights have changed, and which sign-ins have ended."""
+    """The times of changes of rights, and the sign-ins that have ended."""
 
     def mark_changes_sync(self, changes: Collection[Change]) -> None:
         """Record that rights have changed just now. From any thread."""
         ...
 
     async def mark_changes(self, changes: Collection[Change], *, gone: bool = ...) -> None:
-        """As `mark_changes_sync`, from a coroutine; with `gone`, for rights that were found to be
-        gone: nobody reports when they are given back."""
+        """As `mark_changes_sync`, for coroutines. With `gone`, mark lost rights: they stay marked,
+        because nothing reports when they are given back."""
         ...
 
     async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[float]:
-        """Return for each user in a room when rights that concern both have changed last: Unix time
-        in ms, on the clock of `Publication.at_ms`; -1 for never, infinite while they are `gone`."""
+        """Return for each user in a room the last change of rights that concern both: Unix time in
+        ms, on the clock of `Publication.at_ms`; -1 for never, infinite while rights are `gone`."""
         ...
 
     def end_sign_in_sync(self, sign_in: str, ttl_seconds: float) -> None:
@@ -180,12 +180,12 @@ class Changes(Protocol):
         ...
 
     async def ended_sign_ins(self) -> dict[str, float]:
-        """Return the sign-ins that have ended, each with the seconds until that is forgotten."""
+        """Return the sign-ins that have ended, with the seconds until each is forgotten."""
         ...
 
 
 class Usage(Protocol):
-    """What users have used up of their rate limits."""
+    """The usage of rate limits by users."""
 
     async def add_usage(self, used: Mapping[str, int]) -> dict[str, int]:
         """Add to the usage of users, and return their totals over all processes. A total is
@@ -195,7 +195,7 @@ class Usage(Protocol):
 
 @runtime_checkable
 class RoomLayer(Groups, Streams, Presence, Connections, Tickets, Changes, Usage, Protocol):
-    """A Channels layer with groups that also numbers and keeps publications, and who is where.
+    """A Channels layer that also stores publications, presence and connections.
 
-    Methods raise `LayerUnavailable` if what processes share does not answer within 2 s.
+    Methods raise `LayerUnavailable` if Redis does not answer within 2 s.
     """

@@ -11,5 +11,5 @@ CONTROL_GROUP = "realtime.control"
 
 @lru_cache(maxsize=16_384)
 def group_name(room: str) -> str:
-    """The channel-layer group of a room: a digest, because Channels allows fewer characters."""
+    """Return the group of a room: a digest, because Channels allows fewer characters."""
     return "realtime." + hashlib.blake2b(room.encode(), digest_size=16).hexdigest()

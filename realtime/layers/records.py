@@ -1,4 +1,4 @@
-"""What a layer keeps of rooms, people, processes and their connections."""
+"""The records that a layer stores and returns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from ..rooms.publications import Position, Publication
 
 Change = tuple[str | None, str | None]
-"""Whose rights changed: a user's, in a room, or with None everybody's, everywhere."""
+"""A change of rights: the user and the room. None stands for all users, or all rooms."""
 
 
 def changes_that_concern(user: str, room: str) -> list[Change]:
@@ -18,7 +18,7 @@ def changes_that_concern(user: str, room: str) -> list[Change]:
 
 
 class Page(NamedTuple):
-    """Kept publications of a room, and where the room stood when they were read."""
+    """Kept publications of a room, and its position when they were read."""
 
     position: Position
     publications: list[Publication]
@@ -33,7 +33,7 @@ class Member(NamedTuple):
 
 
 class Attendance(NamedTuple):
-    """Who is in a room: connections, people, and the `info` of each connection."""
+    """Who is in a room: numbers of connections and users, and the `info` of each connection."""
 
     clients: int
     users: int
@@ -42,7 +42,7 @@ class Attendance(NamedTuple):
 
 @dataclass(slots=True)
 class PresenceChange:
-    """What one process has to say of a room: who is (still) there, and whose connection ended."""
+    """A report of one process on a room: members that are present, and clients that ended."""
 
     room: str
     present: list[Member] = field(default_factory=list)
@@ -50,7 +50,7 @@ class PresenceChange:
 
 
 class PresenceNews(NamedTuple):
-    """People who have come to a room, and people who have left it: their `info`."""
+    """The `info` of users who have joined a room, and of users who have left it."""
 
     room: str
     joined: list[bytes]
@@ -58,7 +58,7 @@ class PresenceNews(NamedTuple):
 
 
 class StoredProcess(NamedTuple):
-    """A process that is alive: what it says of itself and of each of its connections."""
+    """A live process as it is stored: a `Process` and its `Connection`s, as JSON."""
 
     info: bytes
     connections: list[bytes]
@@ -77,16 +77,16 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """A connection as it was some seconds ago at most. Times in Unix seconds."""
+    """A connection as it was a few seconds ago. Times in Unix seconds."""
 
     client: str
     user: str
-    """The primary key as text; "" where nobody is signed in."""
+    """The primary key as text; "" for an anonymous user."""
     username: str
     since: float
     address: str
     app: str
-    """The name and version that the client gives itself."""
+    """The name and version that the client reports."""
     protocol: str
     sign_in: str
     expires_at: float | None
@@ -96,7 +96,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveProcess(msgspec.Struct, frozen=True):
-    """A process that is alive, with its connections."""
+    """A live process with its connections."""
 
     process: Process
     connections: list[Connection]

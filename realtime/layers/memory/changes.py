@@ -1,4 +1,4 @@
-"""When rights have changed, and which sign-ins have ended, in one process."""
+"""The times of changes of rights, and the sign-ins that have ended, in one process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .clock import now_ms
 
 
 class MemoryChanges:
-    """Marks and finds changes of rights and ended sign-ins; see `layers.base.Changes`."""
+    """Stores changes of rights and ended sign-ins; see `layers.base.Changes`."""
 
     _lock: threading.RLock
 
@@ -40,10 +40,10 @@ class MemoryChanges:
     def end_sign_in_sync(self, sign_in: str, ttl_seconds: float) -> None:
         now = time.monotonic()
         with self._lock:
-            self._ended = {it: until for it, until in self._ended.items() if until > now}
+            self._ended = {ended: until for ended, until in self._ended.items() if until > now}
             self._ended[sign_in] = now + ttl_seconds
 
     async def ended_sign_ins(self) -> dict[str, float]:
         now = time.monotonic()
         with self._lock:
-            return {it: until - now for it, until in self._ended.items() if until > now}
+            return {ended: until - now for ended, until in self._ended.items() if until > now}

@@ -16,7 +16,7 @@ class MemoryConnections:
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._about: dict[str, bytes] = {}
+        self._processes: dict[str, bytes] = {}
         self._connections: dict[str, dict[str, bytes]] = {}
         self._users: dict[str, str] = {}
         """The user of each connection that counts."""
@@ -28,7 +28,7 @@ class MemoryConnections:
             return [self._admit(client, user, limit) for client, user in connections]
 
     def _admit(self, client: str, user: str, limit: int) -> bool:
-        others = sum(it == user for other, it in self._users.items() if other != client)
+        others = sum(owner == user for other, owner in self._users.items() if other != client)
         if limit and others >= limit:
             return False
         self._users[client] = user
@@ -36,12 +36,12 @@ class MemoryConnections:
 
     async def beat(self, process: str, info: bytes, ttl_seconds: float) -> bool:
         with self._lock:
-            known = process in self._about
+            known = process in self._processes
             if ttl_seconds:
-                self._about[process] = info
+                self._processes[process] = info
                 self._connections.setdefault(process, {})
             else:
-                self._about.pop(process, None)
+                self._processes.pop(process, None)
                 for client in self._connections.pop(process, {}):
                     self._users.pop(client, None)
             return known
@@ -64,5 +64,5 @@ class MemoryConnections:
         with self._lock:
             return [
                 StoredProcess(info, list(self._connections[process].values()))
-                for process, info in self._about.items()
+                for process, info in self._processes.items()
             ]

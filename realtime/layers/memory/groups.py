@@ -39,7 +39,7 @@ class MemoryGroups(BaseChannelLayer):  # type: ignore[misc]
         try:
             return await queue.get()
         except asyncio.CancelledError:
-            # As Channels' own layers: who stops receiving has gone.
+            # Like the layers of Channels: a channel whose receiver is cancelled is closed.
             self._close(channel)
             raise
 
@@ -85,7 +85,7 @@ class MemoryGroups(BaseChannelLayer):  # type: ignore[misc]
     def on_reconnect(self, callback: Callable[[], None]) -> None:
         """Nothing here can be disconnected."""
 
-    # Within the lock
+    # The lock is held
 
     def _open(self, channel: str) -> asyncio.Queue[Message]:
         with self._lock:
@@ -115,6 +115,6 @@ class MemoryGroups(BaseChannelLayer):  # type: ignore[misc]
             return
         loop, queue = self._channels[channel]
         receive = self._receivers.get(channel, queue.put_nowait)
-        # Through the loop also from within it: publications of other threads keep their place.
+        # Via `call_soon` even on the same loop, so that the order over all threads is kept.
         if not loop.is_closed():
             loop.call_soon_threadsafe(receive, dict(message))

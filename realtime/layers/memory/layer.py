@@ -1,4 +1,4 @@
-"""The room layer of one process: it needs no server, and shares nothing with other processes."""
+"""The room layer for one process: it needs no server, and does not reach other processes."""
 
 from .changes import MemoryChanges
 from .connections import MemoryConnections
@@ -11,7 +11,7 @@ from .usage import MemoryUsage
 class MemoryRoomLayer(
     MemoryPresence, MemoryConnections, MemoryTickets, MemoryChanges, MemoryUsage, MemoryStreams
 ):
-    """Rooms within one process. Safe to use from every thread and event loop of it.
+    """Rooms within one process. Safe to use from all its threads and event loops.
 
     All parts share the lock of the groups. The methods are described in `realtime.layers.base`.
     """

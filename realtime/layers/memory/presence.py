@@ -14,13 +14,13 @@ from ..records import Attendance, Member, PresenceChange, PresenceNews
 
 
 @dataclass(slots=True)
-class _Crowd:
-    """The connections to a room, and the time until which each of them counts."""
+class _RoomState:
+    """The connections to a room, each with the time until which it counts as present."""
 
     members: dict[str, Member] = field(default_factory=dict)
     expires_at: dict[str, float] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)
-    """The last connection of each user who may have left: it ended a moment ago."""
+    """The last connection of each user who may have left; it ended a moment ago."""
 
     def connections(self, user: str) -> int:
         return sum(member.user == user for member in self.members.values())
@@ -41,11 +41,11 @@ class MemoryPresence:
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._crowds: defaultdict[str, _Crowd] = defaultdict(_Crowd)
+        self._rooms: defaultdict[str, _RoomState] = defaultdict(_RoomState)
 
     async def update_presence(self, changes: Collection[PresenceChange]) -> list[PresenceNews]:
         with self._lock:
-            return [self._update_crowd(change) for change in changes]
+            return [self._update_room(change) for change in changes]
 
     async def presence(self, room: str, *, infos: bool = True) -> Attendance:
         return self.presence_sync(room, infos=infos)
@@ -53,40 +53,40 @@ class MemoryPresence:
     def presence_sync(self, room: str, *, infos: bool = True) -> Attendance:
         now = time.monotonic()
         with self._lock:
-            crowd = self._crowds.get(room) or _Crowd()
+            state = self._rooms.get(room) or _RoomState()
             there = [
-                member for client, member in crowd.members.items() if crowd.expires_at[client] > now
+                member for client, member in state.members.items() if state.expires_at[client] > now
             ]
         users = {member.user for member in there}
         return Attendance(len(there), len(users), [member.info for member in there if infos])
 
-    def _update_crowd(self, change: PresenceChange) -> PresenceNews:
+    def _update_room(self, change: PresenceChange) -> PresenceNews:
         now = time.monotonic()
-        crowd = self._crowds[change.room]
+        state = self._rooms[change.room]
         news = PresenceNews(change.room, [], [])
         for member in change.present:
-            if member.client not in crowd.members:
-                if not crowd.connections(member.user):
+            if member.client not in state.members:
+                if not state.connections(member.user):
                     news.joined.append(member.info)
-                crowd.members[member.client] = member
-                if member.user in crowd.ended:
-                    crowd.forget(crowd.ended[member.user])
-            elif crowd.ended.get(member.user) == member.client:
-                del crowd.ended[member.user]
-            crowd.expires_at[member.client] = now + realtime_settings.PRESENCE_TTL_SECONDS
+                state.members[member.client] = member
+                if member.user in state.ended:
+                    state.forget(state.ended[member.user])
+            elif state.ended.get(member.user) == member.client:
+                del state.ended[member.user]
+            state.expires_at[member.client] = now + realtime_settings.PRESENCE_TTL_SECONDS
         for client in change.ended:
-            ended = crowd.members.get(client)
+            ended = state.members.get(client)
             if ended is None:
                 continue
-            if crowd.connections(ended.user) > 1:
-                crowd.forget(client)
+            if state.connections(ended.user) > 1:
+                state.forget(client)
             else:
-                crowd.expires_at[client] = now + realtime_settings.PRESENCE_LEAVE_SECONDS
-                crowd.ended[ended.user] = client
-        # After the others: who has come back in time has not left.
-        for client in [client for client, until in crowd.expires_at.items() if until <= now]:
-            if gone := crowd.forget(client):
+                state.expires_at[client] = now + realtime_settings.PRESENCE_LEAVE_SECONDS
+                state.ended[ended.user] = client
+        # Last, so that a user who has come back in time has not left.
+        for client in [client for client, until in state.expires_at.items() if until <= now]:
+            if gone := state.forget(client):
                 news.left.append(gone.info)
-        if not crowd.members:
-            del self._crowds[change.room]
+        if not state.members:
+            del self._rooms[change.room]
         return news

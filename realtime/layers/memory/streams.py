@@ -22,7 +22,7 @@ PURGE_SECONDS = 60
 
 @dataclass(slots=True)
 class _Stream:
-    """The numbered publications of a room. Their number outlives them."""
+    """The numbered publications of a room. The offset stays when they expire."""
 
     offset: int = 0
     publications: deque[Publication] = field(default_factory=deque)
@@ -56,7 +56,7 @@ class MemoryStreams(MemoryGroups):
         self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
     ) -> Position:
         now = time.monotonic()
-        # The lock makes all of this one step, so that all members see one order.
+        # One atomic step, so that all members see the same order.
         with self._lock:
             self._purge(now)
             if once and (first := self._first(room, once, now)):
@@ -97,22 +97,22 @@ class MemoryStreams(MemoryGroups):
             kept = list(stream.publications)
             position = Position(self._epoch, stream.offset)
         if reverse:
-            kept = [it for it in kept[::-1] if since is None or it.offset < since]
+            kept = [found for found in kept[::-1] if since is None or found.offset < since]
         else:
-            kept = [it for it in kept if since is None or it.offset > since]
+            kept = [found for found in kept if since is None or found.offset > since]
         return Page(position, kept[:limit])
 
     async def positions(self, rooms: Sequence[str]) -> dict[str, Position]:
         return {room: (await self.history(room)).position for room in rooms}
 
-    # Within the lock
+    # The lock is held
 
     def _first(self, room: str, once: str, now: float) -> Position | None:
         until, position = self._once.get((room, once), (0.0, None))
         return position if until > now else None
 
     def _purge(self, now: float) -> None:
-        """Forget what has expired; the numbers of rooms stay."""
+        """Remove expired publications and keys; offsets stay."""
         if now - self._purged_at < PURGE_SECONDS:
             return
         self._purged_at = now

@@ -1,4 +1,4 @@
-"""The identities that clients fetch with tickets, in one process."""
+"""The identities behind single-use tickets, in one process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class MemoryTickets:
-    """Stores what a ticket is redeemed for, once; see `layers.base.Tickets`."""
+    """Stores the identities behind tickets; see `layers.base.Tickets`."""
 
     _lock: threading.RLock
 

@@ -1,4 +1,4 @@
-"""What users have used up of their rate limits, in one process."""
+"""The usage of rate limits by users, in one process."""
 
 from __future__ import annotations
 

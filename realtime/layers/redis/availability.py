@@ -1,4 +1,4 @@
-"""The time that Redis has to answer, and the one error for a Redis that does not."""
+"""The timeout for Redis, and the translation of its errors to `LayerUnavailable`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 1.9
 """Less than the 2 s that `RoomLayer` promises, so that the error is in time."""
 
 ERRORS = (RedisError, OSError, TimeoutError)
-"""What redis-py and asyncio raise if Redis can't be reached, does not answer or refuses."""
+"""The errors of redis-py and asyncio if Redis can't be reached, times out or refuses."""
 
 
 @contextmanager

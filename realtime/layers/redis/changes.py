@@ -1,4 +1,4 @@
-"""When rights have changed, and which sign-ins have ended, in Redis."""
+"""The times of changes of rights, and the sign-ins that have ended, in Redis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .topology import Topology
 
 
 class Changes:
-    """Marks and finds changes of rights and ended sign-ins; see `layers.base.Changes`.
+    """Stores changes of rights and ended sign-ins; see `layers.base.Changes`.
 
     A change is on every shard: it is needed where the publications of a room are, and is lost only
     together with them.

@@ -1,4 +1,4 @@
-"""The identities that clients fetch with tickets, in Redis."""
+"""The identities behind single-use tickets, in Redis."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .topology import Topology
 
 
 class Tickets:
-    """Stores what a ticket is redeemed for, once; see `layers.base.Tickets`."""
+    """Stores the identities behind tickets; see `layers.base.Tickets`."""
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology

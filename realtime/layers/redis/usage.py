@@ -1,4 +1,4 @@
-"""What users have used up of their rate limits, in Redis."""
+"""The usage of rate limits by users, in Redis."""
 
 from __future__ import annotations
 

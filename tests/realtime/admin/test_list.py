@@ -179,7 +179,7 @@ def test_pages_work_without_redis_and_say_so(admin_client, layer, alice, lobby, 
 def test_pages_work_on_a_layer_that_keeps_no_rooms(admin_client, alice):
     with layer_of_the_site(object()):
         page = admin_client.get(f"/admin/auth/user/{alice.pk}/change/")
-    assert "object can't keep rooms" in text_of(page)
+    assert "object does not support rooms" in text_of(page)
 
 
 def test_the_registry_is_read_once_a_page(as_staff, layer, connect, alice, lobby):

@@ -1,15 +1,15 @@
--- Counts a connection of a user, unless the user has as many as are allowed.
+-- Counts a connection of a user, unless the user has reached the limit.
 -- KEYS: 1 hash of the user's connections: client -> process, 2 sorted set of processes by the time,
 --       in ms, until which they are alive
--- ARGV: 1 client, 2 its process, 3 how many are allowed, 0 for any number, 4 TTL of a process in ms,
+-- ARGV: 1 client, 2 its process, 3 the limit, 0 for none, 4 TTL of a process in ms,
 --       5 TTL of the hash in ms
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
--- Whoever asks is alive, also when Redis has just lost everything.
+-- The calling process is alive, even if Redis has just lost all data.
 redis.call('ZADD', KEYS[2], 'GT', now + ARGV[4], ARGV[2])
 if ARGV[3] ~= '0' and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0
     and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then
-  -- Those of a process that was killed don't count.
+  -- Connections of a process that was killed don't count.
   local kept, count = redis.call('HGETALL', KEYS[1]), 0
   for index = 1, #kept, 2 do
     local alive_until = redis.call('ZSCORE', KEYS[2], kept[index + 1])

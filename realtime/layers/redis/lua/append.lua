@@ -9,13 +9,13 @@ if ARGV[7] ~= '0' then
   end
 end
 if redis.call('HSETNX', KEYS[1], 'epoch', ARGV[2]) == 1 then
-  -- What an older epoch left behind must not be taken for this one's.
+  -- Publications of an older epoch must not appear in this one.
   redis.call('DEL', KEYS[2])
 end
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 local offset = (tonumber(redis.call('HGET', KEYS[1], 'offset')) or 0) + 1
 if ARGV[5] ~= '0' and ARGV[6] ~= '0' then
-  -- Kept before it is numbered: a Redis that is out of memory refuses here, and no number is lost.
+  -- Stored before the offset is: if Redis is out of memory, it fails here and no offset is lost.
   -- The second part of the id is the time in ms.
   local time = redis.call('TIME')
   local id = string.format('%.0f-%.0f', offset, time[1] * 1000 + math.floor(time[2] / 1000))
@@ -28,6 +28,6 @@ if ARGV[7] ~= '0' then
   redis.call('HSET', KEYS[3], 'epoch', epoch, 'offset', string.format('%.0f', offset))
   redis.call('EXPIRE', KEYS[3], ARGV[7])
 end
--- 0xC1 starts no msgpack value: it marks a message whose position stands in front of it.
+-- No msgpack value starts with 0xC1: it marks a message with a position in front.
 redis.call('PUBLISH', ARGV[1], '\193' .. string.format('%.0f', offset) .. ':' .. epoch .. '\n' .. ARGV[3])
 return {epoch, offset}

@@ -1,5 +1,5 @@
--- Who is in a room: {connections, people, info of each connection}.
--- KEYS: 1 hash of connections, 2 sorted set of connections by the time at which they end, in ms
+-- Returns who is in a room: {connections, users, info of each connection}.
+-- KEYS: 1 hash of connections, 2 sorted set of connections by the time, in ms, at which they count as gone
 -- ARGV: 1 '1' to get the infos
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

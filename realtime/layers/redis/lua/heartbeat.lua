@@ -1,4 +1,4 @@
--- Says that a process is alive; returns 1 if that was known, 0 if what it wrote down is gone.
+-- Marks a process as alive; returns 1 if it was known, 0 if its data in Redis is lost.
 -- KEYS: 1 sorted set of processes by the time, in ms, until which they are alive
 -- ARGV: 1 the process, 2 its TTL in ms, 0 when it ends
 local time = redis.call('TIME')

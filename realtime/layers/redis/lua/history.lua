@@ -1,5 +1,5 @@
--- Where a room stands, and what is kept of it. A room without an epoch gets one, so that a client
--- can hold us to it later.
+-- Returns the position of a room and its kept publications. A room without an epoch gets one, so
+-- that a client can recover from this position later.
 -- KEYS: 1 the room's meta hash, 2 its stream
 -- ARGV: 1 epoch for a room that has none, 2 meta TTL in seconds, 3 how many to read,
 --       4 '+' for the oldest first, '-' for the newest first, 5 and 6 the range of stream ids

@@ -1,8 +1,8 @@
--- Writes down who is in a room, and finds the people who have come or gone since the last time.
+-- Stores who is in a room, and returns the users who have joined or left since the last call.
 -- KEYS: 1 hash of connections: client -> user, newline, info
 --       2 sorted set of connections by the time, in ms, at which they count as gone
---       3 hash of people: user -> number of connections
---       4 hash of people whose last connection has ended: user -> that connection
+--       3 hash of users: user -> number of connections
+--       4 hash of users whose last connection has ended: user -> that connection
 -- ARGV: 1 TTL of a connection in ms, 2 ms until the last connection of a user that ended counts as
 --       gone, 3 how many connections are there, then client, user and info of each, then those
 --       that ended.
@@ -59,7 +59,7 @@ for index = at, #ARGV do
     end
   end
 end
--- After the others: who has come back in time has not left.
+-- Last, so that a user who has come back in time has not left.
 for _, client in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now)) do
   forget(client)
 end
