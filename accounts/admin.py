@@ -1,4 +1,4 @@
-"""Puts the live connections of a user on the user's page, whatever the site's user model is."""
+"""Adds the live connections of a user to the admin page of any user model."""
 
 from importlib import import_module
 from typing import Any
@@ -12,12 +12,12 @@ from realtime.admin import LiveConnectionsMixin
 
 
 def show_live_connections(site: admin.AdminSite, model: Any) -> None:
-    """Register the admin of `model` anew, with the mixin in front of its own class.
+    """Register the admin of `model` again, with the mixin added.
 
-    Does nothing where there is no admin of users, or one that has the mixin.
+    Does nothing if users have no admin, or if it has the mixin already.
     """
     app = apps.get_app_config(model._meta.app_label)
-    # The admins of apps are found in the order of INSTALLED_APPS: this one may be before it.
+    # Admin modules are loaded in the order of INSTALLED_APPS; that of `model` may come later.
     if app.module is not None and module_has_submodule(app.module, "admin"):
         import_module(f"{app.name}.admin")
     if not site.is_registered(model):

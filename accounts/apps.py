@@ -1,4 +1,4 @@
-"""The HTTP side of identity, for sites that have none yet."""
+"""Sign-in over HTTP, for sites that do not have it yet."""
 
 from django.apps import AppConfig
 

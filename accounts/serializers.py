@@ -1,4 +1,4 @@
-"""What the token endpoints take and give."""
+"""The serializers of the token endpoints."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from rest_framework_simplejwt.serializers import (
 from rest_framework_simplejwt.tokens import Token
 
 import realtime
-from realtime.authentication.refusals import ODD_CLAIMS
+from realtime.authentication.refusals import CLAIM_ERRORS
 from realtime.exceptions import LayerUnavailable
 
 logger = logging.getLogger("accounts")
 
 # The serializers of SimpleJWT look the user up by themselves, and let this error through.
-_ODD_CLAIMS = (*ODD_CLAIMS, ObjectDoesNotExist)
+_CLAIM_ERRORS = (*CLAIM_ERRORS, ObjectDoesNotExist)
 
 
-class _OddTokensAreInvalid(serializers.Serializer[Any]):
-    """Answers 401 instead of 500 for a token of a user who is gone, or with odd claims."""
+class _RefusesImpossibleClaims(serializers.Serializer[Any]):
+    """Answers 401 instead of 500 to a token with a deleted user or impossible claims."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         try:
             valid: dict[str, Any] = super().validate(attrs)
         except serializers.ValidationError:
             raise
-        except _ODD_CLAIMS as error:
+        except _CLAIM_ERRORS as error:
             raise InvalidToken() from error
         return valid
 
 
 class ObtainSerializer(TokenObtainPairSerializer):  # type: ignore[misc]
-    """A pair of tokens whose `sid` names the sign-in: it survives rotation, `jti` does not."""
+    """Gives tokens with a `sid`, the id of the sign-in. Unlike `jti`, it survives rotation."""
 
     @classmethod
     def get_token(cls, user: Any) -> Token:
@@ -51,8 +51,8 @@ class ObtainSerializer(TokenObtainPairSerializer):  # type: ignore[misc]
         return token
 
 
-class RefreshSerializer(_OddTokensAreInvalid, TokenRefreshSerializer):  # type: ignore[misc]
-    """Refuses also after a change of the password, which SimpleJWT asks of access tokens only."""
+class RefreshSerializer(_RefusesImpossibleClaims, TokenRefreshSerializer):  # type: ignore[misc]
+    """Refuses after a change of the password, which SimpleJWT checks for access tokens only."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         valid = super().validate(attrs)
@@ -61,12 +61,12 @@ class RefreshSerializer(_OddTokensAreInvalid, TokenRefreshSerializer):  # type: 
         return valid
 
 
-class VerifySerializer(_OddTokensAreInvalid, TokenVerifySerializer):  # type: ignore[misc]
+class VerifySerializer(_RefusesImpossibleClaims, TokenVerifySerializer):  # type: ignore[misc]
     pass
 
 
-class LogoutSerializer(_OddTokensAreInvalid, TokenBlacklistSerializer):  # type: ignore[misc]
-    """Closes the sockets of this sign-in too: an access token alone would outlive it."""
+class LogoutSerializer(_RefusesImpossibleClaims, TokenBlacklistSerializer):  # type: ignore[misc]
+    """Also closes the WebSockets of this sign-in: its access token is still valid for a while."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         valid = super().validate(attrs)
@@ -75,5 +75,5 @@ class LogoutSerializer(_OddTokensAreInvalid, TokenBlacklistSerializer):  # type:
             try:
                 realtime.disconnect(session=str(sign_in), code=3500, reason="signed out")
             except LayerUnavailable:
-                logger.warning("the sockets of a sign-in that has ended could not be closed")
+                logger.warning("the connections of a signed-out user could not be closed")
         return valid

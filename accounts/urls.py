@@ -1,4 +1,4 @@
-"""The token endpoints; a site includes them under `/api/`."""
+"""The URLs of the token endpoints; a site includes them under `/api/`."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Obtain, refresh, verify and give back tokens: SimpleJWT's views, throttled and never cached."""
+"""SimpleJWT's views to obtain, refresh, verify and blacklist tokens, throttled and not cached."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from . import serializers
 
 
 class TokenThrottle(AnonRateThrottle):
-    """By address. The rate is `DEFAULT_THROTTLE_RATES["token"]`."""
+    """30 requests per minute and address. Set another rate in `DEFAULT_THROTTLE_RATES["token"]`."""
 
     scope = "token"
 
@@ -35,18 +35,18 @@ class ObtainView(_TokenView, TokenObtainPairView):  # type: ignore[misc]
 
 
 class RefreshView(_TokenView, TokenRefreshView):  # type: ignore[misc]
-    """POST a refresh token; get a new pair. The old refresh token works no more."""
+    """POST a refresh token; get a new pair. The old refresh token becomes invalid."""
 
     serializer_class = serializers.RefreshSerializer
 
 
 class VerifyView(_TokenView, TokenVerifyView):  # type: ignore[misc]
-    """POST a token; 200 where it is good, 401 where it isn't."""
+    """POST a token; get 200 if it is valid, 401 if not."""
 
     serializer_class = serializers.VerifySerializer
 
 
 class LogoutView(_TokenView, TokenBlacklistView):  # type: ignore[misc]
-    """POST the refresh token; from then on it and what it was rotated from are refused."""
+    """POST the refresh token; it is blacklisted, and the connections of its sign-in are closed."""
 
     serializer_class = serializers.LogoutSerializer

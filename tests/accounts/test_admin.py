@@ -18,14 +18,14 @@ class OwnAdmin(UserAdmin):
     list_display = ("username",)
 
 
-def test_the_site_of_the_example_has_it():
+def test_the_example_site_shows_live_connections():
     registered = admin.site.get_model_admin(User)
     assert isinstance(registered, LiveConnectionsMixin)
     assert isinstance(registered, UserAdmin)
     assert not registered.check()
 
 
-def test_an_admin_of_the_site_stays_what_it_is(site):
+def test_an_admin_of_the_site_keeps_its_own_options(site):
     site.register(User, OwnAdmin)
     show_live_connections(site, User)
     registered = site.get_model_admin(User)
@@ -36,7 +36,7 @@ def test_an_admin_of_the_site_stays_what_it_is(site):
     assert not registered.check()
 
 
-def test_an_admin_that_has_it_is_left_alone(site):
+def test_an_admin_with_the_mixin_is_not_changed(site):
     class WithMixin(LiveConnectionsMixin, UserAdmin):
         pass
 
@@ -45,6 +45,6 @@ def test_an_admin_that_has_it_is_left_alone(site):
     assert type(site.get_model_admin(User)) is WithMixin
 
 
-def test_without_an_admin_of_users_there_is_nothing_to_do(site):
+def test_nothing_happens_without_an_admin_of_users(site):
     show_live_connections(site, User)
     assert not site.is_registered(User)

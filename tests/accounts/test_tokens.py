@@ -42,7 +42,7 @@ def signed(**odd):
     return str(token)
 
 
-def test_a_pair_carries_one_sid_that_survives_rotation(pair, post):
+def test_both_tokens_have_a_sid_that_survives_rotation(pair, post):
     sid = claims(pair["access"])["sid"]
     assert claims(pair["refresh"])["sid"] == sid
     rotated = post("token/refresh", {"refresh": pair["refresh"]}).json()
@@ -55,7 +55,7 @@ def test_each_sign_in_has_its_own_sid(pair, post):
     assert claims(again["access"])["sid"] != claims(pair["access"])["sid"]
 
 
-def test_a_rotated_refresh_token_works_no_more(pair, post):
+def test_a_rotated_refresh_token_is_refused(pair, post):
     post("token/refresh", {"refresh": pair["refresh"]})
     assert post("token/refresh", {"refresh": pair["refresh"]}).status_code == 401
 
@@ -65,20 +65,20 @@ def test_verify(pair, post):
     assert post("token/verify", {"token": pair["access"][:-3] + "abc"}).status_code == 401
 
 
-def test_logout_ends_the_refresh_token_and_a_second_one_is_told(pair, post):
+def test_logout_blacklists_the_refresh_token_and_a_second_logout_fails(pair, post):
     assert post("logout", {"refresh": pair["refresh"]}).status_code == 200
     assert post("token/refresh", {"refresh": pair["refresh"]}).status_code == 401
     assert post("logout", {"refresh": pair["refresh"]}).status_code == 401
 
 
-def test_a_changed_password_ends_refreshing(pair, post, alice):
+def test_a_refresh_token_is_refused_after_a_change_of_the_password(pair, post, alice):
     alice.set_password("another one")
     alice.save()
     assert post("token/refresh", {"refresh": pair["refresh"]}).status_code == 401
 
 
 @pytest.mark.parametrize("change", ["deactivate", "delete"])
-def test_who_is_gone_gets_no_more_tokens(pair, post, alice, change):
+def test_a_deleted_or_inactive_user_gets_no_new_tokens(pair, post, alice, change):
     if change == "delete":
         alice.delete()
     else:
@@ -104,7 +104,7 @@ def test_who_is_gone_gets_no_more_tokens(pair, post, alice, change):
     ],
     ids=lambda body: repr(body)[:30],
 )
-def test_odd_bodies_are_answered_with_a_4xx_that_is_not_cached(post, path, body):
+def test_malformed_bodies_are_answered_with_a_4xx_that_is_not_cached(post, path, body):
     response = post(path, body)
     assert 400 <= response.status_code < 500
     assert response["Cache-Control"] == "no-store"
@@ -128,18 +128,18 @@ def test_odd_bodies_are_answered_with_a_4xx_that_is_not_cached(post, path, body)
     ],
     ids=repr,
 )
-def test_signed_but_odd_tokens_are_no_server_error(post, path, odd):
+def test_signed_tokens_with_impossible_claims_cause_no_server_error(post, path, odd):
     assert post(path, {"refresh": signed(**odd)}).status_code < 500
 
 
-def test_a_body_that_is_no_json_is_told(client):
+def test_a_body_that_is_not_json_is_a_bad_request(client):
     response = client.post("/api/token/", b"{", content_type="application/json")
     assert response.status_code == 400
     assert client.post("/api/token/", b"x", content_type="text/x").status_code == 415
     assert client.get("/api/token/").status_code == 405
 
 
-def test_the_endpoints_are_throttled_together(post, monkeypatch):
+def test_the_endpoints_share_one_rate_limit(post, monkeypatch):
     monkeypatch.setattr("accounts.views.TokenThrottle.get_rate", lambda self: "3/min")
     paths = ["token", "token/refresh", "token/verify", "logout"]
     assert [post(path, {}).status_code for path in paths] == [400, 400, 400, 429]
