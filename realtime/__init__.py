@@ -1,4 +1,4 @@
-"""Live features for Django sites: rooms over one WebSocket, with Django's own rights."""
+"""Live rooms over WebSockets for Django sites, with Django's own permissions."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy, because Django imports this package before the settings can be read.
+    # Lazy, because Django imports this package before the settings are ready.
     if name in __all__:
         module = _MODULES.get(name) or _MODULES[name.removeprefix("a")]
         return getattr(import_module(f".server_api.{module}", __name__), name)

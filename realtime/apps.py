@@ -1,4 +1,4 @@
-"""The app's start: checks, the site's own rooms, clean logs."""
+"""The app config: registers checks and signals, and finds the room types of the site."""
 
 from django.apps import AppConfig
 from django.core import checks as django_checks

@@ -1,4 +1,4 @@
-"""Which users and rooms have changed since when: tells what is known from what is stale."""
+"""Tracks changes of users and rooms, to detect stale cache entries."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ MOST_KEPT = 20_000
 
 
 class Changes:
-    """Numbers the changes that this process hears of.
+    """Numbers the changes that this process is notified of.
 
-    Recorded by the thread that saves, and again by each process that is told of it.
-    Whoever looks something up notes `version` before, and asks `is_stale` afterwards: only what was
-    read before a change and used after it is stale, however the two interleave.
+    A change is recorded by the thread that saves, and again by every process that is notified.
+    A cache stores `version` from before it reads, and asks `is_stale` before it uses the entry. An
+    entry that was read before a change is never used after it, whatever the order of threads.
     """
 
     def __init__(self) -> None:
@@ -24,16 +24,16 @@ class Changes:
 
     @property
     def version(self) -> int:
-        """-1 while changes are not heard: then everything counts as stale."""
+        """The number of the last change; -1 without notifications, when everything is stale."""
         return self._version if self._listeners else -1
 
     def record(self, user: str | None = None, room: str | None = None) -> None:
-        """Something of this user, of this room, of this user in this room, or of anybody."""
+        """Record a change of a user, a room, a user in a room, or, without arguments, of all."""
         with self._lock:
-            # What others compare with is in place before the number that lets them look.
+            # `_version` is set last: `is_stale` runs without the lock, and trusts it first.
             version = self._version + 1
             if (user is None and room is None) or len(self._latest) >= MOST_KEPT:
-                # Who is forgotten counts as changed.
+                # The forgotten entries count as changed.
                 self._everything = version
                 self._latest = {}
             else:
@@ -41,7 +41,7 @@ class Changes:
             self._version = version
 
     def is_stale(self, version: int, user: str, room: str | None = None) -> bool:
-        """Whether what was known of `user` (in `room`) at `version` may be wrong now."""
+        """Return whether data on `user` (in `room`) that was read at `version` may be wrong now."""
         if version < 0 or not self._listeners:
             return True
         if version == self._version:
@@ -55,7 +55,7 @@ class Changes:
         )
 
     def listen(self) -> None:
-        """From now on changes are heard; what was known before is stale."""
+        """Start to rely on notifications. Everything that was read before is stale."""
         self._listeners += 1
         self.record()
 

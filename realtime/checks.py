@@ -1,4 +1,4 @@
-"""What `manage.py check` says about the settings: one line a mistake, with its fix."""
+"""System checks: `manage.py check` reports wrong settings, each with its fix."""
 
 from __future__ import annotations
 
@@ -45,7 +45,11 @@ def _check_values() -> list[CheckMessage]:
     for way in set(realtime_settings.CREDENTIALS) - set(conf.CREDENTIALS):
         hint = f"Choose from: {', '.join(conf.CREDENTIALS)}."
         messages.append(
-            Error(f'REALTIME["CREDENTIALS"] names {way!r}.', hint=hint, id="realtime.E004")
+            Error(
+                f'REALTIME["CREDENTIALS"] contains {way!r}, which is not a credential.',
+                hint=hint,
+                id="realtime.E004",
+            )
         )
     for key in ("AUTHENTICATOR", "USER_INFO"):
         path = getattr(realtime_settings, key)
@@ -68,7 +72,7 @@ def check_backend(**kwargs: Any) -> list[CheckMessage]:
     hint = f'Add "{_BACKEND}" to AUTHENTICATION_BACKENDS.'
     return [
         Warning(
-            "No authentication backend answers for rooms, so only superusers may enter one.",
+            "No authentication backend decides rights in rooms, so only superusers may enter them.",
             hint=hint,
             id="realtime.W001",
         )
@@ -80,8 +84,8 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            "Who changes the own password loses the connections of the session they do it in, and "
-            "a session that somebody else signs in over keeps its connections.",
+            "A user who changes their password loses the connections of the current session, and "
+            "a session in which another user signs in keeps the connections of the first user.",
             hint=f'Add "{_MIDDLEWARE}" to MIDDLEWARE, after SessionMiddleware.',
             id="realtime.W005",
         )
@@ -102,24 +106,24 @@ def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     if "query" in realtime_settings.CREDENTIALS:
         messages.append(
             Warning(
-                "Tokens are accepted in the query string, which proxies and browsers write down.",
-                hint='Leave "query" out of REALTIME["CREDENTIALS"]; use a ticket instead.',
+                "Tokens are accepted in the query string, which proxies and browsers log.",
+                hint='Remove "query" from REALTIME["CREDENTIALS"], and use tickets instead.',
                 id="realtime.W002",
             )
         )
     if "*" in realtime_settings.ALLOWED_ORIGINS:
         messages.append(
             Warning(
-                'REALTIME["ALLOWED_ORIGINS"] holds "*", which matches no origin.',
-                hint="Name each origin, as in https://www.example.com.",
+                'REALTIME["ALLOWED_ORIGINS"] contains "*", which matches no origin.',
+                hint="List each origin, such as https://www.example.com.",
                 id="realtime.W003",
             )
         )
     if not check_layer() and isinstance(get_layer(), MemoryRoomLayer):
         messages.append(
             Warning(
-                "The channel layer lives in one process: a second process hears nothing of it.",
-                hint='Use "realtime.layers.redis.RedisRoomLayer" with a Redis.',
+                "The channel layer works in one process only; other processes get no messages.",
+                hint='Use "realtime.layers.redis.RedisRoomLayer" and a Redis server.',
                 id="realtime.W004",
             )
         )

@@ -1,7 +1,7 @@
-"""The numbers of the wire: reply errors, close codes, unsubscribe codes.
+"""The codes of the wire protocol: reply errors, close codes, unsubscribe codes.
 
 They are those of the Centrifuge client protocol (https://centrifugal.dev/docs/server/codes), so
-that its SDKs know whether to come back.
+its SDKs know whether to reconnect.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """What a command that fails is answered with; `temporary`: it may work later."""
+    """The error reply to a command. `temporary`: the same command may succeed later."""
 
     code: int
     message: str
@@ -46,7 +46,7 @@ Error.UNRECOVERABLE_POSITION = Error(112, "unrecoverable position")
 
 
 class CloseCode(IntEnum):
-    """WebSocket close codes. SDKs come back after 3000-3499, and never after 3500-3999."""
+    """WebSocket close codes. SDKs reconnect after 3000-3499, and never after 3500-3999."""
 
     NORMAL = 3000
     SHUTDOWN = 3001
@@ -93,7 +93,7 @@ _REASONS = {
 
 
 class UnsubscribeCode(IntEnum):
-    """Why the server ended a subscription. SDKs resubscribe at 2500 and above."""
+    """Why the server ended a subscription. SDKs resubscribe after 2500 and above."""
 
     BY_SERVER = 2000
     INSUFFICIENT_STATE = 2500

@@ -57,10 +57,10 @@ KEYS = {field.name: field for field in fields(RealtimeSettings)}
 
 
 class _CurrentSettings:
-    """Reads `settings.REALTIME` once, and again after a test has overridden it."""
+    """Caches `settings.REALTIME`, and reads it again if a test overrides it."""
 
     def __getattr__(self, name: str) -> Any:
-        # From then on they are plain attributes: some are looked up for every message.
+        # Plain attributes from now on, because every message needs some of them.
         self.__dict__.update({key: getattr(_from_django(), key) for key in KEYS})
         if name not in KEYS:
             raise AttributeError(f"REALTIME has no key {name!r}")
@@ -72,7 +72,7 @@ class _CurrentSettings:
 
 
 def _from_django() -> RealtimeSettings:
-    # Unknown keys and wrong types are reported by the system checks, with the fix.
+    # The system checks report unknown keys and wrong types.
     configured = getattr(settings, "REALTIME", {})
     known: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list | set) else value

@@ -4,7 +4,7 @@ from .codes import CloseCode, Error
 
 
 class RealtimeError(Exception):
-    """Base of all errors of this app. `error` is what a client is told."""
+    """Base of all errors of this app. `error` is the reply that a client gets."""
 
     error: Error = Error.INTERNAL
 
@@ -15,7 +15,7 @@ class RealtimeError(Exception):
 
 
 class InvalidPayload(RealtimeError, ValueError):
-    """A payload that is no JSON value or larger than `MESSAGE_MAX_BYTES`."""
+    """A payload that is not a JSON value, or is larger than `MESSAGE_MAX_BYTES`."""
 
     error = Error.BAD_REQUEST
 
@@ -25,23 +25,23 @@ class InvalidPayload(RealtimeError, ValueError):
 
 
 class PayloadTooLarge(InvalidPayload):
-    """A payload above `MESSAGE_MAX_BYTES`."""
+    """A payload larger than `MESSAGE_MAX_BYTES`."""
 
     error = Error.LIMIT_EXCEEDED
 
 
 class InvalidRoomName(RealtimeError, ValueError):
-    """A room name with characters or a length that no room can have."""
+    """A room name that is too long or has characters that are not allowed."""
 
     error = Error.UNKNOWN_CHANNEL
 
 
 class LayerUnavailable(RealtimeError):
-    """What processes share (Redis) does not answer. Temporary: try again."""
+    """The channel layer (Redis) or the database does not answer. Temporary: try again."""
 
 
 class AuthenticationError(RealtimeError):
-    """A credential that is not accepted; `expired` when a fresh one would be."""
+    """A credential that is refused; `expired` if the client should get a new one."""
 
     def __init__(self, reason: str, *, expired: bool = False) -> None:
         super().__init__(reason)
@@ -55,7 +55,7 @@ class AuthenticationUnavailable(RealtimeError):
 
 
 class Rejected(RealtimeError):
-    """Raised by a site's hook to refuse what a client asks, with a sentence for the client."""
+    """Raised by a hook of the site to refuse a command; the client gets the message."""
 
     error = Error.PERMISSION_DENIED
 

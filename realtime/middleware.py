@@ -1,4 +1,4 @@
-"""The Channels middleware that finds out who connects."""
+"""The Channels middleware that authenticates connections."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ logger = logging.getLogger("realtime.middleware")
 
 
 class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
-    """Pulls the credential from the scope and resolves the Django user through SimpleJWT.
+    """Finds the credential in the scope and resolves its Django user through SimpleJWT.
 
-    Adds to the scope: `user`; `identity`, an `Identity`, or None where no credential was given;
-    and `authentication_error`, None or why the credential was refused. A refusal leaves the user
-    anonymous and the connection to the consumer, which accepts it first: a browser never sees the
-    code of a close that comes before. A foreign Origin is refused at once, with HTTP 403.
+    Adds to the scope: `user`; `identity`, an `Identity`, or None without a credential; and
+    `authentication_error`, the error if the credential was refused, or None.
+
+    After a refusal the user is anonymous and the consumer gets the connection. It accepts before it
+    closes, because browsers do not report the code of a close before the accept. A foreign Origin
+    is refused at once, with HTTP 403.
     """
 
     async def __call__(
         self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
     ) -> Any:
         if not origins.is_allowed(scope):
-            logger.info("refused a connection of a foreign origin")
+            logger.info("refused a connection from a foreign origin")
             return await refuse(receive, send)
         identity, error = None, None
         try:
@@ -51,7 +53,7 @@ class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
 
 
 async def refuse(receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-    """Close before accepting, which every server turns into HTTP 403."""
+    """Close before accepting; every server turns that into HTTP 403."""
     await receive()
     await send({"type": "websocket.close", "code": 1000})
 

@@ -1,4 +1,4 @@
-"""What the database keeps: rooms, and who has which role in them."""
+"""The models: rooms, and the memberships of users in them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from . import names
 
 def validate_room_name(value: str) -> None:
     if not names.is_room_name(value):
-        raise ValidationError(_("A room name is %(rule)s."), params={"rule": names.RULE})
+        raise ValidationError(_("A room name has %(rule)s."), params={"rule": names.RULE})
 
 
 class RoomQuerySet(models.QuerySet["Room"]):
     def open_to(self, user: Any) -> RoomQuerySet:
-        """Rooms that `user` may enter by access, group or role.
+        """Return the rooms that `user` may enter by access, group or role.
 
-        Rights given by other authentication backends are not seen from here: ask `has_perm`.
+        Rights from other authentication backends are not included; check them with `has_perm`.
         """
         rooms = self.filter(archived=False)
         everybody = Q(access=Room.Access.ANYONE)
@@ -41,7 +41,7 @@ class RoomQuerySet(models.QuerySet["Room"]):
 
 
 class Room(models.Model):
-    """A room that is managed in the admin. Rooms in code are `realtime.rooms.RoomType`s."""
+    """A room that is managed in the admin. Rooms in code have a `realtime.rooms.RoomType`."""
 
     class Access(models.TextChoices):
         MEMBERS = "members", _("members and groups below")
@@ -106,12 +106,12 @@ class Room(models.Model):
 
 class MembershipQuerySet(models.QuerySet["Membership"]):
     def current(self) -> MembershipQuerySet:
-        """Without those that have expired."""
+        """Return the memberships that have not expired."""
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
 
 
 class Membership(models.Model):
-    """The role of one user in one room. It decides before the room's groups and access do."""
+    """The role of one user in one room. It takes precedence over the room's groups and access."""
 
     class Role(models.TextChoices):
         READER = "reader", _("reader")
@@ -133,7 +133,7 @@ class Membership(models.Model):
         _("expires at"),
         null=True,
         blank=True,
-        help_text=_("From then on as if there were no membership. Empty: never."),
+        help_text=_("The membership has no effect after this time. Leave empty for no expiry."),
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
@@ -151,20 +151,20 @@ class Membership(models.Model):
         return f"{self.user} in {self.room} as {self.role}"
 
 
-class NoRows(models.Manager["Connection"]):
+class EmptyManager(models.Manager["Connection"]):
     def get_queryset(self) -> models.QuerySet[Connection]:
-        # There is no table. What goes through all models, as `dumpdata` does, finds nothing.
+        # There is no table. Commands that read all models, such as `dumpdata`, find no rows.
         return super().get_queryset().none()
 
 
 class Connection(models.Model):
-    """A live connection, for the admin and its permissions. It is in no table: `registry` knows."""
+    """A live connection, for the admin and its permissions. It has no table: see `hub.registry`."""
 
     client = models.CharField(_("client"), max_length=64, primary_key=True)
     description = ""
-    """Whose it is, for people."""
+    """The user, as shown in the admin."""
 
-    objects = NoRows()
+    objects = EmptyManager()
 
     class Meta:
         managed = False

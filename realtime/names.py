@@ -1,11 +1,11 @@
-"""Room names: which are allowed, and what they are called in Redis."""
+"""Room names, and the rule for valid ones."""
 
 import re
 
 from .exceptions import InvalidRoomName
 
 MAX_LENGTH = 128
-# ASCII only: two names that look alike are one name. \Z, because $ lets a newline pass.
+# ASCII only, so that different names never look the same. \Z, because $ accepts a final newline.
 _ROOM_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.:@/-]*\Z", re.ASCII)
 
 RULE = (
@@ -15,7 +15,7 @@ RULE = (
 
 
 def is_room_name(name: object) -> bool:
-    """Whether `name` can be the name of a room. Upper and lower case are different names."""
+    """Return whether `name` is a valid room name. Names are case-sensitive."""
     return (
         isinstance(name, str)
         and len(name) <= MAX_LENGTH
@@ -27,4 +27,4 @@ def is_room_name(name: object) -> bool:
 
 def check_name(room: str) -> None:
     if not is_room_name(room):
-        raise InvalidRoomName(f"{room!r} can't be a room: a name is {RULE}.")
+        raise InvalidRoomName(f"{room!r} is not a valid room name. Use {RULE}.")

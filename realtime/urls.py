@@ -1,4 +1,4 @@
-"""The HTTP endpoints; a site includes them under `/realtime/`."""
+"""The URLs of the HTTP endpoints; a site includes them under `/realtime/`."""
 
 from django.urls import path
 
