@@ -166,8 +166,8 @@ class Changes(Protocol):
         ...
 
     async def mark_changes(self, changes: Collection[Change], *, gone: bool = ...) -> None:
-        """As `mark_changes_sync`, for coroutines. With `gone`, mark lost rights: they stay marked,
-        because nothing reports when they are given back."""
+        """As `mark_changes_sync`, for coroutines. With `gone`, rights count as changing until the
+        next mark, because nothing reports when they are given back."""
         ...
 
     async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[float]:

@@ -105,7 +105,7 @@ class LoopGroups(RedisPubSubLoopLayer):  # type: ignore[misc]
         super().__init__(prefix=topology.keys.prefix, channel_layer=layer)
         self.reconnect_callbacks: list[Callable[[], None]] = []
         self.receivers: dict[str, Callable[[bytes], None]] = {}
-        """What is called with the messages of a channel; those of others wait in a queue."""
+        """The callbacks of channels that have one; messages of other channels wait in a queue."""
         self._topology = topology
         self.shards = topology.open_shards(self._deliver, self._report_reconnect)
         self._shards = self.shards  # instead of connections that channels_redis made but not opened

@@ -202,7 +202,7 @@ def _settle(future: asyncio.Future[Any], convert: Convert | None, reply: Any) ->
         return
     if isinstance(reply, LayerUnavailable):
         future.set_exception(reply)
-        future.exception()  # perhaps nobody waits any more
+        future.exception()  # no warning from asyncio if the caller has been cancelled
         return
     try:
         future.set_result(reply if convert is None else convert(reply))

@@ -36,7 +36,7 @@ _CONNECTION_OPTIONS: dict[str, Any] = {
 
 
 class Local(Protocol):
-    """What one event loop has of its own."""
+    """The state of one event loop: its shards."""
 
     @property
     def shards(self) -> Sequence[Shard]: ...
