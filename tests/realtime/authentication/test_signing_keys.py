@@ -165,7 +165,7 @@ async def test_keys_that_expire_during_verification_block_no_database_thread(
     issuer.heal()
     number = threads.realtime_settings.DATABASE_THREADS
     everybody = threading.Barrier(number)
-    await asyncio.gather(*(threads.run_apart(everybody.wait, 30) for _ in range(number)))
+    await asyncio.gather(*(threads.run_separately(everybody.wait, 30) for _ in range(number)))
 
 
 @pytest.mark.parametrize(
