@@ -1,5 +1,6 @@
 """The layout of the package: the paths that a site writes down, and the order of the folders."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "realtime"
 
 PUBLIC_NAMES = [
     *[
@@ -113,3 +115,24 @@ def test_a_site_on_daphne_needs_no_library_of_uvicorn():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "served\n", done.stderr
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md"])
+def test_the_files_that_a_page_names_exist(page):
+    text = (ROOT / page).read_text()
+    text = re.sub(r"## Where the next features go\n.*?(?=\n## )", "", text, flags=re.DOTALL)
+    named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|lua))`", text))
+    assert len(named) > 3
+    missing = [path for path in named if not ((ROOT / path).exists() or (PACKAGE / path).exists())]
+    assert missing == []
+
+
+def test_the_names_that_the_architecture_gives_for_a_file_exist():
+    """`hub/feed.py`: `Feed.accept` …: the name is defined in the file."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    pairs = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`: `([A-Za-z_.]+)`", text)
+    assert len(pairs) > 15
+    for path, name in pairs:
+        source = (PACKAGE / path).read_text()
+        for part in name.split("."):
+            assert re.search(rf"(def|class) {part}\b", source), f"{path} has no {name}"
