@@ -32,6 +32,8 @@ PATIENCE = 0.8
 """Until then a command that is running may finish; its connection is closed after it."""
 GOODBYE = 0.9
 """Until then clients may answer the close; what is left of the time is for Redis."""
+TIDY_MIN_SECONDS = 0.5
+"""Redis gets at least so much time, also if `DRAIN_SECONDS` is 0 or the loop came back late."""
 PAUSE_MAX_SECONDS = 0.02
 POLL_SECONDS = 0.05
 
@@ -98,7 +100,7 @@ async def drain() -> None:
     """Close every connection of this loop with 3001, a few at a time, and leave Redis tidy.
 
     Ends within `DRAIN_SECONDS`, finished or not: each step looks at the clock, because a busy loop
-    may come back to it late.
+    may come back late.
     """
     node, loop = get_node(), asyncio.get_running_loop()
     began, seconds = loop.time(), realtime_settings.DRAIN_SECONDS
@@ -115,7 +117,7 @@ async def drain() -> None:
         session.close(CloseCode.SHUTDOWN)
     await _wait_for_the_end(node.sessions, began + seconds * GOODBYE)
     try:
-        async with asyncio.timeout_at(began + seconds):
+        async with asyncio.timeout_at(max(began + seconds, loop.time() + TIDY_MIN_SECONDS)):
             await close_node()
     except TimeoutError:
         logger.warning("Redis could not be tidied in time; what is there ends with its TTL")

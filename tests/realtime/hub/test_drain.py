@@ -83,3 +83,13 @@ async def test_connections_are_closed_one_after_the_other(open_session):
     assert sum(session.is_closed for session in sessions) < 10
     await draining
     assert all(session.is_closed for session in sessions)
+
+
+async def test_without_a_drain_time_all_are_closed_at_once_and_redis_is_tidied(
+    open_session, settings, caplog
+):
+    settings.REALTIME = {**settings.REALTIME, "DRAIN_SECONDS": 0}
+    sessions = [open_session() for _ in range(20)]
+    await drain.drain()
+    assert {session.transport.closed[0] for session in sessions} == {3001}
+    assert "could not be tidied" not in caplog.text
