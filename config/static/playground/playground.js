@@ -1,4 +1,7 @@
-/** The playground: sign in, enter rooms, talk, and see the frames on the wire. */
+/**
+ * The playground: sign in, enter rooms, talk, and see the frames on the wire. Long, because it
+ * connects the parts of one page; each part is in a file beside it.
+ */
 
 import { Realtime } from "../realtime/client.js";
 import { Listing } from "./listing.js";

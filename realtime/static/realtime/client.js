@@ -1,5 +1,6 @@
 /**
  * A small browser client for the native protocol (the Centrifuge client protocol v2, in JSON).
+ * Long, because it is one state machine; what it reads and writes is in wire.js.
  *
  *     const realtime = new Realtime({ url: "/ws/", getToken: fetchAccessToken });
  *     realtime.subscribe("lobby", { onMessage: ({ data }) => console.log(data) });
