@@ -47,7 +47,7 @@ class ConnectionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             path("<str:action>/", view(self.confirm_view), name="realtime_connection_confirm"),
         ]
 
-    # Who may what
+    # Permissions
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -214,7 +214,7 @@ class Session:
             self._is_counted = False
             self.node.unauthenticated.leave(self.address)
 
-    # Who it is
+    # Its identity
 
     @property
     def caller(self) -> Identity:

@@ -32,7 +32,7 @@ class Subscriptions:
     def newer(self, reviewed: Mapping[str, Grant], version: int) -> dict[str, tuple[Grant, Grant]]:
         """Of each room that was reviewed, the grant as it is held and as it was at `version`.
 
-        Rooms that were left since, or granted anew after `version`, are left out.
+        Rooms that were left since, or granted again after `version`, are left out.
         """
         return {
             name: (held, replace(grant, version=version))

@@ -13,7 +13,7 @@
  *   state    {state, code, reason}   with "connecting": why the last connection ended, if one did
  *   message  {room, publication}     a publication is {data, offset, info}
  *   rights   none                    what the user may do has perhaps changed, here or in rooms that
- *                                    the page has not entered: a page that shows rights asks anew
+ *                                    the page has not entered: a page that shows rights asks again
  *   notice   {text}                  what an administrator says to the user; text, never HTML
  *   frame    {direction, text}       each object on the wire, "in" or "out", tokens masked
  *   error    {error, room}           what no promise and no handler carries
