@@ -127,7 +127,7 @@ async def test_forged_key_ids_cause_one_fetch_per_pause(sign, issuer):
 
 
 async def test_an_issuer_that_hangs_delays_only_tokens_with_a_new_key(sign, issuer, settings):
-    settings.REALTIME = {"RIGHTS_SECONDS": 0.8}
+    settings.REALTIME = {"RIGHTS_SECONDS": 2.5}
     assert await outcome(sign()) == "alice"
     old = issuer.rotate()
     issuer.hang()
@@ -137,7 +137,7 @@ async def test_an_issuer_that_hangs_delays_only_tokens_with_a_new_key(sign, issu
         threads.run_in_thread(time.sleep, 0)
         for _ in range(threads.realtime_settings.DATABASE_THREADS)
     ]
-    async with asyncio.timeout(0.7):
+    async with asyncio.timeout(2.2):
         assert await outcomes([sign(old) for _ in range(20)]) == ["alice"] * 20
         await asyncio.gather(*busy)
     assert not any(task.done() for task in waiting)
@@ -149,7 +149,7 @@ async def test_an_issuer_that_hangs_delays_only_tokens_with_a_new_key(sign, issu
 async def test_keys_that_expire_during_verification_block_no_database_thread(
     sign, issuer, settings, monkeypatch
 ):
-    settings.REALTIME = {"RIGHTS_SECONDS": 0.8}
+    settings.REALTIME = {"RIGHTS_SECONDS": 2.5}
 
     async def had_them_a_moment_ago(raw_token):
         pass
@@ -158,7 +158,7 @@ async def test_keys_that_expire_during_verification_block_no_database_thread(
     issuer.hang()
     waiting = [asyncio.create_task(outcome(sign())) for _ in range(5)]
     await issuer.until_asked()
-    async with asyncio.timeout(0.7):
+    async with asyncio.timeout(2.2):
         await asyncio.gather(*(threads.run_in_thread(time.sleep, 0) for _ in range(8)))
     assert set(await asyncio.gather(*waiting)) == {"later"}
     # The thread that was given up goes on, and would ask the issuer of the next test.
