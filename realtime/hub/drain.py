@@ -99,8 +99,8 @@ async def _run(number: int) -> None:
 async def drain() -> None:
     """Close every connection of this loop with 3001, a few at a time, and leave Redis tidy.
 
-    Ends within `DRAIN_SECONDS`, finished or not: each step looks at the clock, because a busy loop
-    may come back late.
+    Clients are done within 90% of `DRAIN_SECONDS`, finished or not: each step looks at the clock,
+    because a busy loop may come back late. Redis gets the rest, and at least `TIDY_MIN_SECONDS`.
     """
     node, loop = get_node(), asyncio.get_running_loop()
     began, seconds = loop.time(), realtime_settings.DRAIN_SECONDS
