@@ -93,6 +93,10 @@ class Pipeline:
         if len(self._sent) + len(self._unsent) >= MOST_WAITING:
             answer(LayerUnavailable("too many commands wait for Redis"))
             return
+        if not isinstance(command, bytes):
+            # Raises for what can't be sent, such as half a surrogate pair in the name of a group,
+            # before it counts as a command that Redis will answer.
+            command = hiredis.pack_command(command)
         waiting = _Waiting(command, answer, self._loop.time(), script)
         if self._connection is None:
             self._unsent.append(waiting)

@@ -53,6 +53,7 @@ class Subscriber:
         """Return when Redis has confirmed: messages published from then on are received."""
         confirmed = self._wanted.get(channel)
         if confirmed is None:
+            channel.encode()  # raises for a name that no connection could ever subscribe to
             confirmed = self._wanted[channel] = asyncio.get_running_loop().create_future()
             if self._task is None:
                 self._task = asyncio.create_task(self._listen(), name="realtime-redis-subscriber")

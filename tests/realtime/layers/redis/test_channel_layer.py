@@ -70,6 +70,20 @@ async def test_a_consumer_that_stopped_receiving_does_not_hold_up_others(layer, 
     assert (await receive())["body"] == b"1"
 
 
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_a_name_that_cannot_be_sent_fails_alone(is_open, layer, hear):
+    if is_open:
+        await hear()
+    local = layer._get_layer()
+    with pytest.raises(UnicodeEncodeError):
+        await asyncio.wait_for(layer.receive("\ud800"), 5)
+    assert "\ud800" not in local.shards[0]._subscriber._wanted
+    _, publications = await hear()
+    await layer.append("lobby", b"1")
+    room, _, publication = await asyncio.wait_for(publications.get(), 5)
+    assert (room, publication.body) == ("lobby", b"1")
+
+
 async def test_a_flushed_layer_has_no_members(layer, hear):
     await hear()
     await layer.flush()

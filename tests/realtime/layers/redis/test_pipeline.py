@@ -39,6 +39,18 @@ async def test_a_refused_command_fails_alone(pipeline):
     assert await answered == b"PONG"
 
 
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_a_command_that_cannot_be_sent_fails_alone(is_open, layer, pipeline):
+    """The replies to others must not move up by one: they may be of rooms of other people."""
+    if is_open:
+        await pipeline.send("PING")
+    before = pipeline.send("ECHO", "a")
+    with pytest.raises(UnicodeEncodeError):
+        await layer.group_send("\ud800", {"type": "chat.message"})
+    after = [pipeline.send("ECHO", text) for text in "bc"]
+    assert await asyncio.gather(before, *after) == [b"a", b"b", b"c"]
+
+
 async def test_appends_survive_that_redis_forgets_its_scripts(layer, pipeline, append_at_once):
     await append_at_once(layer, "lobby", b"1")
     await pipeline.send("SCRIPT", "FLUSH")
