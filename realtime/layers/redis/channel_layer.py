@@ -110,6 +110,15 @@ class LoopGroups(RedisPubSubLoopLayer):  # type: ignore[misc]
         self.shards = topology.open_shards(self._deliver, self._report_reconnect)
         self._shards = self.shards  # instead of connections that channels_redis made but not opened
 
+    async def _subscribe_to_channel(self, channel: str) -> None:
+        try:
+            await super()._subscribe_to_channel(channel)
+        except BaseException:
+            # Nobody hears of the channel, so nobody would ever leave it.
+            self.channels.pop(channel, None)
+            await self._get_shard(channel).unsubscribe(channel)
+            raise
+
     async def group_add(self, group: str, channel: str) -> None:
         try:
             await super().group_add(group, channel)

@@ -5,8 +5,10 @@ import asyncio
 import pytest
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
+from realtime.exceptions import LayerUnavailable
 from realtime.layers.groups import group_name
 from realtime.layers.redis import RedisRoomLayer
+from tests.support.processes import free_port
 
 
 @pytest.fixture
@@ -82,6 +84,16 @@ async def test_a_name_that_cannot_be_sent_fails_alone(is_open, layer, hear):
     await layer.append("lobby", b"1")
     room, _, publication = await asyncio.wait_for(publications.get(), 5)
     assert (room, publication.body) == ("lobby", b"1")
+
+
+async def test_a_channel_that_redis_did_not_confirm_is_forgotten(open_redis_layer):
+    """Clients of a site come again and again while Redis is away."""
+    layer = open_redis_layer(hosts=[f"redis://127.0.0.1:{free_port()}"])
+    with pytest.raises(LayerUnavailable):
+        await layer.new_channel()
+    local = layer._get_layer()
+    assert not local.channels
+    assert not local.shards[0]._subscriber._wanted
 
 
 async def test_a_flushed_layer_has_no_members(layer, hear):

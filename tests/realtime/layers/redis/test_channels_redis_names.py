@@ -34,6 +34,7 @@ NAMES = [
     (loop_layer, "_shards", "is replaced by our shards, which `flush` then closes"),
     (loop_layer, "_get_shard", "is overridden to choose one of our shards"),
     (loop_layer, "_get_group_channel_name", "is overridden to use our names of channels"),
+    (loop_layer, "_subscribe_to_channel", "is extended to forget a channel that failed"),
     (loop_layer, "channels", "holds the queue of each channel"),
     (loop_layer, "groups", "holds the members of each group by its name in Redis"),
     (loop_layer, "prefix", "begins the names of channels"),
@@ -80,7 +81,14 @@ def test_the_layer_of_the_site_still_uses_it(caller, name):
         ("group_send", ["_get_shard", "_get_group_channel_name", "publish"]),
         ("group_add", ["_get_shard", "_get_group_channel_name", "subscribe", "groups"]),
         ("group_discard", ["_get_shard", "_get_group_channel_name", "unsubscribe", "groups"]),
-        ("receive", ["_get_shard", "unsubscribe", "channels", "channel_layer.deserialize"]),
+        ("new_channel", ["_subscribe_to_channel"]),
+        (
+            "receive",
+            [
+                *["_subscribe_to_channel", "_get_shard", "unsubscribe", "channels"],
+                "channel_layer.deserialize",
+            ],
+        ),
         ("flush", ["_shards", "flush"]),
     ],
 )
