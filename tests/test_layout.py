@@ -1,5 +1,6 @@
 """The layout of the package: the paths that a site writes down, and the order of the folders."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -103,6 +104,61 @@ def test_an_import_that_breaks_the_order_fails(module, line, contract, tmp_path)
     done = subprocess.run([lint, "--no-cache"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1, done.stdout
     assert any(contract in row and "BROKEN" in row for row in done.stdout.splitlines())
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if "migrations" not in path.parts:
+            yield path.relative_to(PACKAGE).as_posix(), path
+
+
+def test_no_file_imports_a_name_of_its_own_folder():
+    """The `__init__` of a folder imports its files: the contract does not see this circle."""
+    found = []
+    for name, path in modules():
+        package = ".".join(["realtime", *path.relative_to(PACKAGE).parent.parts])
+        for node in ast.walk(ast.parse(path.read_text())):
+            if path.name == "__init__.py":
+                continue
+            if isinstance(node, ast.Import):
+                found += [name for alias in node.names if alias.name == package]
+            elif isinstance(node, ast.ImportFrom) and (
+                (node.level == 1 and not node.module) or (not node.level and node.module == package)
+            ):
+                found += [
+                    f"{name}: {alias.name}"
+                    for alias in node.names
+                    if not (path.parent / alias.name).is_dir()
+                    and not (path.parent / f"{alias.name}.py").exists()
+                ]
+    assert found == []
+
+
+def test_the_app_imports_nothing_that_is_not_in_the_wheel():
+    """`accounts` and `config` are forbidden by the contract; and a folder without an `__init__` is
+    in neither the contract nor the wheel."""
+    for name, path in modules():
+        assert path.with_name("__init__.py").exists(), name
+        imported = [
+            module.partition(".")[0]
+            for node in ast.walk(ast.parse(path.read_text()))
+            for module in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom) and not node.level
+                else []
+            )
+        ]
+        assert not {"tests", "benchmarks"} & set(imported), name
+
+
+LONG = {"connection/session.py"}  # one state machine; its parts are modules of their own already
+
+
+def test_a_file_has_at_most_300_lines():
+    long = {name for name, path in modules() if len(path.read_text().splitlines()) > 300}
+    assert long == LONG
 
 
 def test_a_site_on_daphne_needs_no_library_of_uvicorn():
