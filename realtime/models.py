@@ -7,8 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser, Group
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, router, transaction
 from django.db.models import Q
+from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -104,7 +105,34 @@ class Room(models.Model):
         return str(self.title or self.name)
 
 
+memberships_deleted = Signal()
+"""Sent after memberships were deleted, with `rows`: pairs of a user id and the name of a room, or
+None if there are too many; and `using`.
+
+Stands in for `post_delete`, which Django sends only after it has loaded each row that it deletes.
+A room with thousands of members is deleted at once because nothing listens to that.
+"""
+
+MOST_NAMED = 1_000
+
+
 class MembershipQuerySet(models.QuerySet["Membership"]):
+    def delete(self) -> tuple[int, dict[str, int]]:
+        if self.query.is_sliced or self.query.distinct_fields or self.query.combinator:
+            return super().delete()  # which refuses
+        chosen: Any = self.all()
+        chosen._for_write = True  # as Django does, to ask the router for the database of writes
+        using = chosen.db
+        with transaction.atomic(using=using, savepoint=False):
+            rows = _named(self.using(using).order_by())
+            deleted = super().delete()
+            if deleted[0]:
+                memberships_deleted.send(sender=self.model, rows=rows, using=using)
+        return deleted
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
     def current(self) -> MembershipQuerySet:
         """Return the memberships that have not expired."""
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
@@ -149,6 +177,33 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.room} as {self.role}"
+
+    def delete(self, using: Any = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
+        using = using or router.db_for_write(type(self), instance=self)
+        with transaction.atomic(using=using, savepoint=False):
+            rows = self._named(using)
+            deleted = super().delete(using=using, keep_parents=keep_parents)
+            memberships_deleted.send(sender=type(self), rows=rows, using=using)
+        return deleted
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+
+    def _named(self, using: str) -> list[tuple[Any, str | None]] | None:
+        if Membership.room.is_cached(self):
+            return [(self.user_id, self.room.name)]
+        return _named(Membership.objects.using(using).filter(pk=self.pk))
+
+
+def _named(memberships: MembershipQuerySet) -> list[tuple[Any, str | None]] | None:
+    """Return whose memberships these are, and where; whole rooms if there are very many."""
+    rows: list[tuple[Any, Any]] = list(
+        memberships.values_list("user_id", "room__name")[: MOST_NAMED + 1]
+    )
+    if len(rows) <= MOST_NAMED:
+        return rows
+    rooms = memberships.values_list("room__name", flat=True).distinct()[: MOST_NAMED + 1]
+    names = list(rooms)
+    return None if len(names) > MOST_NAMED else [(None, name) for name in names]
 
 
 class EmptyManager(models.Manager["Connection"]):

@@ -1,5 +1,8 @@
 """What an administrator can do to connections. Every action asks for its permission, says what came
-of it, and leaves an entry in the admin's log for each person."""
+of it, and leaves an entry in the admin's log for each person.
+
+Orders are given at once, also with `ATOMIC_REQUESTS`, because the page reports the outcome.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,9 @@ class Disconnect(Action[ReasonForm]):
             _tell_each(
                 request,
                 person,
-                lambda client: connections.disconnect(client=client, reason=reason),
+                lambda client: connections.disconnect(
+                    client=client, reason=reason, on_commit=False
+                ),
                 lambda clients: _("Disconnected (%s).") % clients + note(reason),
             )
         clients = [client for person in persons for client in person.clients]
@@ -106,7 +111,7 @@ class Notify(Action[NoticeForm]):
             _tell_each(
                 request,
                 person,
-                lambda client: connections.notify(text, client=client),
+                lambda client: connections.notify(text, client=client, on_commit=False),
                 lambda clients: _("Sent a notice (%s): ") % clients + text,
             )
         messages.success(request, _("The notice was sent to %s.") % names_of(persons))

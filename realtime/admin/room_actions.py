@@ -128,7 +128,9 @@ class Remove(RoomAction):
                     _take_role(request, person, name)
                 # Nobody is named by "" and None together: that would be everybody.
                 client = "" if person.user_id else person.clients[0]
-                connections.unsubscribe(name, person.user_id or None, client=client, reason=reason)
+                connections.unsubscribe(
+                    name, person.user_id or None, client=client, reason=reason, on_commit=False
+                )
                 removed.append(person)
                 entry = _("Removed from the room %s.") % name
                 log(request, person.logged_as, entry + note(reason))

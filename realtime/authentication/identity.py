@@ -11,6 +11,7 @@ from django.utils.crypto import salted_hmac
 from rest_framework_simplejwt.settings import api_settings
 
 from ..exceptions import AuthenticationError
+from . import rehashing
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Identity:
     """Unix time in seconds; None for credentials that do not expire."""
     ambient: bool = False
     """Whether a browser added the credential by itself. A token may then replace it."""
+    session_key: str = field(default="", repr=False, compare=False)
+    """The key of the Django session that is the credential, to see when it ends; or ""."""
     own_password: str = field(default="", compare=False)
     """The digest of the password that this sign-in has set, or ""."""
     version: int = field(default=-1, compare=False)
@@ -81,7 +84,11 @@ def permitted(user: Any) -> Any:
 
 def password_digest(user: Any) -> str:
     """Return a digest that changes with the password and reveals nothing about it."""
-    password = str(getattr(user, "password", ""))
+    return digest(str(getattr(user, "password", "")))
+
+
+def digest(password: str) -> str:
+    """Return the digest of a password, as it is stored in the database."""
     return salted_hmac("realtime.password", password).hexdigest()[:16]
 
 
@@ -93,5 +100,10 @@ def still_valid(identity: Identity, user: Any) -> bool:
         return False
     if getattr(user, "password", None) == getattr(identity.user, "password", None):
         return True
+    now = password_digest(user)
+    if rehashing.latest(identity.user_id, password_digest(identity.user)) == now:
+        return True
     # The password has changed. Only the sign-in that changed it stays valid.
-    return identity.own_password != "" and identity.own_password == password_digest(user)
+    return identity.own_password != "" and (
+        rehashing.latest(identity.user_id, identity.own_password) == now
+    )

@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 from ..concurrency.batching import BatchedLookup
 from ..concurrency.threads import run_in_thread, run_separately, timeout
 from ..conf import realtime_settings
+from ..databases import reads_up_to_date
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
 from . import signing_keys
 from .identity import Identity, permitted
@@ -76,7 +77,7 @@ async def in_time(
     """Run a look-up of users in a thread, for `RIGHTS_SECONDS` at most."""
     try:
         async with timeout():
-            return await run(function, *args)
+            return await run(reads_up_to_date(function), *args)
     except TimeoutError as error:
         raise AuthenticationUnavailable("the user could not be looked up in time") from error
     except DatabaseError as error:

@@ -231,6 +231,11 @@ class Session:
         return self.caller.session_id
 
     @property
+    def session_key(self) -> str:
+        """The key of its Django session, if that is its credential."""
+        return self.caller.session_key
+
+    @property
     def expires_at(self) -> float | None:
         return self.caller.expires_at
 
@@ -348,7 +353,7 @@ class Session:
 
     def rename_sign_in(self, sign_in: str) -> None:
         """The sign-in goes on, and is called `sign_in` from now on."""
-        self.identity = replace(self.caller, session_id=sign_in)
+        self.identity = replace(self.caller, session_id=sign_in, session_key="")
 
     def tell_of_rights(self) -> None:
         """Tell the client that its rights may have changed, here or elsewhere."""

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
-from django.db import transaction
 from django.db.models import Model
 from rest_framework_simplejwt.settings import api_settings
 
 from ..changes import changes
-from ..exceptions import LayerUnavailable
-from ..layers import get_layer
+from ..layers import RoomLayer, get_layer
 from ..layers.groups import CONTROL_GROUP
-from .messages import Message, Notice, Recheck, Removal, to_dict
-
-logger = logging.getLogger("realtime.announcements")
+from .announcer import Announcer
+from .messages import Message, Notice, Recheck, Rechecks, Removal, to_dict
+from .transactions import Change, after_commit, announce_together
 
 User = Any
 """A user or its primary key; None means all users."""
@@ -33,58 +30,82 @@ def removal(
     reason: str = "",
 ) -> Removal:
     """Connections are closed with `code`, or leave `room` if there is one."""
-    return Removal(_user_id(user), sign_in, client, room, int(code), reason)
+    return Removal(user_id(user), sign_in, client, room, int(code), reason)
 
 
 def notice(text: str, *, user: User = None, client: str = "", room: str = "") -> Notice:
     """People are shown a text."""
-    return Notice(_user_id(user), client, room, text)
+    return Notice(user_id(user), client, room, text)
 
 
-def review(
-    *, user: User = None, room: str | None = None, own: Sequence[str] = (), password: str = ""
-) -> Recheck:
-    """Rights are computed again. The sign-ins `own` have saved the password themselves that has the
-    digest `password`."""
-    return Recheck(_user_id(user), room, list(own), password)
+def review(*, user: User = None, room: str | None = None) -> Recheck:
+    """Rights are computed again."""
+    return Recheck(user_id(user), room)
 
 
-def announce(message: Message, *, may_lock_out: bool = True) -> None:
+def user_id(user: User) -> str | None:
+    """Return the primary key of a user as text."""
+    return None if user is None else str(user.pk if isinstance(user, Model) else user)
+
+
+def announce(message: Message) -> None:
     """Announce a message to all processes now. Raises `LayerUnavailable`."""
-    layer = get_layer()
     if isinstance(message, Recheck):
-        # This process knows now; the others when they receive the message.
-        changes.record(message.user, message.room)
-        if may_lock_out:
-            # Before the message: a client that comes back at once must find it.
-            layer.mark_changes_sync([(message.user, message.room)])
-    elif isinstance(message, Removal) and message.sign_in:
+        _record([message])
+        _send(get_layer(), message, [message])
+    else:
+        _send(get_layer(), message)
+
+
+def announce_after_commit(message: Message, using: str | None = None) -> None:
+    """Announce a message as soon as the running transaction is committed, or now if there is none.
+
+    Raises nothing: the data is saved, so the request must not fail because Redis is away. Redis
+    that does not answer delays the request once, by a second.
+    """
+    if isinstance(message, Recheck):
+        announce_change(Change(message.user, message.room), using)
+    else:
+        after_commit(partial(_submit, message), using)
+
+
+def announce_change(change: Change, using: str | None = None) -> None:
+    """As `announce_after_commit`, in one message with the other changes of the transaction."""
+    announce_together(change, using, _announce_changes)
+
+
+def _announce_changes(reviews: list[Recheck], locking_out: list[Recheck]) -> None:
+    # This process knows now; the others when they receive the message.
+    _record(reviews)
+    _submit(reviews[0] if len(reviews) == 1 else Rechecks(reviews), locking_out)
+
+
+def _submit(message: Message, locking_out: Collection[Recheck] = ()) -> None:
+    _announcer.submit(partial(_send_later, message, locking_out))
+
+
+def _send_later(message: Message, locking_out: Collection[Recheck]) -> None:
+    _send(get_layer(), message, locking_out)
+
+
+def _send(layer: RoomLayer, message: Message, locking_out: Collection[Recheck] = ()) -> None:
+    if locking_out:
+        # Before the message: a client that comes back at once must find it.
+        layer.mark_changes_sync([(change.user, change.room) for change in locking_out])
+    if isinstance(message, Removal) and message.sign_in and not message.room:
         lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
         layer.end_sign_in_sync(message.sign_in, lifetime)
     layer.group_send_sync(CONTROL_GROUP, to_dict(message))
 
 
-def announce_after_commit(
-    message: Message, using: str | None = None, *, may_lock_out: bool = True
-) -> None:
-    """Announce a message as soon as the running transaction is committed.
-
-    Raises nothing: the data is saved, so the request must not fail because Redis is away.
-    """
-
-    def send() -> None:
-        try:
-            announce(message, may_lock_out=may_lock_out)
-        except LayerUnavailable:
-            logger.warning(
-                "a change could not be announced to open connections; "
-                "they are checked as soon as Redis is back"
-            )
-        except ImproperlyConfigured as error:
-            logger.error("a change could not be announced to open connections: %s", error)
-
-    transaction.on_commit(send, using=using, robust=True)
+def _record(reviews: Sequence[Recheck]) -> None:
+    for change in reviews:
+        changes.record(change.user, change.room)
 
 
-def _user_id(user: User) -> str | None:
-    return None if user is None else str(user.pk if isinstance(user, Model) else user)
+def _review_everything() -> None:
+    """Stands in for changes that were not announced while Redis was away for too long."""
+    announce(review())
+
+
+_announcer = Announcer(on_given_up=_review_everything)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 from rest_framework_simplejwt.settings import api_settings
 
+from ..authentication import rehashing
 from ..changes import changes
 from ..codes import CloseCode, UnsubscribeCode
 from ..concurrency import tasks
@@ -17,8 +18,9 @@ from ..concurrency.background import until_available
 from ..exceptions import AuthenticationError, LayerUnavailable
 from ..layers import RoomLayer
 from ..layers.groups import CONTROL_GROUP
-from .messages import NewSignIn, Notice, Recheck, Removal, from_dict
+from .messages import NewSignIn, Notice, Recheck, Rechecks, Removal, from_dict
 from .reviewer import Reviewed, Reviewer
+from .session_watch import SessionWatch
 
 logger = logging.getLogger("realtime.control")
 
@@ -32,6 +34,8 @@ class Controlled(Reviewed, Protocol):
     def id(self) -> str: ...
     @property
     def sign_in(self) -> str: ...
+    @property
+    def session_key(self) -> str: ...
     def close(self, code: CloseCode, reason: str = "") -> None: ...
     def shut_down(self) -> None: ...
     def unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> None: ...
@@ -57,6 +61,7 @@ class ControlListener:
         self._sessions = sessions
         self._reviewer = reviewer
         self._open_channel = open_channel
+        self._session_watch = SessionWatch(sessions)
         self._ended_sign_ins: dict[str, float] = {}
         self._listening: asyncio.Task[None] | None = None
         self._catching_up: asyncio.Task[None] | None = None
@@ -87,9 +92,9 @@ class ControlListener:
             logger.warning("a control message was not understood: %s", error)
             return
         if isinstance(message, Recheck):
-            for session in self._of_sign_ins(message.user, message.own):
-                session.accept_password(message.password)
-            self._reviewer.on_change(message.user, message.room)
+            self._recheck([message])
+        elif isinstance(message, Rechecks):
+            self._recheck(message.changes)
         elif isinstance(message, NewSignIn):
             self._rename_sign_in(message)
         elif isinstance(message, Removal):
@@ -97,13 +102,24 @@ class ControlListener:
         elif isinstance(message, Notice):
             self._show_notice(message)
 
+    def _recheck(self, changes: list[Recheck]) -> None:
+        for change in changes:
+            if change.user and change.rehashed:
+                rehashing.note(change.user, change.rehashed, change.password)
+            for session in self._of_sign_ins(change.user, change.own):
+                session.accept_password(change.password)
+            self._reviewer.on_change(change.user, change.room, change.audience)
+
     def enroll(self, session: Controlled) -> None:
         """Keep the rights of a session current. Raises `AuthenticationError` if signed out."""
         if session.sign_in and session.sign_in in self._ended_sign_ins:
             raise AuthenticationError("signed out")
         self._reviewer.enroll(session)
+        if session.session_key:
+            self._session_watch.start()
 
     async def close(self) -> None:
+        await self._session_watch.close()
         await tasks.cancel(self._listening, self._catching_up)
         if self._hears_changes.is_set():
             self._hears_changes.clear()

@@ -1,10 +1,24 @@
-"""What processes say to each other over the control group, as it travels: dicts with a `type`."""
+"""The control messages between processes, and their form as dicts with a `type`."""
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 import msgspec
+
+
+class Audience(IntEnum):
+    """Which of the clients that a change may concern are told that rights have changed.
+
+    Rights are computed again in any case, and a client whose own rights turn out to be different is
+    always told.
+    """
+
+    NOBODY = 0
+    ENTITLED = 1
+    """Those who may enter the room."""
+    EVERYONE = 2
 
 
 class Recheck(msgspec.Struct, frozen=True, tag="realtime.recheck"):
@@ -12,10 +26,19 @@ class Recheck(msgspec.Struct, frozen=True, tag="realtime.recheck"):
 
     user: str | None
     room: str | None
-    own: list[str]
+    own: list[str] = []
     """The sign-ins that saved the user by themselves."""
-    password: str
+    password: str = ""
     """The digest of the password that they saved."""
+    audience: Audience = Audience.EVERYONE
+    rehashed: str = ""
+    """The digest of the password before, if the same password was stored with another hash."""
+
+
+class Rechecks(msgspec.Struct, frozen=True, tag="realtime.rechecks"):
+    """The changes of one transaction."""
+
+    changes: list[Recheck]
 
 
 class Notice(msgspec.Struct, frozen=True, tag="realtime.notice"):
@@ -47,7 +70,7 @@ class Removal(msgspec.Struct, frozen=True, tag="realtime.removal", rename={"sign
     reason: str
 
 
-Message = Recheck | Notice | NewSignIn | Removal
+Message = Recheck | Rechecks | Notice | NewSignIn | Removal
 
 
 def to_dict(message: Message) -> dict[str, Any]:

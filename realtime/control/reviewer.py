@@ -18,8 +18,9 @@ from ..conf import realtime_settings
 from ..exceptions import LayerUnavailable
 from ..layers import RoomLayer
 from ..layers.records import Change
-from ..rights import grants
+from ..rights import audience, grants
 from ..rights.grants import Answer, Grant, Question
+from .messages import Audience
 
 logger = logging.getLogger("realtime.reviewer")
 
@@ -70,6 +71,8 @@ class Reviewer(Generic[AnyReviewed]):
         self._reviewing = asyncio.Lock()
         self._delayed = DelayedCalls()
         self._to_tell: set[AnyReviewed] = set()
+        # Rooms that some have got access to, who are not told yet.
+        self._opened: set[str] = set()
 
     def enroll(self, session: AnyReviewed) -> None:
         """Keep the rights of a session current from now on. It has an identity."""
@@ -91,10 +94,16 @@ class Reviewer(Generic[AnyReviewed]):
     def sessions_of(self, user: str) -> list[AnyReviewed]:
         return list(self._of_user.get(user, ()))
 
-    def on_change(self, user: str | None, room: str | None) -> None:
+    def on_change(
+        self, user: str | None, room: str | None, told: Audience = Audience.EVERYONE
+    ) -> None:
         """Something was saved: of a user, of a room, of a user in a room, or of anybody."""
         self._look_after_change(user, room)
-        self.tell_soon(self._everybody() if user is None else self.sessions_of(user))
+        if told is Audience.EVERYONE:
+            self.tell_soon(self._everybody() if user is None else self.sessions_of(user))
+        elif told is Audience.ENTITLED and room is not None:
+            self._opened.add(room)
+            self._wake.set()
 
     def on_gap(self) -> None:
         """Changes may have been missed: look at everything."""
@@ -163,6 +172,20 @@ class Reviewer(Generic[AnyReviewed]):
             self._wake.clear()
             while self._due:
                 await self._review_some()
+            while self._opened:
+                await self._tell_the_entitled(self._opened.pop())
+
+    async def _tell_the_entitled(self, room: str) -> None:
+        """Tell those who may enter a room, but not all the others, who would load their lists."""
+
+        async def tell() -> None:
+            entitled = await audience.entitled(room, list(self._of_user))
+            for user in entitled:
+                self.tell_soon(self.sessions_of(user))
+
+        if not await attempt(tell, "it is not known who may enter a room", logger):
+            self._opened.add(room)
+            await asyncio.sleep(RETRY_SECONDS)
 
     def _pause(self) -> float:
         pause: float = realtime_settings.RECHECK_SECONDS * random.uniform(0.75, 1)

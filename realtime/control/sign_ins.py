@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.contrib.auth import SESSION_KEY
-from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import AuthenticationFailed, TokenError
 
 from ..authentication import django_sign_in
-from ..exceptions import LayerUnavailable
-from ..layers import get_layer
-from ..layers.groups import CONTROL_GROUP
-from .messages import NewSignIn, to_dict
-
-logger = logging.getLogger("realtime.sign_ins")
-
+from .announcements import announce_after_commit
+from .messages import NewSignIn
 
 _running: ContextVar[HttpRequest | None] = ContextVar("realtime_running_request", default=None)
 
@@ -76,6 +69,16 @@ def of_running_request() -> list[str]:
     return [sign_in for sign_in in found if sign_in]
 
 
+def running_session_of(user: Any) -> str:
+    """Return the sign-in of the Django session in which the running request is signed in as `user`,
+    or "" if there is none. Needs `SignInMiddleware`."""
+    request = _running.get()
+    if request is None or not hasattr(request, "session"):
+        return ""
+    is_of_user = request.session.get(SESSION_KEY) == str(user.pk)
+    return django_sign_in(_session_key(request)) if is_of_user else ""
+
+
 def _session_key(request: HttpRequest) -> str | None:
     key: str | None = getattr(getattr(request, "session", None), "session_key", None)
     return key
@@ -102,7 +105,4 @@ def _announce_new_key(request: HttpRequest, before: str | None) -> None:
         old=django_sign_in(before),
         new=django_sign_in(after),
     )
-    try:
-        get_layer().group_send_sync(CONTROL_GROUP, to_dict(message))
-    except (LayerUnavailable, ImproperlyConfigured):
-        logger.warning("a session has a new key, which could not be announced to open connections")
+    announce_after_commit(message)

@@ -14,6 +14,7 @@ from rest_framework_simplejwt.exceptions import InvalidToken
 from ..authentication import Identity, django_sign_in
 from ..authentication.identity import identity_from_claims
 from ..authentication.refusals import CLAIM_ERRORS
+from ..databases import up_to_date_reads
 from ..exceptions import AuthenticationError
 
 
@@ -42,6 +43,11 @@ class RealtimeView(NeverCached, APIView):
     authentication_classes = (_TokenAuthentication, SessionAuthentication)
     permission_classes = (IsAuthenticated,)
 
+    def dispatch(self, *args: Any, **kwargs: Any) -> Any:
+        # A page asks again because it was told of a change, which a replica may not have yet.
+        with up_to_date_reads():
+            return super().dispatch(*args, **kwargs)
+
     def identity(self, request: Request) -> Identity:
         """Return the identity of the request, with the scopes of its token."""
         token: Any = request.auth
@@ -50,6 +56,5 @@ class RealtimeView(NeverCached, APIView):
                 return identity_from_claims(request.user, token.payload)
             except AuthenticationError as error:
                 raise InvalidToken from error
-        session = getattr(request, "session", None)
-        sign_in = django_sign_in(getattr(session, "session_key", None))
-        return Identity(request.user, session_id=sign_in)
+        key = getattr(getattr(request, "session", None), "session_key", None)
+        return Identity(request.user, session_id=django_sign_in(key), session_key=key or "")

@@ -21,6 +21,7 @@ from .. import names
 from ..authentication import Identity
 from ..concurrency.threads import refuse_on_event_loop
 from ..conf import realtime_settings
+from ..databases import reads_up_to_date
 from ..models import Room
 from ..rooms.finding import AnyRoom
 from ..rooms.room_types import find_in_code
@@ -57,6 +58,7 @@ class Explanation:
         return {**asdict(self), "sentence": self.sentence}
 
 
+@reads_up_to_date
 def explain(
     user: Any, room_name: str, action: str = "join", scopes: str | Collection[str] | None = None
 ) -> Explanation:

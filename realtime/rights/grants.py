@@ -20,6 +20,7 @@ from ..changes import changes
 from ..concurrency import threads
 from ..concurrency.batching import BatchedLookup
 from ..conf import realtime_settings
+from ..databases import reads_up_to_date
 from ..exceptions import LayerUnavailable
 from ..models import Room
 from ..rooms.finding import AnyRoom
@@ -232,7 +233,7 @@ async def _ask_alone(asked: _Asked) -> Grant:
 async def _in_time(function: Callable[..., Result], *args: Any) -> Result:
     try:
         async with threads.timeout():
-            return await threads.run_in_thread(function, *args)
+            return await threads.run_in_thread(reads_up_to_date(function), *args)
     except DatabaseError as error:
         logger.error("the rights could not be read from the database: %s", type(error).__name__)
         raise LayerUnavailable("the database does not answer") from error

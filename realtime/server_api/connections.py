@@ -6,10 +6,19 @@ from typing import Any
 
 import msgspec
 from asgiref.sync import sync_to_async
+from django.db import transaction
 
 from ..codes import CloseCode
 from ..concurrency.threads import refuse_on_event_loop
-from ..control.announcements import User, announce, notice, removal, review
+from ..control.announcements import (
+    User,
+    announce,
+    announce_after_commit,
+    notice,
+    removal,
+    review,
+)
+from ..control.messages import Message
 from ..layers import get_layer
 from ..layers.records import Connection, LiveProcess, Process
 from ..names import check_name
@@ -44,33 +53,65 @@ NOTICE_MAX = 1_000
 
 
 def disconnect(
-    user: User = None, *, session: str = "", client: str = "", reason: str = "", code: int = 3503
+    user: User = None,
+    *,
+    session: str = "",
+    client: str = "",
+    reason: str = "",
+    code: int = 3503,
+    on_commit: bool = True,
+    using: str | None = None,
 ) -> None:
-    """Close connections at once: all of `user` (a user or a primary key), those of one sign-in
+    """Close connections: all of `user` (a user or a primary key), those of one sign-in
     (`session`, the `sid` claim of its tokens), or one (`client`, the id of the connection).
 
     `code` is the close code. Clients do not reconnect by themselves after 3500 to 3999.
     Raises `LayerUnavailable`, and `ValueError` if no argument selects connections.
+
+    Inside a transaction it acts after the commit and raises nothing: if Redis is away it is tried
+    again for a minute. With `on_commit=False` it acts at once. `using` names the database of the
+    transaction.
     """
     refuse_on_event_loop("disconnect")
     if user is None and not session and not client:
         raise ValueError("Name the connections: disconnect(user=…), session=… or client=….")
-    announce(
-        removal(user=user, sign_in=session, client=client, code=CloseCode(code), reason=reason)
+    message = removal(
+        user=user, sign_in=session, client=client, code=CloseCode(code), reason=reason
     )
+    _order(message, on_commit, using)
 
 
-def unsubscribe(room: str, user: User = None, *, client: str = "", reason: str = "") -> None:
+def unsubscribe(
+    room: str,
+    user: User = None,
+    *,
+    client: str = "",
+    reason: str = "",
+    on_commit: bool = True,
+    using: str | None = None,
+) -> None:
     """Remove `user`, one connection, or everybody from `room`. Rights do not change: users who may
-    enter can come back. Raises `InvalidRoomName` and `LayerUnavailable`."""
+    enter can come back. Raises `InvalidRoomName` and `LayerUnavailable`.
+
+    `on_commit` and `using` are those of `disconnect`.
+    """
     refuse_on_event_loop("unsubscribe")
     check_name(room)
-    announce(removal(user=user, client=client, room=room, reason=reason))
+    _order(removal(user=user, client=client, room=room, reason=reason), on_commit, using)
 
 
-def notify(text: str, user: User = None, *, client: str = "", room: str = "") -> None:
+def notify(
+    text: str,
+    user: User = None,
+    *,
+    client: str = "",
+    room: str = "",
+    on_commit: bool = True,
+    using: str | None = None,
+) -> None:
     """Send `text` as a notice to `user`, to one connection (`client`), or to everybody in `room`.
-    If several of these are given, all of them have to match.
+    If several of these are given, all of them have to match. `on_commit` and `using` are those of
+    `disconnect`.
 
     Only current connections receive the notice, and it is not stored. Raises `LayerUnavailable`,
     and `ValueError` if no recipient is given or the text is empty or has over 1,000 characters.
@@ -82,17 +123,31 @@ def notify(text: str, user: User = None, *, client: str = "", room: str = "") ->
         raise ValueError(
             f"A notice must have 1 to {NOTICE_MAX} characters; this one has {len(text)}."
         )
-    announce(notice(text, user=user, client=client, room=room))
+    _order(notice(text, user=user, client=client, room=room), on_commit, using)
 
 
-def recheck(user: User = None, *, room: str | None = None) -> None:
+def recheck(
+    user: User = None,
+    *,
+    room: str | None = None,
+    on_commit: bool = True,
+    using: str | None = None,
+) -> None:
     """Compute the rights of open connections again: those of `user`, those in `room`, or all.
 
     Call this after changes for which Django sends no signal: `QuerySet.update()`, `bulk_*`, raw
-    SQL, and the site's own tables that its rules read. Raises `LayerUnavailable`.
+    SQL, and the site's own tables that its rules read. Raises `LayerUnavailable`. `on_commit` and
+    `using` are those of `disconnect`.
     """
     refuse_on_event_loop("recheck")
-    announce(review(user=user, room=room))
+    _order(review(user=user, room=room), on_commit, using)
+
+
+def _order(message: Message, on_commit: bool, using: str | None) -> None:
+    if on_commit and transaction.get_connection(using).in_atomic_block:
+        announce_after_commit(message, using)
+    else:
+        announce(message)
 
 
 anotify = sync_to_async(notify, thread_sensitive=False)

@@ -6,6 +6,8 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from realtime.authentication import django_sign_in
+
 pytestmark = pytest.mark.django_db
 
 PASSWORD = "correct horse"
@@ -152,3 +154,53 @@ def test_tokens_are_never_cached(pair, post):
         ("token/verify", {"token": pair["access"]}),
     ):
         assert post(path, body)["Cache-Control"] == "no-store"
+
+
+# One sign-in in several tabs
+
+
+@pytest.fixture
+def ended(monkeypatch):
+    """The sign-ins whose connections were closed."""
+    closed = []
+    monkeypatch.setattr("realtime.disconnect", lambda **order: closed.append(order["session"]))
+    return closed
+
+
+def test_a_logout_with_a_rotated_token_ends_the_sign_in(pair, post, ended):
+    rotated = post("token/refresh", {"refresh": pair["refresh"]}).json()
+    assert post("logout", {"refresh": pair["refresh"]}).status_code == 200
+    assert ended == [claims(pair["refresh"])["sid"]]
+    assert post("token/refresh", {"refresh": rotated["refresh"]}).status_code == 401
+
+
+def test_a_logout_leaves_other_sign_ins_alone(pair, post, ended):
+    other = post("token", {"username": "alice", "password": PASSWORD}).json()
+    assert post("logout", {"refresh": pair["refresh"]}).status_code == 200
+    assert ended == [claims(pair["refresh"])["sid"]]
+    assert post("token/refresh", {"refresh": other["refresh"]}).status_code == 200
+
+
+@pytest.mark.parametrize("odd", ["forged", "access", "expired"])
+def test_a_logout_needs_a_token_that_proves_the_sign_in(pair, post, ended, odd):
+    old = RefreshToken(pair["refresh"])
+    old.set_exp(lifetime=-old.lifetime)
+    token = {
+        "forged": pair["refresh"][:-3] + "abc",
+        "access": pair["access"],
+        "expired": str(old),
+    }[odd]
+    assert post("logout", {"refresh": token}).status_code == 401
+    assert ended == []
+
+
+def test_tokens_of_a_signed_in_browser_end_with_its_session(client, alice, post):
+    client.force_login(alice)
+    pair = post("token", {"username": "alice", "password": PASSWORD}).json()
+    assert claims(pair["access"])["sid"] == django_sign_in(client.session.session_key)
+
+
+def test_tokens_of_another_user_do_not_belong_to_the_session(client, alice, post):
+    client.force_login(User.objects.create_user("bob"))
+    pair = post("token", {"username": "alice", "password": PASSWORD}).json()
+    assert not claims(pair["access"])["sid"].startswith("django:")

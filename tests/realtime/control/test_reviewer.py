@@ -1,0 +1,93 @@
+"""Who is told of a change, and who stays connected."""
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from realtime.authentication import Identity
+from realtime.models import Membership, Room
+from tests.support.races import bob, join
+from tests.support.sessions import call
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def is_told(frame):
+    data = frame.get("push", {}).get("message", {}).get("data")
+    return data == {"realtime": "rights"}
+
+
+def times_told(session):
+    return sum(map(is_told, session.transport.frames))
+
+
+@pytest.fixture
+async def stranger(open_session, session):
+    """Bob, who is connected beside Alice."""
+    other = open_session(Identity(await bob()))
+    await call(other, connect={})
+    return other
+
+
+async def give_membership(session, room):
+    await Membership.objects.acreate(room=room, user=session.identity.user)
+    await session.transport.until(is_told)
+
+
+async def test_a_new_room_is_told_only_to_those_who_may_enter_it(session, stranger, alice):
+    def create():
+        with transaction.atomic():
+            room = Room.objects.create(name="new")
+            Membership.objects.bulk_create([Membership(room=room, user=alice)])
+
+    await sync_to_async(create)()
+    await session.transport.until(is_told)
+    assert times_told(stranger) == 0
+    await give_membership(stranger, await Room.objects.aget(name="new"))
+    assert times_told(stranger) == 1
+
+
+async def test_a_save_that_changes_no_right_is_told_to_nobody(session, stranger, alice, staff):
+    def save_often():
+        for name in ("Alice", "Alicia"):
+            user = User.objects.get(pk=alice.pk)
+            user.first_name = name
+            user.save()
+        staff.save()
+
+    await sync_to_async(save_often)()
+    for each in (session, stranger):
+        await give_membership(each, staff)
+        assert times_told(each) == 1
+
+
+async def test_other_devices_stay_when_a_sign_in_stores_a_harder_hash(
+    session, open_session, membership, alice, settings
+):
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+        "django.contrib.auth.hashers.MD5PasswordHasher",
+    ]
+    assert "subscribe" in await join(session)
+    assert await sync_to_async(authenticate)(username="alice", password="secret")
+    # What comes later has been reviewed later.
+    await sync_to_async(Membership.objects.filter(user=alice).delete)()
+    await session.transport.until(lambda frame: "unsubscribe" in frame.get("push", {}))
+    assert session.transport.closed is None
+
+
+async def test_a_new_password_after_a_harder_hash_closes(session, alice, settings):
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+        "django.contrib.auth.hashers.MD5PasswordHasher",
+    ]
+
+    def change():
+        user = authenticate(username="alice", password="secret")
+        user.set_password("another")
+        user.save()
+
+    await sync_to_async(change)()
+    assert await session.transport.until_closed() == 3500

@@ -1,0 +1,45 @@
+"""How changes of one transaction are merged."""
+
+from realtime.control.messages import Audience
+from realtime.control.transactions import Change, ChangeSet
+
+
+def merged(*changes):
+    collected = ChangeSet()
+    for change in changes:
+        collected.add(change)
+    return collected.take()
+
+
+def test_the_same_change_twice_is_one():
+    assert merged(Change("1", "a"), Change("1", "a")) == [Change("1", "a")]
+
+
+def test_the_widest_audience_is_told():
+    (change,) = merged(
+        Change(None, "a", audience=Audience.EVERYONE, may_lock_out=True),
+        Change(None, "a", audience=Audience.NOBODY, may_lock_out=False),
+    )
+    assert (change.audience, change.may_lock_out) == (Audience.EVERYONE, True)
+
+
+def test_a_password_is_kept_with_a_later_change_of_the_same_user():
+    (change,) = merged(Change("1", own=["phone"], password="x"), Change("1"))
+    assert (change.own, change.password) == (["phone"], "x")
+
+
+def test_many_users_of_one_room_become_a_change_of_the_room():
+    changes = [Change(str(user), "a") for user in range(1_001)]
+    assert merged(*changes) == [Change(None, "a")]
+
+
+def test_very_many_changes_become_one_of_everything():
+    changes = [Change(str(user), f"room-{user}") for user in range(1_001)]
+    assert merged(*changes) == [Change()]
+
+
+def test_what_was_taken_is_forgotten():
+    collected = ChangeSet()
+    collected.add(Change("1"))
+    assert collected.take() == [Change("1")]
+    assert collected.take() == []
