@@ -1,4 +1,4 @@
-"""The example site as an app, for its demo data and its page."""
+"""The app of the example site: its demo data and its page."""
 
 from django.apps import AppConfig
 

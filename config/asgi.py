@@ -8,10 +8,10 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-# Django is set up by this call, and only then can the app be imported.
+# This call sets up Django; the app can be imported only after it.
 http = get_asgi_application()
 if settings.DEBUG:
-    # Also where no `runserver` does it; in production the web server in front serves them.
+    # `runserver` would do this too. In production, a web server in front serves static files.
     http = ASGIStaticFilesHandler(http)
 
 from realtime.routing import lifespan, websocket_application  # noqa: E402

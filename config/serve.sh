@@ -3,7 +3,7 @@
 set -eu
 python=$1 port=$2 url="http://127.0.0.1:$2/"
 
-# Is somebody there already, and is it us?
+# Is the port used already, and by this site?
 answer=$("$python" - "$url" <<'PROBE'
 import sys, urllib.error, urllib.request
 try:
@@ -17,7 +17,7 @@ PROBE
 )
 case $answer in
 ours)
-    echo "The site is served already: $url"
+    echo "The site is running already: $url"
     exit 0
     ;;
 other)

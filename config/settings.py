@@ -1,4 +1,4 @@
-"""The example site: settings from the environment, safe where nothing is set."""
+"""Settings of the example site: read from the environment, with safe defaults."""
 
 import contextlib
 import os
@@ -13,13 +13,13 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 
 def development_key() -> str:
-    """A key that all processes of a development machine share, made at the first start."""
+    """The key that all processes of a development machine share. The first start makes it."""
     path = BASE_DIR / ".dev-secret-key"
     if not path.exists():
         draft = path.with_suffix(f".{os.getpid()}")
         draft.write_text(get_random_secret_key())
         draft.chmod(0o600)
-        # A link appears whole or not at all: of two first starts, one wins and both read its key.
+        # Creating a link is atomic: if two processes start at once, one wins and both read its key.
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
         draft.unlink()

@@ -1,4 +1,4 @@
-"""The example site's addresses."""
+"""URLs of the example site."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -1,11 +1,11 @@
-"""The playground, the example site's one page."""
+"""The playground, the only page of the example site."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
-# Everything comes from this site, and nothing that is written into a page runs.
+# Scripts and styles come from this site only, and inline scripts do not run.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

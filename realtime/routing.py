@@ -1,4 +1,4 @@
-"""What a site mounts in its `asgi.py`: the WebSocket application and the lifespan handler."""
+"""The WebSocket application and the lifespan handler, for the `asgi.py` of a site."""
 
 from __future__ import annotations
 

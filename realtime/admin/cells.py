@@ -1,5 +1,8 @@
-"""What the lists show of a connection: links for who may follow them, times, sizes. All of it is
-text that clients and people have chosen, so nothing is HTML but what is made here."""
+"""Table cells of the lists of connections: links, times, sizes.
+
+Clients and users have chosen many of these texts, so everything is escaped except the HTML that
+is made here.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ EXPLANATION = "admin:realtime_room_explain"
 
 
 class Links:
-    """Addresses within one admin site, for one viewer. "" stands for what may not be looked at."""
+    """URLs within one admin site, for one viewer; "" for pages that the viewer may not see."""
 
     def __init__(self, request: HttpRequest, site: AdminSite) -> None:
         self._request = request

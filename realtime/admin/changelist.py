@@ -20,13 +20,13 @@ class ConnectionList(ChangeList):
     """Django's change list over what the registry says, which no queryset can ask."""
 
     _KEYS: ClassVar[dict[str, Callable[[LiveConnection], Any]]] = {
-        "user": lambda it: (not it.username, it.username.casefold()),
-        "since": lambda it: -it.since,
-        "address": lambda it: it.address,
-        "app": lambda it: (it.app.casefold(), it.protocol),
-        "expires": lambda it: (it.expires_at is None, it.expires_at or 0),
-        "unsent": lambda it: it.unsent_bytes,
-        "process": lambda it: it.process,
+        "user": lambda connection: (not connection.username, connection.username.casefold()),
+        "since": lambda connection: -connection.since,
+        "address": lambda connection: connection.address,
+        "app": lambda connection: (connection.app.casefold(), connection.protocol),
+        "expires": lambda connection: (connection.expires_at is None, connection.expires_at or 0),
+        "unsent": lambda connection: connection.unsent_bytes,
+        "process": lambda connection: connection.process,
     }
 
     def get_queryset(

@@ -1,4 +1,4 @@
-"""What a confirmation asks for, and the question of why somebody may."""
+"""Forms of the confirmation pages, and of the page that explains a right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live connections as the pages of the admin list them: read once a page, searched, grouped."""
+"""The live connections that the admin lists: read once per page, filtered and grouped by user."""
 
 from __future__ import annotations
 
@@ -38,14 +38,18 @@ class Filter:
         words = tuple(query.casefold().split())
         return cls(words, *(params.get(key, "") for key in ("user", "room", "process")))
 
-    def matches(self, it: Connection) -> bool:
-        if self.user and it.user != self.user:
+    def matches(self, connection: Connection) -> bool:
+        if self.user and connection.user != self.user:
             return False
-        if self.room and self.room not in it.rooms:
+        if self.room and self.room not in connection.rooms:
             return False
-        if self.process and it.process != self.process:
+        if self.process and connection.process != self.process:
             return False
-        texts = (it.username, it.user, it.address, it.client, it.app, it.protocol, *it.rooms)
+        texts = (
+            *(connection.username, connection.user, connection.address),
+            *(connection.client, connection.app, connection.protocol),
+            *connection.rooms,
+        )
         return all(any(word in text.casefold() for text in texts) for word in self.words)
 
 
@@ -78,7 +82,7 @@ class Listing:
             self.processes[alive.process.id] = alive.process
             self.counts[alive.process.id] = len(alive.connections)
             self.connections += alive.connections
-        self.connections.sort(key=lambda it: it.since, reverse=True)
+        self.connections.sort(key=lambda each: each.since, reverse=True)
 
     @classmethod
     def of(cls, request: HttpRequest) -> Listing:

@@ -1,4 +1,4 @@
-"""What can be done to people in one room, by who may moderate that room."""
+"""Actions on the people in one room, for users who may moderate that room."""
 
 from __future__ import annotations
 

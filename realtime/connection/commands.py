@@ -1,4 +1,4 @@
-"""What a client may ask for: a function for each command."""
+"""The commands of clients: one function per command."""
 
 from __future__ import annotations
 

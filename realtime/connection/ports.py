@@ -1,4 +1,4 @@
-"""What a connection is given: where its session writes to, and where its outbox does."""
+"""Interfaces of what a connection writes to: `Transport` of its session, `Sink` of its outbox."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..codes import CloseCode
 
 
 class Transport(Protocol):
-    """What a session writes to, whatever brings it to the client. No method waits."""
+    """The output of a session, whatever the transport to the client is. No method waits."""
 
     @property
     def is_congested(self) -> bool:
@@ -21,7 +21,7 @@ class Transport(Protocol):
 
     def write(self, frame: str) -> None: ...
     def write_along(self, frame: str) -> None:
-        """Write it in one piece with the next frame, or with `flush`, whichever comes first."""
+        """Queue a frame: it is sent with the next `write` or at `flush`, whichever comes first."""
         ...
 
     def flush(self) -> None: ...
@@ -33,7 +33,7 @@ class Transport(Protocol):
 
 
 class Sink(Protocol):
-    """What an outbox writes to: an open connection of a server."""
+    """The output of an outbox: an open connection of a server."""
 
     def write_text(self, text: str) -> bool:
         """Write a text now. Return False if the server needs `send` for it."""

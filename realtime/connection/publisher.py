@@ -1,4 +1,4 @@
-"""What one connection publishes: many go to the layer at once, each is answered when it is kept."""
+"""Publishing for one connection: many in flight, each acknowledged when it is stored."""
 
 from __future__ import annotations
 

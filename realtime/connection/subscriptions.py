@@ -27,7 +27,7 @@ class Subscriptions:
 
     def doubt(self) -> None:
         """Ask for every right again: the token that it was granted to was replaced."""
-        self.rooms |= {name: replace(it, version=-1) for name, it in self.rooms.items()}
+        self.rooms |= {name: replace(grant, version=-1) for name, grant in self.rooms.items()}
 
     def newer(self, reviewed: Mapping[str, Grant], version: int) -> dict[str, tuple[Grant, Grant]]:
         """Of each room that was reviewed, the grant as it is held and as it was at `version`.

@@ -167,7 +167,7 @@ class ControlListener:
         """An access token outlives its sign-in by some minutes: it must not come back with it."""
         now = asyncio.get_running_loop().time()
         ended = self._ended_sign_ins.items()
-        self._ended_sign_ins = {it: until for it, until in ended if until > now}
+        self._ended_sign_ins = {key: until for key, until in ended if until > now}
         self._ended_sign_ins[sign_in] = now + seconds
         for session in [each for each in self._sessions if each.sign_in == sign_in]:
             session.close(CloseCode.INVALID_TOKEN, "signed out")

@@ -1,4 +1,4 @@
-"""The control messages between processes, and their form as dicts with a `type`."""
+"""Messages between processes, over the control group: structs, sent as dicts with a `type`."""
 
 from __future__ import annotations
 

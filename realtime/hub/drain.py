@@ -120,7 +120,9 @@ async def drain() -> None:
         async with asyncio.timeout_at(max(began + seconds, loop.time() + TIDY_MIN_SECONDS)):
             await close_node()
     except TimeoutError:
-        logger.warning("Redis could not be tidied in time; what is there ends with its TTL")
+        logger.warning(
+            "Redis could not be tidied in time; remaining Redis entries expire with their TTL"
+        )
 
 
 async def _shut_down(sessions: Sequence[Controlled], seconds: float) -> None:

@@ -96,7 +96,9 @@ class PresenceTracker:
             try:
                 await self._write()
             except LayerUnavailable:
-                logger.info("presence could not be cleaned; it ends with its TTL")
+                logger.info(
+                    "presence could not be cleaned; remaining Redis entries expire with their TTL"
+                )
 
     def _wake(self) -> None:
         self._idle.clear()
@@ -140,7 +142,7 @@ class PresenceTracker:
         entered = dict(islice(self._entered.items(), CHANGES_AT_ONCE))
         ended = set(islice(self._ended, CHANGES_AT_ONCE))
         swept = set(islice(self._to_sweep, CHANGES_AT_ONCE))
-        self._entered = {key: it for key, it in self._entered.items() if key not in entered}
+        self._entered = {key: member for key, member in self._entered.items() if key not in entered}
         self._ended -= ended
         self._to_sweep -= swept
         changes: dict[str, PresenceChange] = {room: PresenceChange(room) for room in swept}
@@ -150,7 +152,7 @@ class PresenceTracker:
             changes.setdefault(room, PresenceChange(room)).ended.append(client)
 
         def undo() -> None:
-            there = {key: it for key, it in entered.items() if key not in self._ended}
+            there = {key: member for key, member in entered.items() if key not in self._ended}
             self._entered = {**there, **self._entered}
             self._ended |= {key for key in ended if key not in self._entered}
             self._to_sweep |= swept

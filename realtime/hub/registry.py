@@ -117,7 +117,10 @@ class Registry:
                 await self._write_some()
             await self._layer.beat(self.process.id, b"", 0)
         except LayerUnavailable:
-            logger.info("the list of connections could not be cleaned; it ends with its TTL")
+            logger.info(
+                "the list of connections could not be cleaned; "
+                "remaining Redis entries expire with their TTL"
+            )
 
     def _start(self) -> None:
         if not self._tasks:

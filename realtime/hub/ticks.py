@@ -1,4 +1,4 @@
-"""What may leave at the end of a turn of the event loop, with what else goes the same way."""
+"""Runs callbacks in the next tick of the event loop, so that one write carries several frames."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Callable
 logger = logging.getLogger("realtime.ticks")
 
 REST = 3
-"""How long fan-out rests while clients leave, in the time that it took before."""
+"""While clients leave, fan-out pauses for this many times its last duration."""
 
 
 class TickQueue:
-    """Calls back in the next turn, when all has been read that came in the same moment: first those
-    that hand out, and then those that have something to add to what is handed out.
+    """Runs callbacks in the next tick, after everything that has arrived is read: first the
+    fan-outs, then the callbacks that add a reply to their frames.
 
-    A publication and the answer to its sender come from Redis on two connections, within
-    microseconds of each other. In one frame they cost half.
+    A publication and the reply to its sender come from Redis on two connections, within
+    microseconds of each other. Sent in one frame, they cost half.
     """
 
     def __init__(self) -> None:
@@ -76,4 +76,4 @@ def _call(callbacks: list[Callable[[], None]]) -> None:
         try:
             callback()
         except Exception:
-            logger.exception("something could not leave; the rest goes on")
+            logger.exception("a callback failed; the others go on")

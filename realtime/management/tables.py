@@ -43,9 +43,9 @@ def printable(text: str) -> str:
 
 def process_rows(alive: Sequence[LiveProcess]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("process", "host", "pid", "server", "connections", "since")]
-    for number, it in enumerate(alive, 1):
-        about = it.process
-        known = (about.host, str(about.pid), about.server, str(len(it.connections)))
+    for number, each in enumerate(alive, 1):
+        about = each.process
+        known = (about.host, str(about.pid), about.server, str(len(each.connections)))
         rows.append((str(number), *known, moment(about.started_at)))
     return rows
 

@@ -66,7 +66,7 @@ async def test_who_is_deactivated_is_told_so_and_the_page_stops(
     await bob.context.set_offline(True)
     await bob.context.set_offline(False)
     await bob.clock.run_for(120_000)
-    # Whatever the page had opened meanwhile would come before what is opened now.
+    # A connection that the page had opened before would come before the one that is opened now.
     await bob.evaluate(OPEN_A_SOCKET, site.ws_url + "of-the-test")
     assert [socket.url for socket in sockets(bob)] == [site.ws_url, site.ws_url + "of-the-test"]
     assert requests == []

@@ -216,7 +216,7 @@ async def test_offline_and_back(sign_in_at, start_site):
         await expect(messages(bob)).to_contain_text(text)
     await alice.context.set_offline(False)
     await expect(alice.locator("#connection")).to_have_text("Connected")
-    await expect(messages(alice)).to_contain_text("3 messages came meanwhile")
+    await expect(messages(alice)).to_contain_text("3 messages arrived while you were away")
     await say(bob, "Fourth")
     said = messages(alice).locator(".said")
     await expect(said).to_have_text(["Before", "First", "Second", "Third", "Fourth"])

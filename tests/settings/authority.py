@@ -1,6 +1,6 @@
 """As the tests' settings, with all credentials and with rooms in code for the site's staff.
 
-The rights are not checked anew by themselves: what is found is what was told.
+The periodic review is off, so that the tests show what signals report.
 """
 
 from tests.settings.base import INSTALLED_APPS

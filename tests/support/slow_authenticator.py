@@ -1,4 +1,4 @@
-"""An authenticator that takes its time, for what happens meanwhile."""
+"""An authenticator that takes seconds, to test what happens while a client waits."""
 
 import time
 

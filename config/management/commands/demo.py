@@ -1,4 +1,4 @@
-"""`manage.py demo`: people and rooms to try the example site with."""
+"""`manage.py demo`: users and rooms to try the example site with."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ PEOPLE = ("alice", "bob", "carol")
 
 
 class Command(BaseCommand):
-    help = "Create the demo users and rooms, where they are missing."
+    help = "Create the demo users and rooms that are missing."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--force", action="store_true", help="also where DEBUG is off")
+        parser.add_argument("--force", action="store_true", help="even if DEBUG is off")
 
     @transaction.atomic
     def handle(self, *args: Any, force: bool, **options: Any) -> None:

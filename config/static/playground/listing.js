@@ -1,6 +1,6 @@
-/** Which rooms there are for the user, and what may be done there: asked for whenever it may differ. */
+/** Fetches the list of the user's rooms and rights again whenever it may have changed. */
 
-// A change may concern every open page at once: they ask one after the other.
+// A change may concern all open pages: each waits a random time, to spread the requests.
 const SPREAD_MS = 800;
 const RETRY_MS = 5000;
 
@@ -13,13 +13,13 @@ export class Listing {
   #isDue = false;
   #isBusy = false;
   #isStopped = false;
-  #spread = 0; // nobody waits for the first answer longer than needed
+  #spread = 0; // the first request is sent at once
 
   /**
    * @param {object} options
    * @param {() => Promise<object[]>} options.ask
    * @param {(rooms: object[]) => void} options.onRooms
-   * @param {(error: Error) => void} options.onError It is asked again, until `stop`.
+   * @param {(error: Error) => void} options.onError The request is repeated, until `stop`.
    */
   constructor({ ask, onRooms, onError }) {
     this.#ask = ask;
@@ -27,7 +27,7 @@ export class Listing {
     this.#onError = onError;
   }
 
-  /** Ask soon. One request at a time; what changes while it is under way is asked for after it. */
+  /** Fetch the list soon. One request at a time; a change during a request causes another one. */
   async refresh() {
     this.#isDue = true;
     if (this.#isBusy) return;

@@ -1,4 +1,4 @@
-/** What administrators say to the user: each notice stays until it is dismissed. */
+/** Notices from administrators. Each stays until the user dismisses it. */
 
 import { $, element } from "./page.js";
 
@@ -19,7 +19,7 @@ export function clearNotices() {
   $("notices").replaceChildren();
 }
 
-/** The focus goes where it is of use, as its button is gone. */
+/** Remove a notice, and move the focus from its button to the next useful place. */
 function remove(item) {
   const next = item.nextElementSibling ?? item.previousElementSibling;
   item.remove();

@@ -1,6 +1,6 @@
 /**
- * The playground: sign in, enter rooms, talk, and see the frames on the wire. Long, because it
- * connects the parts of one page; each part is in a file beside it.
+ * The playground: sign in, enter rooms, send messages, and see the frames on the wire. This file
+ * connects the parts of the page; each part is in a file beside it.
  */
 
 import { Realtime } from "../realtime/client.js";
@@ -49,7 +49,7 @@ async function enter(username, password) {
   }
 }
 
-/** The sign-in is of no use any more: nothing is tried again until somebody signs in. */
+/** The sign-in has ended: close the connection and show the form. Nothing is tried again. */
 function stop(why) {
   session.forget();
   realtime.close();
@@ -94,7 +94,7 @@ function showState({ state, code, reason }) {
   $("connection").textContent = STATES[state];
   if (state === "connected") {
     alarm("");
-    listing.refresh(); // while there was no connection, nobody told what changed
+    listing.refresh(); // changes were not reported while there was no connection
   }
   if (state === "connecting" && code !== undefined) alarm("The connection was lost. Trying again …");
   if (state === "closed" && code !== 1000) return stop(sentences.whyClosed(code, reason));
@@ -104,7 +104,7 @@ function showState({ state, code, reason }) {
 
 // Rooms
 
-/** Take the rooms as they are now: enter those that are new, let go of those that are lost. */
+/** Apply a new list of rooms: enter the new ones, leave those that are gone. */
 function accept(listed) {
   if ($("alarm").textContent === trouble) alarm("");
   const names = new Set(listed.map(({ name }) => name));
@@ -139,7 +139,7 @@ function update(room, listed) {
   }
 }
 
-/** What is open stays in sight, and says what has happened. */
+/** The user lost the room. If it is open, it stays on the page with the reason. */
 function lose(room) {
   realtime.unsubscribe(room.name).catch(() => {});
   room.isLost = true;
@@ -151,7 +151,7 @@ function join(room) {
   room.isOut = false;
   realtime.subscribe(room.name, {
     onJoined: (reply) => {
-      // Who is let in again may have other rights than before.
+      // After a return, the rights may differ from before.
       if (room.wasJoined) listing.refresh();
       room.isJoined = room.wasJoined = true;
       remember(room, { event: sentences.whatWasMissed(reply) });
@@ -174,7 +174,7 @@ function join(room) {
   });
 }
 
-/** Not by the user's own wish: perhaps the room is lost, perhaps it is open again already. */
+/** The server refused or ended the subscription. The list shows whether the room is still there. */
 function out(room, why) {
   leave(room, why);
   listing.refresh();
@@ -192,7 +192,7 @@ async function listPeople(room) {
     const infos = await realtime.presence(room.name);
     room.people = new Map(infos.map((info) => [info.user, nameOf(info)]));
   } catch {
-    room.people = new Map(); // a room without presence, or no connection any more
+    room.people = new Map(); // the room has no presence, or the connection is gone
   }
   if (room.name === open) showPeople();
 }
@@ -225,7 +225,7 @@ function sortedRooms() {
   return [...rooms.values()].sort((one, other) => one.title.localeCompare(other.title));
 }
 
-/** Where one can do most. */
+/** The first room in which the user may publish, else the first room. */
 function firstRoom() {
   const there = sortedRooms().filter(({ isLost }) => !isLost);
   return (there.find(({ rights }) => rights.publish) ?? there[0])?.name ?? null;
@@ -296,8 +296,8 @@ $("composer").addEventListener("submit", async (event) => {
     await connection.publish(open, { text });
     alarm("");
   } catch (error) {
-    if (connection !== realtime) return; // signed out meanwhile
-    // What could not be sent is not lost.
+    if (connection !== realtime) return; // signed out while this was sent
+    // Keep the text, so that the user can send it again.
     $("text").value ||= text;
     alarm(sentences.whyRefused(error));
   }
@@ -307,7 +307,7 @@ function showComposer() {
   const room = rooms.get(open);
   const isReady = Boolean(room?.isJoined) && realtime?.state === "connected";
   const may = isReady && room.rights.publish;
-  // Not `disabled`, which would take the focus away from who is writing just now.
+  // Not `disabled`: the input would lose the focus while the user types.
   $("text").readOnly = !may;
   $("text").placeholder = may ? "Write a message" : "";
   for (const control of [$("text"), $("send")]) control.setAttribute("aria-disabled", !may);
@@ -319,7 +319,7 @@ function showComposer() {
   $("leave").textContent = room?.isLost ? "Close" : room?.isJoined ? "Leave" : "Enter";
 }
 
-// The wire, and what the page says
+// Frames on the wire, and errors
 
 function showFrame({ direction, text }) {
   const frames = $("frames");
@@ -331,14 +331,14 @@ function showFrame({ direction, text }) {
 
 let trouble = "";
 
-/** The list of rooms could not be had. */
+/** The list of rooms could not be fetched. */
 function showTrouble(error) {
   if (error.final) return stop(error.message);
   trouble = error.message;
   if (realtime.state === "connected") alarm(trouble);
 }
 
-/** Say what went wrong; "" takes it back. */
+/** Show an error; "" hides it. */
 function alarm(text) {
   $("alarm").textContent = text;
   $("alarm").hidden = !text;

@@ -1,4 +1,4 @@
-/** The buttons of the rooms. They stay the same elements, so that no click and no focus is lost. */
+/** The buttons of the rooms. The elements are kept, so that no click and no focus is lost. */
 
 import { $, element } from "./page.js";
 
@@ -12,7 +12,7 @@ export function drawRooms(rooms, open, choose) {
   const place = before.findIndex((item) => item.contains(focused));
   $("rooms").replaceChildren(...items);
   if (place < 0) return;
-  // The room that takes the place of one that is gone, else the last.
+  // The room that has moved to the place of the removed one, else the last.
   const next = items[Math.min(place, items.length - 1)]?.firstElementChild ?? $("no-rooms");
   (focused.isConnected ? focused : next).focus();
 }

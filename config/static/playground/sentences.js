@@ -1,4 +1,4 @@
-/** What the codes of the protocol mean to somebody who uses the page. */
+/** The sentences that the page shows: for close codes, errors, rights and recoveries. */
 
 const CLOSED = new Map([
   [3500, "Your sign-in is no longer valid. Please sign in again."],
@@ -24,12 +24,12 @@ const REFUSED = new Map([
 ]);
 
 export function whyClosed(code, reason) {
-  if (code === 0) return reason; // a sentence already: why there is no token
+  if (code === 0) return reason; // no token: the reason is a sentence already
   return CLOSED.get(code) ?? `The connection has ended: ${reason || code}.`;
 }
 
 export function whyRefused(error) {
-  // 103 may carry a sentence of the site's own.
+  // With 103, the site may send its own sentence.
   if (error.code === 103 && error.message !== "permission denied") return error.message;
   return REFUSED.get(error.code) ?? error.message;
 }
@@ -52,12 +52,12 @@ export function whyLeft(why) {
     : "You have been taken out of the room.";
 }
 
-/** Said in a room when it changes, while the user is there. */
+/** The line in a room that shows that the right to write was given or withdrawn. */
 export function whatMayBeWritten(can) {
   return can ? "You can write here now." : "You can’t write here any more.";
 }
 
-/** Why the composer is off; "" where it is on, or only waits for the room. */
+/** Why the user can't write; "" if the user can, or if the room is still being entered. */
 export function whyNotPublish({ rights, access, isLost, isOut, isSilenced }, isReady) {
   if (isLost) return "This room is closed to you now. An administrator can let you in again.";
   if (isOut) return "You are not in the room. Enter it to take part.";
@@ -68,11 +68,11 @@ export function whyNotPublish({ rights, access, isLost, isOut, isSilenced }, isR
     : "You can read here. Only moderators and people with the right can write.";
 }
 
-/** What the reply to entering a room says about the time before. */
+/** The line that a subscribe reply is shown as: whether messages were missed, and how many. */
 export function whatWasMissed({ was_recovering: isBack, recovered, publications = [] }) {
   if (!isBack) return "You are in the room.";
   if (!recovered) return "You are back. Some messages were missed, and can’t be shown any more.";
   if (publications.length === 0) return "You are back. Nothing was missed.";
   const count = publications.length === 1 ? "One message" : `${publications.length} messages`;
-  return `You are back. ${count} came meanwhile:`;
+  return `You are back. ${count} arrived while you were away:`;
 }

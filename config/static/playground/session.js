@@ -1,8 +1,8 @@
-/** Who is signed in on this page: the tokens, and requests in their name. */
+/** The signed-in user of this page: the tokens, and requests that use them. */
 
 const KEY = "realtime.session";
 
-/** A refusal in a sentence. `final`: signing in again is the only help. */
+/** An error with a sentence for the user. `final`: the user has to sign in again. */
 export class SignInError extends Error {
   constructor(message, { final = false } = {}) {
     super(message);
@@ -10,7 +10,7 @@ export class SignInError extends Error {
   }
 }
 
-/** Kept for this window only, so that two windows can be two people. */
+/** Stored for this window only, so that two windows can have two users. */
 function stored() {
   return JSON.parse(sessionStorage.getItem(KEY) ?? "null");
 }
@@ -44,7 +44,7 @@ export function forget() {
   sessionStorage.removeItem(KEY);
 }
 
-/** An access token that is good for some seconds more; `fresh`: a new one whatever the old one says. */
+/** An access token that is valid for at least 2 s. `fresh`: a new one, even if the old one is valid. */
 export async function accessToken({ fresh = false } = {}) {
   const session = stored();
   if (!session) throw new SignInError("You are signed out.", { final: true });

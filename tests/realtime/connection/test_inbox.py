@@ -60,7 +60,7 @@ async def test_what_needs_no_time_needs_no_task(session, inbox):
     assert asyncio.all_tasks() == tasks
 
 
-async def test_what_comes_meanwhile_waits_for_its_turn(session, inbox):
+async def test_frames_that_come_during_a_command_wait_for_their_turn(session, inbox):
     for text in ("wait", "a", "wait", "b"):
         inbox.receive(text)
     await settle()

@@ -62,7 +62,7 @@ async def test_a_change_that_is_heard_of_after_the_entry_ends_it(session, withdr
     assert session.state is State.CONNECTED
 
 
-async def test_a_change_that_is_told_late_ends_what_was_entered_meanwhile(
+async def test_a_change_that_is_reported_late_ends_a_join_that_was_faster(
     session, withdraw, node, monkeypatch
 ):
     """Committed by another process: the right is read before, and the news comes after the join."""
