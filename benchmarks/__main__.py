@@ -50,7 +50,7 @@ def parse() -> argparse.Namespace:
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds is at least 1")
-    known = {it.name for it in LONG}
+    known = {regime.name for regime in LONG}
     for name in options.regime or ():
         if name not in known:
             parser.error(f"there is no regime {name!r}; `--help` lists them")
@@ -61,11 +61,9 @@ def parse() -> argparse.Namespace:
 
 
 def _titles() -> list[tuple[str, str]]:
-    short = {it.name: it for it in SHORT}
-    return [
-        (it.name if it.name in short else f"{it.name} *", short.get(it.name, it).title)
-        for it in LONG
-    ]
+    short = {regime.name: regime for regime in SHORT}
+    titles = {regime.name: short.get(regime.name, regime).title for regime in LONG}
+    return [(name if name in short else f"{name} *", title) for name, title in titles.items()]
 
 
 def choose(names: list[str] | None, is_long: bool) -> list[Regime]:
@@ -73,7 +71,7 @@ def choose(names: list[str] | None, is_long: bool) -> list[Regime]:
     form = LONG if is_long else SHORT
     if not names:
         return list(form)
-    by_name = {it.name: it for it in (*LONG, *form)}
+    by_name = {regime.name: regime for regime in (*LONG, *form)}
     return [by_name[name] for name in dict.fromkeys(names)]
 
 
@@ -91,12 +89,12 @@ def measure(regimes: list[Regime], peers: list[Peer], rounds: int, cores: Cores)
             rig.populate(regimes)
         for number in range(rounds):
             for peer, batch in product(
-                peers, batches([it for it in regimes if it.rounds > number])
+                peers, batches([regime for regime in regimes if regime.rounds > number])
             ):
-                batch = [it for it in batch if (it.name, peer.name) in rows]
+                batch = [regime for regime in batch if (regime.name, peer.name) in rows]
                 if not batch:
                     continue
-                names = ", ".join(it.name for it in batch)
+                names = ", ".join(regime.name for regime in batch)
                 say(f"round {number + 1} of {rounds}: {peer.name}: {names}")
                 for name, outcome in rig.measure(peer, batch).items():
                     rows[name, peer.name].outcomes.append(outcome)

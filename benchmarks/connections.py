@@ -183,7 +183,8 @@ async def close_all(connections: Sequence[Connection], seconds: float = 5) -> No
     for connection in connections:
         if not connection.lost.done():
             connection.close()
-    _, waiting = await asyncio.wait([it.lost for it in connections], timeout=seconds)
+    losses = [connection.lost for connection in connections]
+    _, waiting = await asyncio.wait(losses, timeout=seconds)
     if waiting:
         for connection in connections:
             connection.abort()

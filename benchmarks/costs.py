@@ -48,14 +48,14 @@ class Cost:
         """Whether the rounds agree that it costs, or saves, something that is worth a word."""
         if abs(self.cost) < NOTEWORTHY * self.on:
             return False
-        agreeing = sum(it * self.cost > 0 for it in self.rounds)
+        agreeing = sum(difference * self.cost > 0 for difference in self.rounds)
         return agreeing >= CERTAIN * len(self.rounds)
 
 
 def cost(comparison: Comparison, outcomes: Outcomes) -> Cost:
     on = outcomes[comparison.on[0].name, comparison.on[1]]
     off = outcomes[comparison.off[0].name, comparison.off[1]]
-    problems = list(dict.fromkeys(it for outcome in (*on, *off) for it in outcome.problems))
+    problems = list(dict.fromkeys(problem for each in (*on, *off) for problem in each.problems))
     if problems:
         return Cost(comparison.feature, comparison.unit, problems=problems)
     pairs = [(a.figures["cpu_us"], b.figures["cpu_us"]) for a, b in zip(on, off, strict=True)]
@@ -76,10 +76,10 @@ def _medians(
     figure: str, on: Sequence[Outcome], off: Sequence[Outcome]
 ) -> tuple[float, float] | None:
     """With and without, None where it is not measured or says nothing."""
-    if not any(it.figures.get(figure) for it in (*on, *off)):
+    if not any(outcome.figures.get(figure) for outcome in (*on, *off)):
         return None
     with_it, without = (
-        statistics.median(it.figures[figure] for it in outcomes) for outcomes in (on, off)
+        statistics.median(outcome.figures[figure] for outcome in outcomes) for outcomes in (on, off)
     )
     return with_it, without
 
@@ -103,54 +103,56 @@ def table(costs: Sequence[Cost]) -> list[str]:
     lines = []
     for line in cells:
         words = [
-            it.ljust(width) if number < 2 else it.rjust(width)
-            for number, (it, width) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(width) if number < 2 else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
         lines.append("  ".join(words).rstrip())
     lines += [
-        f"INVALID: {it.feature}, {it.unit}: {problem}" for it in costs for problem in it.problems
+        f"INVALID: {each.feature}, {each.unit}: {problem}"
+        for each in costs
+        for problem in each.problems
     ]
     return lines
 
 
-def _cells(it: Cost) -> tuple[str, ...]:
-    if it.problems:
-        return it.feature, it.unit, *["INVALID"] * 3, "", "", "", ""
-    digits = 2 if it.on < 100 else 0
+def _cells(row: Cost) -> tuple[str, ...]:
+    if row.problems:
+        return row.feature, row.unit, *["INVALID"] * 3, "", "", "", ""
+    digits = 2 if row.on < 100 else 0
     return (
-        it.feature,
-        it.unit,
-        f"{it.on:,.{digits}f}",
-        f"{it.off:,.{digits}f}",
-        f"{it.off / it.on:.2f}",
-        f"{it.cost:+,.{digits}f}" if it.is_certain else "unclear",
-        f"{min(it.rounds):+,.{digits}f} to {max(it.rounds):+,.{digits}f}",
-        "{:.1f}, {:.1f}".format(*it.queries) if it.queries else "",
-        "{:.1f}, {:.1f}".format(*it.redis) if it.redis else "",
+        row.feature,
+        row.unit,
+        f"{row.on:,.{digits}f}",
+        f"{row.off:,.{digits}f}",
+        f"{row.off / row.on:.2f}",
+        f"{row.cost:+,.{digits}f}" if row.is_certain else "unclear",
+        f"{min(row.rounds):+,.{digits}f} to {max(row.rounds):+,.{digits}f}",
+        "{:.1f}, {:.1f}".format(*row.queries) if row.queries else "",
+        "{:.1f}, {:.1f}".format(*row.redis) if row.redis else "",
     )
 
 
 def as_json(costs: Sequence[Cost], conditions: dict[str, Any]) -> str:
     rows = [
         {
-            "feature": it.feature,
-            "unit": it.unit,
-            "valid": not it.problems,
-            "problems": it.problems,
+            "feature": each.feature,
+            "unit": each.unit,
+            "valid": not each.problems,
+            "problems": each.problems,
             **(
                 {}
-                if it.problems
+                if each.problems
                 else {
-                    "with_us": it.on,
-                    "without_us": it.off,
-                    "costs_us": it.cost,
-                    "rounds_us": it.rounds,
-                    "certain": it.is_certain,
-                    "queries": it.queries,
-                    "redis_us": it.redis,
+                    "with_us": each.on,
+                    "without_us": each.off,
+                    "costs_us": each.cost,
+                    "rounds_us": each.rounds,
+                    "certain": each.is_certain,
+                    "queries": each.queries,
+                    "redis_us": each.redis,
                 }
             ),
         }
-        for it in costs
+        for each in costs
     ]
     return json.dumps({**conditions, "notes": NOTES, "rows": rows}, indent=1)

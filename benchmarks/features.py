@@ -30,7 +30,7 @@ def measure(
     folder: Path, cores: Cores, comparisons: Sequence[Comparison], scale: Scale, rounds: int
 ) -> Outcomes:
     known = regimes(scale)
-    places = dict.fromkeys(place for it in comparisons for place in (it.on, it.off))
+    places = dict.fromkeys(place for each in comparisons for place in (each.on, each.off))
     batches: dict[str, tuple[Peer, list[Regime]]] = {}
     # What is compared on one server is measured one after the other.
     order = list(known)
@@ -57,9 +57,11 @@ def _turned(
 
 def _others(outcomes: Outcomes) -> float:
     """What processes that are none of ours took of the server's core."""
-    found = [it.figures for rounds in outcomes.values() for it in rounds if it.figures]
-    seconds = sum(it["seconds"] for it in found)
-    return sum(it["others_core"] * it["seconds"] for it in found) / seconds if seconds else 0.0
+    found = [outcome.figures for rounds in outcomes.values() for outcome in rounds]
+    measured = [figures for figures in found if figures]
+    seconds = sum(figures["seconds"] for figures in measured)
+    used = sum(figures["others_core"] * figures["seconds"] for figures in measured)
+    return used / seconds if seconds else 0.0
 
 
 def say(text: str) -> None:
@@ -111,7 +113,7 @@ def main() -> int:
             if " " not in regime.name:
                 print(f"{regime.name}: {regime.title}")
     say(f"took {(datetime.now(UTC) - begun).total_seconds():.0f} s")
-    return 1 if any(it.problems for it in costs) else 0
+    return 1 if any(each.problems for each in costs) else 0
 
 
 if __name__ == "__main__":

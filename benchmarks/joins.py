@@ -84,7 +84,7 @@ class Entries:
         self, members: Sequence[Connection], newcomers: Sequence[Connection], *, is_watched: bool
     ) -> None:
         self._members = members
-        self._visitors = [Visitor(it) for it in newcomers]
+        self._visitors = [Visitor(client) for client in newcomers]
         self._expected = len(newcomers) if is_watched else 0
         self._counts = [0] * len(members)
         self._tails = [b""] * len(members)

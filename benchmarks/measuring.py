@@ -226,8 +226,8 @@ class Clients:
         await asyncio.sleep(regime.seconds)
         after = self.meter.read()
         count = len(self.connections)
-        lost = sum(it.lost.done() for it in self.connections)
-        pings = sum(it.answered_pings for it in self.connections)
+        lost = sum(connection.lost.done() for connection in self.connections)
+        pings = sum(connection.answered_pings for connection in self.connections)
         figures = {
             **figures_between(before, after, units=count, messages=0),
             "kib": (full - empty) / 1024 / (count - WARM_CONNECTIONS),

@@ -33,10 +33,10 @@ def populate(users: int, rooms: dict[str, dict[str, Any]]) -> list[str]:
     )
     everybody = list(User.objects.order_by("pk"))
     through = User.groups.through
-    through.objects.bulk_create([through(user=it, group=group) for it in everybody])
+    through.objects.bulk_create([through(user=user, group=group) for user in everybody])
     Room.objects.bulk_create([Room(name=name, **fields) for name, fields in rooms.items()])
     doors = Room.groups.through
-    doors.objects.bulk_create([doors(room=it, group=group) for it in Room.objects.all()])
+    doors.objects.bulk_create([doors(room=room, group=group) for room in Room.objects.all()])
     tokens: list[Any] = [ObtainSerializer.get_token(user) for user in everybody]
     return [str(token.access_token) for token in tokens]
 

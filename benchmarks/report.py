@@ -72,7 +72,9 @@ class Report:
         for regime in dict.fromkeys(row.regime for row in self.rows):
             rows = [row for row in self.rows if row.regime == regime]
             lines += ["", *_table(regime, rows)]
-            lines += [_verdict(it) for it in found if it.target.regime == regime.name]
+            lines += [
+                _verdict(verdict) for verdict in found if verdict.target.regime == regime.name
+            ]
         return "\n".join(lines)
 
 
@@ -92,7 +94,7 @@ def _row(row: Row) -> dict[str, Any]:
 
 def _written(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {it}" for name, it in value.items())
+        return ", ".join(f"{name} {content}" for name, content in value.items())
     return str(value)
 
 
@@ -104,7 +106,7 @@ def _table(regime: Regime, rows: Sequence[Row]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [f"{regime.name}: {regime.title}: {what}"]
     for line in cells:
-        first, *others = (it.rjust(width) for it, width in zip(line, widths, strict=True))
+        first, *others = (cell.rjust(width) for cell, width in zip(line, widths, strict=True))
         lines.append("  ".join([first.strip().ljust(widths[0]), *others]))
     lines += [f"  {row.peer.name}: {note}" for row in rows for note in row.notes]
     return lines

@@ -231,8 +231,8 @@ def percentile(values: list[float], share: float) -> float:
 def figures(outcomes: list[Outcome], rate: float) -> dict[str, Any]:
     table: dict[str, Any] = {"revocations": len(outcomes), "messages a second": round(rate)}
     for name, values in (
-        ("last message, ms after the commit", [it.last_message for it in outcomes]),
-        ("end told, ms after the commit", [it.told for it in outcomes]),
+        ("last message, ms after the commit", [outcome.last_message for outcome in outcomes]),
+        ("end told, ms after the commit", [outcome.told for outcome in outcomes]),
     ):
         table[name] = {
             "p50": round(statistics.median(values) * 1000, 1),
@@ -240,11 +240,11 @@ def figures(outcomes: list[Outcome], rate: float) -> dict[str, Any]:
             "max": round(max(values) * 1000, 1),
         }
     for change in CHANGES:
-        of_change = [it.last_message for it in outcomes if it.change == change]
+        of_change = [outcome.last_message for outcome in outcomes if outcome.change == change]
         if of_change:
             p99 = percentile(of_change, 0.99)
             table[f"  {change}, p99 of the last message, ms"] = round(p99 * 1000, 1)
-    table["messages after the end was told"] = sum(it.came_after for it in outcomes)
+    table["messages after the end was told"] = sum(outcome.came_after for outcome in outcomes)
     return table
 
 
@@ -277,7 +277,7 @@ def main() -> int:
     else:
         for name, value in found.items():
             shown = (
-                "   ".join(f"{key} {it:g}" for key, it in value.items())
+                "   ".join(f"{key} {number:g}" for key, number in value.items())
                 if isinstance(value, dict)
                 else f"{value:g}"
             )

@@ -45,9 +45,9 @@ def batches(regimes: Sequence[Regime]) -> list[list[Regime]]:
     """Which regimes follow each other on one server: those in which clients talk, of one size of a
     room. Memory wants a server that has done nothing yet."""
     found: dict[object, list[Regime]] = {}
-    for it in regimes:
-        is_apart = it.kind is Kind.IDLE or it.servers > 1
-        found.setdefault(it.name if is_apart else it.series, []).append(it)
+    for regime in regimes:
+        is_apart = regime.kind is Kind.IDLE or regime.servers > 1
+        found.setdefault(regime.name if is_apart else regime.series, []).append(regime)
     return list(found.values())
 
 
@@ -62,7 +62,7 @@ class Rig:
 
     def populate(self, regimes: Sequence[Regime]) -> None:
         """Every connection of a server gets a user of its own."""
-        users = max(sum(it.connections for it in batch) for batch in batches(regimes))
+        users = max(sum(regime.connections for regime in batch) for batch in batches(regimes))
         rooms = {
             name: dict(regime.room_fields) for regime in regimes for name in regime.room_names()
         }

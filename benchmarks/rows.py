@@ -31,14 +31,16 @@ class Row:
 
     @property
     def problems(self) -> list[str]:
-        return list(dict.fromkeys(it for outcome in self.outcomes for it in outcome.problems))
+        return list(dict.fromkeys(problem for each in self.outcomes for problem in each.problems))
 
     @property
     def figures(self) -> dict[str, float]:
         """The medians."""
         names = dict.fromkeys(name for outcome in self.outcomes for name in outcome.figures)
         return {
-            name: statistics.median(it.figures[name] for it in self.outcomes if name in it.figures)
+            name: statistics.median(
+                outcome.figures[name] for outcome in self.outcomes if name in outcome.figures
+            )
             for name in names
         }
 
@@ -71,7 +73,7 @@ def compare(rows: Sequence[Row]) -> None:
     for row in rows:
         by_regime.setdefault(row.regime.name, []).append(row)
     for of_regime in by_regime.values():
-        ours = next((it.value for it in of_regime if it.peer.name == OURS), None)
+        ours = next((row.value for row in of_regime if row.peer.name == OURS), None)
         for row in of_regime:
             row.gain = None
             if ours and row.value:

@@ -29,7 +29,7 @@ UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 
 
 def regime(name, /, **changes):
-    return replace(next(it for it in SHORT if it.name == name), **changes)
+    return replace(next(regime for regime in SHORT if regime.name == name), **changes)
 
 
 def from_server(payload, opcode=Opcode.TEXT):
@@ -173,7 +173,7 @@ def test_a_tiny_run_against_our_server_counts_every_delivery(tmp_path):
 def rows(**rates):
     sixteen = regime("sixteen")
     found = [
-        Row(sixteen, PEERS[name.replace("_", "-")], [Outcome({"rate": it}) for it in values])
+        Row(sixteen, PEERS[name.replace("_", "-")], [Outcome({"rate": rate}) for rate in values])
         for name, values in rates.items()
     ]
     compare(found)
@@ -223,11 +223,13 @@ def test_nothing_comes_after_the_end_of_a_right_was_told():
 
 def test_each_feature_is_measured_with_and_without_it_and_all_that_was_sent_arrives(tmp_path):
     scale = comparisons.Scale(members=3, rooms=2, joins=3, newcomers=2, handshakes=4, messages=12)
-    compared = [it for it in comparisons.COMPARISONS if it.off[0] in (comparisons.FULL, it.on[0])]
+    compared = [
+        each for each in comparisons.COMPARISONS if each.off[0] in (comparisons.FULL, each.on[0])
+    ]
     outcomes = features.measure(tmp_path, Cores.choose(), compared, scale, rounds=1)
     measured = [costs.cost(comparison, outcomes) for comparison in compared]
-    assert [it.problems for it in measured] == [[]] * len(compared)
-    assert all(it.on > 0 and it.off > 0 for it in measured)
+    assert [each.problems for each in measured] == [[]] * len(compared)
+    assert all(each.on > 0 and each.off > 0 for each in measured)
     full = {name: found[0].figures for (server, name), found in outcomes.items()}
     for kind in ("", " unkept", " unlisted", " plain"):
         assert (full["message" + kind]["messages"], full["message" + kind]["units"]) == (12, 12)
@@ -247,7 +249,7 @@ def test_each_feature_is_measured_with_and_without_it_and_all_that_was_sent_arri
 def test_a_cost_is_told_only_where_the_rounds_agree(on, off, told):
     comparison = comparisons.COMPARISONS[0]
     outcomes = {
-        (server.name, name): [Outcome({"cpu_us": float(it)}) for it in values]
+        (server.name, name): [Outcome({"cpu_us": float(figure)}) for figure in values]
         for (server, name), values in ((comparison.on, on), (comparison.off, off))
     }
     assert told in costs.table([costs.cost(comparison, outcomes)])[1]

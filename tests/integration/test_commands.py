@@ -52,7 +52,7 @@ async def people(site, neighbour, open_client, sign, run):
         while True:
             listed = json.loads(await run("status", "--room", "lobby", "--json"))
             if {client.reply["connect"]["client"] for client in opened} == {
-                it["client"] for it in listed["connections"]
+                connection["client"] for connection in listed["connections"]
             }:
                 return opened
             await asyncio.sleep(0.05)
@@ -61,8 +61,11 @@ async def people(site, neighbour, open_client, sign, run):
 async def test_status_tells_who_is_connected_in_all_processes(people, run, site, neighbour):
     clients = {client.reply["connect"]["client"] for client in people}
     listed = json.loads(await run("status", "--json"))
-    assert {it["client"] for it in listed["connections"]} == clients
-    assert {(it["server"], it["pid"], it["connections"]) for it in listed["processes"]} == {
+    assert {connection["client"] for connection in listed["connections"]} == clients
+    assert {
+        (process["server"], process["pid"], process["connections"])
+        for process in listed["processes"]
+    } == {
         ("daphne", site.process.popen.pid, 1),
         ("uvicorn", neighbour.process.popen.pid, 2),
     }

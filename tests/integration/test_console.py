@@ -103,7 +103,7 @@ async def test_who_is_disconnected_is_so_in_both_processes(people, admins, at):
 
 
 async def test_who_is_muted_reads_on_and_publishes_no_more(pair, people, admins, open_client, sign):
-    carol = [await open_client(sign("carol"), url=it.ws_url) for it in pair]
+    carol = [await open_client(sign("carol"), url=site.ws_url) for site in pair]
     for client in carol:
         await client.call(subscribe={"channel": "lobby"})
         assert "publish" in await client.call(publish={"channel": "lobby", "data": "before"})

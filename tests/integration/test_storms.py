@@ -32,7 +32,7 @@ def people(site):
         "from rest_framework_simplejwt.utils import get_md5_hash_password as digest\n"
         f"people = [User(username=f'person{{n}}', password='!') for n in range({USERS})]\n"
         "User.objects.bulk_create(people)\n"
-        "print(json.dumps([[str(it.pk), digest(it.password)] for it in people]))"
+        "print(json.dumps([[str(person.pk), digest(person.password)] for person in people]))"
     )
     return json.loads(printed.splitlines()[-1])
 
@@ -86,7 +86,7 @@ async def test_a_storm_of_users_who_come_back_costs_few_queries(site, issue, cou
             replies = {}
             while len(replies) < 2:
                 lines = map(json.loads, (await socket.recv()).split("\n"))
-                replies |= {it["id"]: it for it in lines if "id" in it}
+                replies |= {reply["id"]: reply for reply in lines if "id" in reply}
             return "connect" in replies[1] and "subscribe" in replies[2]
 
         async with asyncio.timeout(30):

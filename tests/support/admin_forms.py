@@ -35,7 +35,7 @@ class Form:
         """What the names of the fields begin with in the row that has these values."""
         for number in range(int(self.fields[f"{inline}-TOTAL_FORMS"][0])):
             prefix = f"{inline}-{number}-"
-            if all(self.fields.get(prefix + key) == [str(it)] for key, it in having.items()):
+            if all(self.fields.get(prefix + key) == [str(value)] for key, value in having.items()):
                 return prefix
         raise AssertionError(f"no row of {inline} has {having}")
 
@@ -201,7 +201,7 @@ class Browser:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
             for cookie in response.headers.get_all("Set-Cookie", ()):
-                self.cookies |= {key: it.value for key, it in SimpleCookie(cookie).items()}
+                self.cookies |= {key: morsel.value for key, morsel in SimpleCookie(cookie).items()}
             location = response.headers.get("Location", "")
             return response.status, location, response.read().decode()
         finally:

@@ -57,7 +57,7 @@ class Layer(MemoryRoomLayer):
             connections.pop(client, None)
 
     def of_type(self, type):
-        return [it for it in self.told if it["type"] == type]
+        return [message for message in self.told if message["type"] == type]
 
 
 @contextmanager
@@ -91,6 +91,11 @@ def logged():
     """Who did what to whom, as the admin's log has it, the oldest first."""
     entries = LogEntry.objects.order_by("pk")
     return [
-        (it.user.username, it.content_type.model, it.object_repr, it.get_change_message())
-        for it in entries
+        (
+            entry.user.username,
+            entry.content_type.model,
+            entry.object_repr,
+            entry.get_change_message(),
+        )
+        for entry in entries
     ]

@@ -13,7 +13,7 @@ def page(scene, model, name, view="change"):
 def keys_of(scene, values):
     """Groups and permissions are chosen by name."""
     return {
-        field: [scene.key(it) for it in value] if isinstance(value, list) else value
+        field: [scene.key(name) for name in value] if isinstance(value, list) else value
         for field, value in values.items()
     }
 

@@ -43,7 +43,7 @@ User.groups.through.objects.bulk_create(User.groups.through(
 Room.groups.through.objects.bulk_create(Room.groups.through(
     room=rooms[f"vault-{{n}}"], group=groups[f"keyholders-{{n}}"]) for n in numbers)
 permissions = Permission.objects.filter(content_type__app_label="realtime")
-keys = {{it: o.pk for all in (users, rooms, groups) for it, o in all.items()}}
+keys = {{name: o.pk for all in (users, rooms, groups) for name, o in all.items()}}
 keys |= {{p.codename: p.pk for p in permissions}}
 keys |= {{f"{{m.user.username}} in {{m.room.name}}": m.pk for m in memberships}}
 print(json.dumps(keys))
@@ -212,7 +212,9 @@ class Scene:
     async def do_and_hear(self, change):
         """Wait also until the person's sockets have been told that their rights changed."""
         for client in self.person:
-            client.frames = [it for it in client.frames if "message" not in it.get("push", {})]
+            client.frames = [
+                frame for frame in client.frames if "message" not in frame.get("push", {})
+            ]
         await self.do(change)
         for client in self.person:
             async with asyncio.timeout(SECONDS):

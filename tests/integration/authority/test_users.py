@@ -33,7 +33,9 @@ NEW_PASSWORD = "a-quite-different-one-17"
 
 async def test_a_password_that_an_administrator_changes_ends_the_connections(scene):
     path = page(scene, "user", "person", "password")
-    await scene.do(lambda it: it.admin.save(path, password1=NEW_PASSWORD, password2=NEW_PASSWORD))
+    await scene.do(
+        lambda scene: scene.admin.save(path, password1=NEW_PASSWORD, password2=NEW_PASSWORD)
+    )
     await scene.closed_with(3500, scene.person)
     await scene.refused_at_the_door(scene.token("person"))
     token = await scene.sign_in(scene.pair[0], NEW_PASSWORD)
@@ -43,7 +45,9 @@ async def test_a_password_that_an_administrator_changes_ends_the_connections(sce
 
 async def test_a_password_that_an_administrator_takes_away_ends_the_connections(scene):
     path = page(scene, "user", "person", "password")
-    await scene.do(lambda it: it.admin.save(path, button="unset-password", usable_password="false"))
+    await scene.do(
+        lambda scene: scene.admin.save(path, button="unset-password", usable_password="false")
+    )
     await scene.closed_with(3500, scene.person)
     await scene.refused_at_the_door(scene.token("person"))
     await scene.go_on()

@@ -20,7 +20,8 @@ def test_connections_are_closed(as_staff, layer, connect, alice, bob):
     here, there, other = connect(alice), connect(alice, process="web-2"), connect(bob)
     response = confirm(browser, "disconnect", here, there, reason="spam")
     told = layer.of_type("realtime.removal")
-    assert {(it["client"], it["code"], it["reason"], it["user"]) for it in told} == {
+    keys = ("client", "code", "reason", "user")
+    assert {tuple(message[key] for key in keys) for message in told} == {
         (here, 3503, "spam", None),
         (there, 3503, "spam", None),
     }
@@ -51,8 +52,8 @@ def test_a_notice_is_sent(as_staff, layer, connect, alice, bob):
     text = "line\r\n" + "x" * 995
     response = confirm(browser, "notify", *clients, text=text)
     told = layer.of_type("realtime.notice")
-    assert [it["client"] for it in told] == clients
-    assert {it["text"] for it in told} == {"line\n" + "x" * 995}
+    assert [message["client"] for message in told] == clients
+    assert {message["text"] for message in told} == {"line\n" + "x" * 995}
     assert said(response) == ["The notice was sent to alice, bob."]
     assert [about for _, _, about, _ in logged()] == ["alice", "bob"]
     assert all("xxx" in what for _, _, _, what in logged())
@@ -72,7 +73,7 @@ def test_who_is_muted_keeps_reading(as_staff, layer, connect, alice, bob, lobby)
     browser = as_staff("view_connection", "moderate_room")
     clients = [connect(alice, "lobby"), connect(alice, "lobby"), connect(bob, "lobby", "staff")]
     response = confirm(browser, "mute", *clients, connect(None, "lobby"), reason="shouts")
-    roles = {it.user.username: (it.role, it.muted) for it in lobby.memberships.all()}
+    roles = {each.user.username: (each.role, each.muted) for each in lobby.memberships.all()}
     assert roles == {"alice": ("member", True), "bob": ("moderator", True)}
     fresh = User.objects.get(pk=alice.pk)
     assert fresh.has_perm("realtime.join_room", lobby)
@@ -161,8 +162,8 @@ def test_people_are_removed_for_now(as_staff, layer, connect, alice, lobby):
     unknown = connect(None, "lobby")
     response = confirm(browser, "remove", connect(alice, "lobby"), unknown, reason="off topic")
     told = [
-        (it["room"], it["user"], it["client"], it["reason"])
-        for it in layer.of_type("realtime.removal")
+        (message["room"], message["user"], message["client"], message["reason"])
+        for message in layer.of_type("realtime.removal")
     ]
     assert told == [
         ("lobby", str(alice.pk), "", "off topic"),

@@ -56,7 +56,9 @@ def test_an_admin_site_without_the_console_has_no_panel(admin_user, layer):
     request.user = admin_user
     model_admin = UserAdmin(User, admin.AdminSite("another"))
     shown = [
-        name for _, it in model_admin.get_fieldsets(request, admin_user) for name in it["fields"]
+        name
+        for _, options in model_admin.get_fieldsets(request, admin_user)
+        for name in options["fields"]
     ]
     assert "live_connections" not in shown
 
@@ -109,5 +111,6 @@ def test_the_mixin_works_where_an_admin_says_nothing_of_fields(admin_user, layer
     names = [name for _, options in fieldsets for name in options["fields"]]
     assert names.count("live_connections") == 1
     assert "live_connections" in model_admin.get_readonly_fields(request, admin_user)
-    adding = [name for _, it in model_admin.get_fieldsets(request) for name in it["fields"]]
+    fieldsets = model_admin.get_fieldsets(request)
+    adding = [name for _, options in fieldsets for name in options["fields"]]
     assert "live_connections" not in adding

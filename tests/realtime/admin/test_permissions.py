@@ -39,7 +39,7 @@ def test_without_the_permission_an_action_is_neither_offered_nor_done(
     as_staff, layer, connect, alice, lobby, action
 ):
     client = connect(alice, "lobby")
-    others = {it for it in NEEDS.values() if it != NEEDS[action]}
+    others = {permission for permission in NEEDS.values() if permission != NEEDS[action]}
     browser = as_staff("view_connection", "view_room", "view_user", "change_membership", *others)
     for address in (
         LIST,
@@ -118,7 +118,7 @@ def test_redis_may_be_away_when_it_is_confirmed(admin_client, layer, connect, al
     layer.is_away = True
     response = confirm(admin_client, action, client)
     assert response.status_code == 302
-    assert any("Redis does not answer" in it for it in said(response))
+    assert any("Redis does not answer" in text for text in said(response))
 
 
 def test_there_is_no_other_action(admin_client, layer):

@@ -62,8 +62,12 @@ async def test_the_sync_form_reads_the_same(layer):
     page = await asyncio.to_thread(layer.history_sync, "lobby", limit=5)
     again = await layer.history("lobby", limit=5)
     assert page.position == again.position
-    assert [(it.offset, it.body, it.at_ms) for it in page.publications] == [
-        (it.offset, it.body, it.at_ms) for it in again.publications
+    assert [
+        (publication.offset, publication.body, publication.at_ms)
+        for publication in page.publications
+    ] == [
+        (publication.offset, publication.body, publication.at_ms)
+        for publication in again.publications
     ]
 
 
@@ -121,7 +125,9 @@ async def test_appends_that_nobody_waits_for_keep_their_order_and_are_kept_like_
     assert [message["offset"] for message in heard] == [1, 2, 3, 4]
     assert [message["body"] for message in heard] == [b"1", b"2", b"\r\n$3\r\n\x00\xff", b"4"]
     page = await layer.history("lobby", limit=9)
-    assert [it.body for it in page.publications] == [message["body"] for message in heard[1:]]
+    assert [publication.body for publication in page.publications] == [
+        message["body"] for message in heard[1:]
+    ]
     assert {message["epoch"] for message in heard} == {page.position.epoch}
 
 

@@ -151,7 +151,7 @@ def shared_layer(redis_server):
 def list_connections(layer, *connections):
     """As a server process would that then is killed."""
     about = Process(id="p", host="box", pid=7, server="daphne", started_at=0, version="1")
-    rows = {it.client: msgspec.json.encode(it) for it in connections}
+    rows = {connection.client: msgspec.json.encode(connection) for connection in connections}
 
     async def write():
         await layer.beat("p", msgspec.json.encode(about), 60)

@@ -57,7 +57,7 @@ async def test_appends_survive_that_redis_forgets_its_scripts(layer, pipeline, a
     await append_at_once(layer, "lobby", b"2", b"3")
     await layer.append("lobby", b"4", KEEP_THREE)
     page = await layer.history("lobby", limit=9)
-    assert [(it.offset, it.body) for it in page.publications] == [
+    assert [(publication.offset, publication.body) for publication in page.publications] == [
         (2, b"2"),
         (3, b"3"),
         (4, b"4"),

@@ -59,8 +59,8 @@ async def test_members_hear_their_rooms_on_every_shard(open_redis_layer, two_ser
         await asyncio.to_thread(layer.group_send_sync, group_name(room), {"type": "t", "n": room})
     async with asyncio.timeout(5):
         heard = [await layer.receive(channel) for _ in range(20)]
-    assert sorted(it["room"] for it in heard if "room" in it) == rooms
-    assert sorted(it["n"] for it in heard if "n" in it) == rooms
+    assert sorted(message["room"] for message in heard if "room" in message) == rooms
+    assert sorted(message["n"] for message in heard if "n" in message) == rooms
 
 
 async def test_every_shard_knows_what_all_rooms_need(open_redis_layer, two_servers):
