@@ -121,11 +121,11 @@ async def test_keys_are_not_fetched_for_each_name_that_somebody_makes_up(issuer,
 async def test_keys_refuse_forgeries(issuer, issue, outcomes):
     good = issue()
     assert await outcomes(good) == ["connected"]
-    before, started = issuer.requests, time.monotonic()
+    before = issuer.requests
+    issuer.hang()  # who waited for it would be told to come back later
     forged = forgeries(issuer.key, good)
     answers = await outcomes(*forged.values())
     assert dict(zip(forged, answers, strict=True)) == dict.fromkeys(forged, 3500)
-    assert time.monotonic() - started < 2.5  # nobody waited for the issuer
     assert issuer.requests == before
 
 

@@ -6,7 +6,7 @@ from tests.settings.base import REALTIME
 REALTIME = {
     **REALTIME,
     "PING_SECONDS": 1,
-    "PONG_SECONDS": 3,
+    "PONG_SECONDS": 10,
     "PRESENCE_TTL_SECONDS": 4,
     "PRESENCE_LEAVE_SECONDS": 1,
     "DRAIN_SECONDS": 6,

@@ -149,13 +149,13 @@ class Scene:
         async with asyncio.timeout(SECONDS):
             return [await client.closed() for client in clients]
 
-    async def taken_out(self, clients, *rooms):
+    async def taken_out(self, clients, *rooms, seconds=SECONDS):
         """The clients are told that they are out of the rooms, and hear nothing of them any more.
 
         What is said there by those who stay comes ahead of what is said then where all stay.
         """
         for room, client in product(rooms, clients):
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(seconds):
                 push = await client.until(partial(_is_unsubscribe, room))
             assert push["push"]["unsubscribe"]["code"] == 2000
             self.inside[room].remove(client)

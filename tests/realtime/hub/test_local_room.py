@@ -22,10 +22,19 @@ class FakeSession:
         self.protocol = protocol
         self.seconds = seconds
         self.frames = []
+        self._came = asyncio.Event()
 
     def deliver(self, frame):
         time.sleep(self.seconds)  # so does a room with many members, in all
         self.frames.append(frame)
+        self._came.set()
+
+    async def until(self, count):
+        """Wait for the frame with this number."""
+        async with asyncio.timeout(30):
+            while len(self.frames) < count:
+                self._came.clear()
+                await self._came.wait()
 
     @property
     def lines(self):
@@ -69,14 +78,14 @@ async def test_what_comes_alone_leaves_at_once(room, say):
 
 
 async def test_after_one_alone_the_next_waits_only_for_a_part_of_its_duration(room, say, settings):
-    settings.REALTIME = {"COALESCE_SECONDS": 10}
-    session = enter(room, seconds=0.02)
+    settings.REALTIME = {"COALESCE_SECONDS": 60}
+    session = enter(room, seconds=0.3)  # so long that the next one surely waits
     say(1)
     await turn()
     say(1)
     await turn()
     assert session.lines == [1]
-    await asyncio.sleep(0.1)
+    await session.until(2)
     assert session.lines == [1, 1]
 
 
@@ -88,25 +97,26 @@ async def test_what_comes_in_one_piece_leaves_in_one_frame(room, say):
 
 
 async def test_what_follows_several_waits_for_others(room, say, settings):
-    settings.REALTIME = {"COALESCE_SECONDS": 0.05}
-    session = enter(room, seconds=0.005)
+    settings.REALTIME = {"COALESCE_SECONDS": 0.5}
+    session = enter(room, seconds=0.2)
     say(2)
     await turn()
     for _ in range(3):
         say(1)
         await turn()
     assert session.lines == [2]
-    await asyncio.sleep(0.1)
+    await session.until(2)
     assert session.lines == [2, 3]
     say(1)
     await turn()
-    await asyncio.sleep(0.1)
+    assert session.lines == [2, 3]
+    await session.until(3)
     assert session.lines == [2, 3, 1]
 
 
 async def test_who_comes_while_some_wait_gets_none_of_them(room, say, settings):
-    settings.REALTIME = {"COALESCE_SECONDS": 10}
-    early = enter(room, seconds=0.005)
+    settings.REALTIME = {"COALESCE_SECONDS": 60}
+    early = enter(room, seconds=0.2)
     say(2)
     await turn()
     say(1)

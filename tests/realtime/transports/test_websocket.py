@@ -24,6 +24,7 @@ class FakeTransport:
     def __init__(self):
         self.written = b""
         self.calls = []
+        self.aborted = asyncio.Event()
         self._is_closing = False
 
     def write(self, data):
@@ -37,6 +38,7 @@ class FakeTransport:
 
     def abort(self):
         self.calls.append("abort")
+        self.aborted.set()
         self.close()
 
     def pause_reading(self):
@@ -213,7 +215,9 @@ async def test_our_close_waits_for_the_client_s_and_hears_nothing_else():
 async def test_a_client_that_does_not_go_is_cut():
     socket, transport, inbox = open_socket()
     socket.expect_end(0.01)
-    await asyncio.sleep(0.05)
+    assert transport.calls == []
+    async with asyncio.timeout(30):
+        await transport.aborted.wait()
     assert transport.calls == ["abort"]
     assert inbox.received == ["given up"]
 
@@ -222,7 +226,7 @@ async def test_a_client_that_goes_is_not_cut():
     socket, transport, inbox = open_socket()
     socket.expect_end(0.01)
     socket.connection_lost(None)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # timers of one loop run in order: the cut would come before the end
     assert transport.calls == [socket], "it is told, and not cut"
     assert inbox.has_ended
 
