@@ -1,1 +1,1 @@
-"""Measurements: each is a command that prints its figures."""
+"""Benchmarks: each is a command that prints its figures."""

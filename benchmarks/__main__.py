@@ -1,7 +1,8 @@
 """`python -m benchmarks`: measure this project and its peers, side by side.
 
-Without options: all peers in the short form, in less than five minutes. The server has one core for
-itself; the generator and Redis share another one. Fails where ours did not deliver everything.
+Without options, it measures all peers in the short form, in less than five minutes. The server has
+one core to itself; the load generator and Redis share another one. The command fails if our server
+did not deliver everything.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--long", action="store_true", help="more regimes, and longer")
     parser.add_argument("--regime", action="append", metavar="NAME", help="only this one; repeat")
     parser.add_argument("--peer", action="append", metavar="NAME", help="only this one; repeat")
-    parser.add_argument("--rounds", type=int, default=3, help="the table has their medians")
+    parser.add_argument("--rounds", type=int, default=3, help="the table shows their medians")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of the results")
     options = parser.parse_args()
     if options.rounds < 1:
@@ -67,7 +68,7 @@ def _titles() -> list[tuple[str, str]]:
 
 
 def choose(names: list[str] | None, is_long: bool) -> list[Regime]:
-    """A regime that only the long form has may be asked for by its name."""
+    """Return the regimes of the form, or the named ones, also if only the long form has them."""
     form = LONG if is_long else SHORT
     if not names:
         return list(form)
@@ -76,7 +77,7 @@ def choose(names: list[str] | None, is_long: bool) -> list[Regime]:
 
 
 def measure(regimes: list[Regime], peers: list[Peer], rounds: int, cores: Cores) -> list[Row]:
-    """All peers in each round, so that what changes on the machine changes for all."""
+    """Measure all peers in each round, so that changes on the machine affect all of them."""
     rows = {
         (regime.name, peer.name): Row(regime, peer)
         for regime, peer in product(regimes, peers)
@@ -108,7 +109,7 @@ def write(report: Report, folder: Path) -> None:
     path.write_text(report.as_json())
     plot.draw(report.rows, path.with_suffix(".png"), caption=report.caption)
     seconds = (datetime.now(UTC) - report.begun).total_seconds()
-    say(f"took {seconds:.0f} s; written to {path} and beside it")
+    say(f"took {seconds:.0f} s; written to {path} and the picture beside it")
 
 
 def main() -> int:
@@ -119,7 +120,7 @@ def main() -> int:
     begun, cores = datetime.now(UTC), Cores.choose()
     conditions = machine.describe(cores)
     machine.raise_file_limit()
-    # What is started begins on the generator's core, and only servers leave it.
+    # Child processes start on the generator's core; only servers are moved to another one.
     os.sched_setaffinity(0, [cores.generator])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)

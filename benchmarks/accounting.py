@@ -1,4 +1,4 @@
-"""What processes cost, as the operating system has it."""
+"""CPU time and memory of processes, as the operating system counts them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PROC = Path("/proc")
 
 
 def family(pid: int) -> Iterator[int]:
-    """The process and all that came from it."""
+    """The process and all its descendants."""
     yield pid
     for children in _PROC.glob(f"{pid}/task/*/children"):
         for child in children.read_text().split():
@@ -22,13 +22,16 @@ def family(pid: int) -> Iterator[int]:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """User and system time of the processes and their children, of all their threads."""
+    """User and system time of the processes and their descendants, with all threads."""
     families = [pid for parent in pids for pid in family(parent)]
     return sum(time.clock_gettime(_cpu_clock(pid)) for pid in families)
 
 
 def _cpu_clock(pid: int) -> int:
-    """As clock_getcpuclockid(3): to the nanosecond, where /proc/<pid>/stat has steps of 10 ms."""
+    """The clock of a process, as in clock_getcpuclockid(3).
+
+    It has a resolution of 1 ns; /proc/<pid>/stat has 10 ms.
+    """
     return (~pid << 3) | 2
 
 
@@ -40,7 +43,7 @@ def resident_bytes(pids: Iterable[int]) -> int:
 
 
 def busy_seconds(core: int) -> float:
-    """Of a core since the machine has started, with what another guest took from it."""
+    """Busy time of a core since the machine started, including time stolen by other guests."""
     for line in (_PROC / "stat").read_text().splitlines():
         name, *values = line.split()
         if name == f"cpu{core}":
@@ -50,7 +53,7 @@ def busy_seconds(core: int) -> float:
 
 
 def pin(pid: int, cores: Iterable[int]) -> None:
-    """Keep a process, with all its threads, to these cores."""
+    """Pin a process, with all its threads, to these cores."""
     for thread in (_PROC / str(pid) / "task").iterdir():
         os.sched_setaffinity(int(thread.name), cores)
 
@@ -66,12 +69,12 @@ class Reading:
 
 @dataclass(frozen=True)
 class Meter:
-    """Reads what everybody has used so far."""
+    """Reads the CPU time that servers, Redis and the generator have used so far."""
 
     servers: list[int]
     redis: list[int]
     core: int
-    """The one that the server is pinned to."""
+    """The core that the server is pinned to."""
 
     def read(self) -> Reading:
         return Reading(

@@ -1,4 +1,4 @@
-"""What is compared: a server and a regime with a feature, and the same without it."""
+"""The comparisons: each measures a regime with a feature and without it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .regimes import Figure, Kind, Regime
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured."""
+    """Sizes and durations of the measurements."""
 
     members: int = 200
     rooms: int = 100
-    """With one member each."""
+    """Each has one member."""
     joins: int = 80
     newcomers: int = 50
     handshakes: int = 400
     seconds: float = 0.5
     messages: int = 0
-    """Where it isn't 0, so many end a flight, and not the seconds."""
+    """If it is not 0, a flight ends after this many messages instead of `seconds`."""
 
 
 def _server(name: str, layer: str = "redis", **settings: object) -> Peer:
@@ -57,7 +57,7 @@ class Comparison:
 
 
 def _flights(feature: str, kind: str, server: Peer = FULL) -> list[Comparison]:
-    """For a message and for a delivery, against regimes that are called `kind`."""
+    """Compare the cost of a message and of a delivery with the regimes of this `kind`."""
     return [
         Comparison(feature, unit, (FULL, unit), (server, f"{unit} {kind}".strip()))
         for unit in ("message", "delivery")
@@ -94,7 +94,7 @@ COMPARISONS = (
 
 
 def regimes(scale: Scale) -> dict[str, Regime]:
-    """All that are compared, by name."""
+    """All compared regimes, by name."""
     message = Regime(
         "message",
         f"{scale.rooms} rooms of one, 32 messages in flight in all",

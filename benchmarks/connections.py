@@ -1,4 +1,4 @@
-"""The connections of the load generator, and how many are opened at once."""
+"""The connections of the load generator: opens, counts and closes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .wire import Intake, Opcode
 
 OPEN_SECONDS = 60
 AT_ONCE = 40
-"""Fewer than Daphne's listen backlog: where it is not measured, nobody has to knock twice."""
+"""Fewer than Daphne's listen backlog, so that no connection has to be tried twice."""
 SAMPLE_BYTES = 8 * 1024 * 1024
 
 
@@ -22,7 +22,7 @@ Listener = Callable[["Connection", int], None]
 
 @dataclass(frozen=True)
 class Address:
-    """Where a connection goes, and as whom."""
+    """The server, room and user of a connection."""
 
     port: int
     room: str
@@ -30,7 +30,7 @@ class Address:
 
 
 class Connection(asyncio.Protocol):
-    """One client. It counts what it receives and tells `on_messages` the number that came."""
+    """One client. It counts the messages in each chunk, and passes the count to `on_messages`."""
 
     def __init__(self, dialect: Dialect, address: Address) -> None:
         self.dialect = dialect
@@ -40,7 +40,7 @@ class Connection(asyncio.Protocol):
         self.on_messages: Listener | None = None
         self.on_data: Callable[[bytes], None] | None = None
         self.sample: bytearray | None = None
-        """What came, where it is to be looked at afterwards."""
+        """The received bytes, if they are checked afterwards."""
         self.joined = asyncio.get_running_loop().create_future()
         self.lost = asyncio.get_running_loop().create_future()
         self._intake = Intake(dialect.ping.encode() if dialect.joins_lines else b"")
@@ -88,14 +88,14 @@ class Connection(asyncio.Protocol):
         if not self.joined.done():
             said = self._heard[-300:].decode(errors="replace")
             self.joined.set_exception(
-                ConnectionError(f"it ended before it was in its room; heard: {said}")
+                ConnectionError(f"the connection ended before it was in its room; received: {said}")
             )
-            self.joined.exception()  # perhaps nobody waits for it
+            self.joined.exception()  # marks the exception as seen, if nobody awaits it
 
-    # The beginning
+    # The handshake
 
     def _upgrade(self, data: bytes) -> bytes:
-        """Read the answer to the request; returns what came behind it."""
+        """Read the response to the request. Return the bytes behind it."""
         self._heard += data
         head, end, rest = self._heard.partition(b"\r\n\r\n")
         if not end:
@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
             self._heard = b""
             self.joined.set_result(None)
 
-    # What the server asks
+    # Pings and closes of the server
 
     def _answer(self) -> None:
         pings, self._intake.lines = self._intake.lines, 0
@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
 
 
 async def connect(dialect: Dialect, address: Address) -> Connection:
-    """Returns when the server has let the connection into its room."""
+    """Connect. Return when the connection is in its room."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(OPEN_SECONDS):
         _, connection = await loop.create_connection(
@@ -160,7 +160,7 @@ async def connect(dialect: Dialect, address: Address) -> Connection:
 async def connect_all(
     dialect: Dialect, addresses: Sequence[Address], at_once: int = AT_ONCE
 ) -> list[Connection]:
-    """All of them, in order. Raises the first failure, an OSError, and leaves none open."""
+    """Connect all, in order. On a failure, close all and raise the first one, an OSError."""
     gate = asyncio.Semaphore(at_once)
     opened: list[Connection] = []
 

@@ -1,4 +1,4 @@
-"""What features cost, by what was measured with and without them: as a table and as JSON."""
+"""The cost of features: measured with minus measured without, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from .outcomes import Outcome
 NOTES = (
     "Offsets can't be switched off: every message has one, with or without a history.",
     "Medians in µs. `unclear`: under 1 %, or fewer than four of five rounds agree.",
-    "SQL: queries for one join, with and without. Redis: its own CPU for one message, so too.",
-    "Who is not signed in shares one look-up of rights with all others like that, is in no list",
-    "of presence, and counts for no limit: this is part of the JWT's rows.",
+    "SQL: queries per join, with and without. Redis: its CPU per message, with and without.",
+    "Anonymous users share one look-up of rights, are not in presence, and count for no limit.",
+    "The rows of JWT include these savings.",
 )
 NOTEWORTHY = 0.01
-"""The share of the whole below which nobody can tell a cost from chance."""
+"""A cost below this share of the whole can't be told from chance."""
 CERTAIN = 0.8
-"""The share of rounds that must agree on whether a feature costs or saves."""
+"""The share of rounds that must agree whether a feature costs or saves."""
 
 
 Outcomes = dict[tuple[str, str], list[Outcome]]
-"""Of each round, by the names of the server and the regime."""
+"""The outcomes of all rounds, by server name and regime name."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a feature costs: medians in µs, and how far the rounds were apart."""
+    """The cost of a feature: medians in µs, and the difference in each round."""
 
     feature: str
     unit: str
@@ -41,11 +41,11 @@ class Cost:
     queries: tuple[float, float] | None = None
     redis: tuple[float, float] | None = None
     problems: list[str] = field(default_factory=list)
-    """Where there are some, the figures are not to be trusted and not given."""
+    """If there are any, the figures can't be trusted and are left out."""
 
     @property
     def is_certain(self) -> bool:
-        """Whether the rounds agree that it costs, or saves, something that is worth a word."""
+        """Return whether the rounds agree on a cost or a saving that is worth reporting."""
         if abs(self.cost) < NOTEWORTHY * self.on:
             return False
         agreeing = sum(difference * self.cost > 0 for difference in self.rounds)
@@ -75,7 +75,7 @@ def cost(comparison: Comparison, outcomes: Outcomes) -> Cost:
 def _medians(
     figure: str, on: Sequence[Outcome], off: Sequence[Outcome]
 ) -> tuple[float, float] | None:
-    """With and without, None where it is not measured or says nothing."""
+    """The medians with and without the feature; None if not measured or always 0."""
     if not any(outcome.figures.get(figure) for outcome in (*on, *off)):
         return None
     with_it, without = (

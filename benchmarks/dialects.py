@@ -1,4 +1,4 @@
-"""What a client says to each kind of server: to get in, to publish, and to be echoed."""
+"""The wire format of each kind of server: connecting, publishing and echoing."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import re
 from typing import ClassVar
 
 Step = tuple[str, bytes]
-"""What is said, "" for nothing, and what of the server's answer is waited for."""
+"""A frame to send, "" for none, and the bytes to wait for in the answer."""
 
 
 class Dialect:
-    """A server to which connecting is all that it takes to be in a room."""
+    """Base class, and the format of a server on which connecting joins the room."""
 
     ping: ClassVar[str] = ""
     pong: ClassVar[str] = ""
     joins_lines: ClassVar[bool] = False
-    """Whether a frame holds several messages, and pings among them."""
+    """Whether a frame can hold several messages and pings, one per line."""
     refusal: ClassVar[bytes] = b""
-    """How a server begins to tell that a client may not come in."""
+    """The bytes that begin a refusal."""
     offset: ClassVar[re.Pattern[bytes] | None] = None
-    """Where the number stands that the server gave to a message."""
+    """Finds the number that the server gave to a message; None if it numbers none."""
 
     def path(self, room: str) -> str:
         return f"/ws/chat/{room}/"
@@ -39,7 +39,7 @@ class Dialect:
 
 
 class Realtime(Dialect):
-    """Ours: signed in by a JWT in the subprotocol, joined to a room with history."""
+    """Our native protocol: a JWT in the subprotocol, and a room with history."""
 
     ping = "{}"
     pong = "{}"
@@ -67,20 +67,20 @@ class Realtime(Dialect):
 
 
 class Watching(Realtime):
-    """Ours, where the client wants to be told who comes and goes."""
+    """Our native protocol, with notifications of members who join and leave."""
 
     subscription: ClassVar[dict[str, object]] = {**Realtime.subscription, "join_leave": True}
 
 
 class Lobby(Realtime):
-    """Ours, signed in and in no room yet."""
+    """Our native protocol, signed in and in no room."""
 
     def greeting(self, room: str) -> tuple[Step, ...]:
         return ((_json({"id": 1, "connect": {}}), b'"id":1,"connect"'),)
 
 
 class Anonymous(Realtime):
-    """Ours, on a site that lets in who is not signed in."""
+    """Our native protocol without a token, on a site that allows anonymous users."""
 
     def headers(self, token: str) -> tuple[str, ...]:
         return ("Sec-WebSocket-Protocol: realtime.v1",)
@@ -91,7 +91,7 @@ class AnonymousLobby(Lobby, Anonymous):
 
 
 class Plain(Realtime):
-    """Our plain protocol: the room is in the path, a frame is a message."""
+    """Our plain protocol: the room is in the path, and each frame is one message."""
 
     ping = ""
     pong = ""
@@ -109,7 +109,7 @@ class Plain(Realtime):
 
 
 class Tutorial(Dialect):
-    """The chat of the Channels tutorial, and one line more for the echo."""
+    """The chat of the Channels tutorial, with an echo added."""
 
     def publish(self, room: str, text: str, number: int) -> str:
         return f'{{"message":"{text}"}}'
@@ -119,7 +119,7 @@ class Tutorial(Dialect):
 
 
 class SocketIO(Dialect):
-    """Socket.IO over WebSocket from the first byte; an echo is an acknowledgement."""
+    """Socket.IO over WebSocket, without polling. An echo is an acknowledgement."""
 
     ping = "2"
     pong = "3"
@@ -138,7 +138,7 @@ class SocketIO(Dialect):
 
 
 class Bare(Dialect):
-    """The broadcast server on `ws`: the room is in the path, "joined" is its first message."""
+    """The chat servers without a protocol of their own: the room is in the path."""
 
     def greeting(self, room: str) -> tuple[Step, ...]:
         return (("", b"joined"),)

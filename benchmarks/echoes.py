@@ -1,4 +1,4 @@
-"""One client that is answered by the server itself."""
+"""The echo measurement: one client, and the answers of the server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .flights import STALLED_SECONDS
 
 
 class Echoes:
-    """One client that asks again as soon as it is answered."""
+    """Sends a message as soon as the answer to the one before has arrived."""
 
     def __init__(self, client: Connection, size: int) -> None:
         self.latencies: list[float] = []
@@ -27,7 +27,7 @@ class Echoes:
         self._client.say(self._client.dialect.echo(wire.text(number, self._size), number))
 
     async def stop(self) -> bool:
-        """Whether the last one came too."""
+        """Stop sending. Return whether the last answer arrived."""
         self._is_over = True
         try:
             async with asyncio.timeout(STALLED_SECONDS):

@@ -1,4 +1,4 @@
-"""The measured site with its limits on, so wide that nobody is refused, and one feature changed."""
+"""Settings of the measured site with limits that refuse nobody, and one feature changed."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from . import queries
 from .site_settings import *  # noqa: F403
 
 REALTIME = {
-    # As narrow as it can be: whoever publishes much is also told of to other processes.
+    # Low enough that the use of busy publishers is also shared with other processes.
     "COMMANDS_PER_SECOND": 500,
     "COMMANDS_BURST": 1_000_000,
     **json.loads(os.environ.get("BENCHMARKS_REALTIME", "{}")),

@@ -1,8 +1,9 @@
-"""`python -m benchmarks.features`: what each feature costs, in CPU of the server.
+"""`python -m benchmarks.features`: the cost of each feature, in CPU time of the server.
 
-Each is measured beside the same without it, in the same rounds, on uvicorn with the protocol class
-of this project. A message goes to a room of one and comes back to its publisher; a delivery is the
-share of one member in a room of many. What did not arrive exactly once makes a row invalid.
+Each round measures every regime with the feature and without it, on uvicorn with the protocol
+class of this project. The cost of a message is measured in rooms of one member, the publisher. The
+cost of a delivery is the share of one member in a room of many. A row is invalid if a message did
+not arrive exactly once.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def measure(
     known = regimes(scale)
     places = dict.fromkeys(place for each in comparisons for place in (each.on, each.off))
     batches: dict[str, tuple[Peer, list[Regime]]] = {}
-    # What is compared on one server is measured one after the other.
+    # Regimes that are compared on one server follow each other directly.
     order = list(known)
     for server, name in sorted(places, key=lambda place: order.index(place[1])):
         batches.setdefault(server.name, (server, []))[1].append(known[name])
@@ -50,13 +51,13 @@ def measure(
 def _turned(
     batches: Iterable[tuple[Peer, list[Regime]]], number: int
 ) -> list[tuple[Peer, list[Regime]]]:
-    """Every other round the other way around: who comes first has no advantage in the median."""
+    """Reverse the order in every other round, so that the order does not affect the median."""
     step = -1 if number % 2 else 1
     return [(server, batch[::step]) for server, batch in [*batches][::step]]
 
 
 def _others(outcomes: Outcomes) -> float:
-    """What processes that are none of ours took of the server's core."""
+    """The share of the server's core that unrelated processes used."""
     found = [outcome.figures for rounds in outcomes.values() for outcome in rounds]
     measured = [figures for figures in found if figures]
     seconds = sum(figures["seconds"] for figures in measured)
@@ -74,7 +75,7 @@ def parse() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rounds", type=int, default=5, help="the table has their medians")
+    parser.add_argument("--rounds", type=int, default=5, help="the table shows their medians")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     if options.rounds < 1:
@@ -89,7 +90,7 @@ def main() -> int:
         **machine.describe(cores),
     }
     machine.raise_file_limit()
-    # What is started begins on the generator's core, and only servers leave it.
+    # Child processes start on the generator's core; only servers are moved to another one.
     os.sched_setaffinity(0, [cores.generator])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

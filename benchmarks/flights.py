@@ -1,4 +1,4 @@
-"""Messages under way: the next one is sent when all members have got an earlier one."""
+"""Keeps a fixed number of messages in flight: the next is sent when all members have one."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ SAMPLES = 3
 
 
 class Lane:
-    """One room: what was sent to it, and how far its members are."""
+    """One room: the messages sent to it, and how many each member has received."""
 
     def __init__(self, members: Sequence[Connection], publishers: int = 1) -> None:
         self.members = members
         self.sent_at: list[float] = []
         self.arrived_at: list[float] = []
-        """When the last member had the message."""
+        """When the last member received each message."""
         self.surplus = 0
         self._publishers = members[:: max(1, len(members) // publishers)]
-        # How many members have received exactly so many messages.
-        self._standing = [len(members)]
+        # At index n: how many members have received exactly n messages.
+        self._members_at = [len(members)]
 
     @property
     def sent(self) -> int:
@@ -39,34 +39,34 @@ class Lane:
         number = self.sent
         publisher = self._publishers[number % len(self._publishers)]
         self.sent_at.append(at)
-        self._standing.append(0)
+        self._members_at.append(0)
         text = wire.text(number, size)
         publisher.say(publisher.dialect.publish(self.room, text, number))
 
     def take(self, connection: Connection, count: int) -> int:
-        """Note that a member got messages; returns how many have reached all of them by that."""
+        """A member received `count` messages. Return how many messages all members have now got."""
         before = connection.received
         now = connection.received = before + count
         if now > self.sent:
             self.surplus += now - self.sent
             return 0
-        standing = self._standing
-        standing[before] -= 1
-        standing[now] += 1
+        members_at = self._members_at
+        members_at[before] -= 1
+        members_at[now] += 1
         arrived = len(self.arrived_at)
-        if before > arrived or standing[arrived]:
-            return 0  # somebody still waits for the next one
+        if before > arrived or members_at[arrived]:
+            return 0  # another member has not received the next one
         at = time.perf_counter()
-        while len(self.arrived_at) < self.sent and not standing[len(self.arrived_at)]:
+        while len(self.arrived_at) < self.sent and not members_at[len(self.arrived_at)]:
             self.arrived_at.append(at)
         return len(self.arrived_at) - arrived
 
 
 class Flight:
-    """Keeps `window` messages under way, over all lanes in turn, until it is told to stop.
+    """Keeps `window` messages in flight, over all lanes in turn, until `stop`.
 
-    With `messages` it stops by itself when so many have been sent. With a window of 0 somebody else
-    calls `send`, at a rate of their own.
+    With `messages`, it stops after this many. With a window of 0, the caller calls `send` at its
+    own rate.
     """
 
     def __init__(self, lanes: Sequence[Lane], *, window: int, size: int, messages: int = 0) -> None:
@@ -96,7 +96,7 @@ class Flight:
             self.send()
 
     def send(self, at: float | None = None) -> None:
-        """Send one message; its time counts from `at`."""
+        """Send one message. Its latency counts from `at`, by default from now."""
         if self._is_stopping or (self._messages and self._turn >= self._messages):
             self._look()
             return
@@ -109,7 +109,7 @@ class Flight:
         self._look()
 
     async def land(self) -> bool:
-        """Wait until everybody has everything; False where nothing comes any more before that."""
+        """Wait until all members have all messages. Return False if deliveries stop before that."""
         last = -1
         while not self._landed.is_set():
             if last == self.deliveries:
@@ -123,7 +123,7 @@ class Flight:
         return True
 
     def problems(self) -> list[str]:
-        """What has not arrived exactly once, and in order where the server numbers messages."""
+        """Messages that did not arrive exactly once, or in order if the server numbers them."""
         found = []
         expected = sum(lane.sent * len(lane.members) for lane in self.lanes)
         members = [(lane, member) for lane in self.lanes for member in lane.members]
@@ -152,7 +152,7 @@ class Flight:
 
 
 def _problems_of_sample(lane: Lane) -> list[str]:
-    """Of what one member got: all of it, or as much as was kept."""
+    """Check the bytes that one member received, as far as they were kept."""
     member = lane.members[0]
     sample = bytes(member.sample or b"")
     numbers = wire.numbers(sample)
@@ -160,7 +160,7 @@ def _problems_of_sample(lane: Lane) -> list[str]:
     if len(numbers) != len(set(numbers)):
         found.append("a member got messages twice")
     if member.dialect.offset is not None and lane.sent:
-        # The sample ends anywhere: perhaps within an offset, perhaps between a message and its own.
+        # The sample may end within an offset, or between a message and its offset.
         offsets = [int(offset) for offset in member.dialect.offset.findall(sample)][:-1]
         if len(numbers) - len(offsets) > 2 or any(b - a != 1 for a, b in pairwise(offsets)):
             found.append("a member got messages out of order")

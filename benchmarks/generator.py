@@ -1,7 +1,7 @@
-"""`python -m benchmarks.generator`: the load generator, a process of its own.
+"""`python -m benchmarks.generator`: the load generator, which runs in its own process.
 
 It reads a `Job` as JSON from stdin, measures one regime after the other, and prints a line of JSON
-for each as soon as it is done.
+as soon as a regime is measured.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .regimes import Regime
 
 @dataclass(frozen=True)
 class Job:
-    """All that a generator needs to know."""
+    """The input of a generator."""
 
     dialect: str
     ports: list[int]
@@ -34,7 +34,7 @@ class Job:
     generator_cores: list[int]
     regimes: list[Regime]
     tokens: str = ""
-    """The path of a file with a list of them, where the servers want some."""
+    """The path of a JSON file with tokens; "" if the servers need none."""
     messages: int = 0
 
     def to_json(self) -> str:
@@ -63,7 +63,7 @@ async def run(job: Job, tokens: list[str]) -> None:
 def main() -> None:
     job = Job.from_json(sys.stdin.read())
     os.sched_setaffinity(0, job.generator_cores)
-    gc.disable()  # little goes in circles here, and a pause would count as the server's
+    gc.disable()  # few reference cycles here, and a pause would count as time of the server
     tokens = json.loads(Path(job.tokens).read_text()) if job.tokens else []
     uvloop.run(run(job, tokens))
 

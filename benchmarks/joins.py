@@ -1,4 +1,4 @@
-"""Clients that go into rooms, and who is told of it."""
+"""Joins: clients that enter rooms, and the members who are notified."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .connections import Connection
 from .flights import STALLED_SECONDS
 
 QUIET_SECONDS = 0.3
-"""So long after the last write about who is there, all members have been told."""
+"""After the last write of presence, all members are notified within this time."""
 _ERROR = re.compile(rb'"error":\{[^}]*\}')
 
 
 class Visitor:
-    """One client that asks for one thing after the other. Raises an OSError where it is refused."""
+    """One client that sends one command after the other. A refusal raises an OSError."""
 
     def __init__(self, client: Connection) -> None:
         self.room = client.address.room
@@ -28,7 +28,7 @@ class Visitor:
         client.on_data = self._hear
 
     async def visit(self, rooms: Sequence[str]) -> int:
-        """Into each room and out again; returns how many let the visitor in."""
+        """Enter and leave each room. Return how many rooms were entered."""
         joined = 0
         for room in rooms:
             await self._ask({"subscribe": {"channel": room}}, {"unsubscribe": {"channel": room}})
@@ -39,19 +39,19 @@ class Visitor:
         await self._ask({"subscribe": {"channel": self.room}})
 
     async def be_known(self) -> None:
-        """Have one's rights in the room looked up."""
+        """Make the server look up the rights of this user in the room."""
         await self._ask({"history": {"channel": self.room, "limit": 0}})
 
     async def settle(self) -> None:
-        """Until everybody who is in the room is written down."""
+        """Wait until the presence of all members is written."""
         await self._ask({"presence_stats": {"channel": self.room}})
 
     async def queries(self) -> int:
-        """How often the server has asked its database so far."""
+        """How many queries the server has sent to its database so far."""
         return int((await self._ask({"rpc": {"method": "queries", "data": None}}))[1])
 
     async def _ask(self, *commands: dict[str, object]) -> re.Match[bytes]:
-        """What the last command was answered."""
+        """Send the commands in one frame. Return the match of the reply to the last one."""
         lines = []
         for command in commands:
             self._id += 1
@@ -76,7 +76,7 @@ class Visitor:
 
 
 class Entries:
-    """Newcomers enter a room one after the other; its members may be told of each."""
+    """Newcomers enter a room one after the other; its members may be notified of each."""
 
     NEWS = b'"join":{"info"'
 
@@ -87,11 +87,11 @@ class Entries:
         self._visitors = [Visitor(client) for client in newcomers]
         self._expected = len(newcomers) if is_watched else 0
         self._counts = [0] * len(members)
-        self._tails = [b""] * len(members)
+        self._carried = [b""] * len(members)
         self._everybody_knows = asyncio.Event()
 
     async def prepare(self) -> None:
-        """The rights of all are known, and who has been in the room before is no news any more."""
+        """Look up the rights of all newcomers, and wait for notifications of earlier members."""
         for visitor in self._visitors:
             await visitor.be_known()
         await self._visitors[0].settle()
@@ -100,7 +100,7 @@ class Entries:
             member.on_data = self._listener(number)
 
     async def run(self) -> None:
-        """Until all have entered, which is written down and told."""
+        """Wait until all have entered, their presence is written and the members are notified."""
         for visitor in self._visitors:
             await visitor.enter()
         await self._visitors[0].settle()
@@ -113,13 +113,13 @@ class Entries:
         expected = self._expected * len(self._members)
         if all(count == self._expected for count in self._counts):
             return []
-        return [f"{sum(self._counts):,} of {expected:,} entries were told"]
+        return [f"{sum(self._counts):,} of {expected:,} notifications arrived"]
 
     def _listener(self, number: int) -> Callable[[bytes], None]:
         def on_data(data: bytes) -> None:
-            whole = self._tails[number] + data
+            whole = self._carried[number] + data
             self._counts[number] += whole.count(self.NEWS)
-            self._tails[number] = whole[1 - len(self.NEWS) :]
+            self._carried[number] = whole[1 - len(self.NEWS) :]
             if self._expected and min(self._counts) >= self._expected:
                 self._everybody_knows.set()
 

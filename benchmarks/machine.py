@@ -1,4 +1,4 @@
-"""The machine that the figures are of: its cores, its limits, its versions."""
+"""The measuring machine: its cores, limits and versions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NODE_PACKAGES = ("socket.io", "@socket.io/redis-adapter", "ws", "redis", "buffer
 
 @dataclass(frozen=True)
 class Cores:
-    """Which core is whose. Redis shares the generator's: the server has its own for itself."""
+    """The core of the server, and the core that the generator shares with Redis."""
 
     server: int
     generator: int
@@ -40,7 +40,7 @@ class Cores:
 
 
 def raise_file_limit() -> None:
-    """For this process and all that it starts: a socket is a file."""
+    """Raise the limit of open files, and so of sockets, for this process and its children."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

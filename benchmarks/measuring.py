@@ -1,4 +1,4 @@
-"""One measurement of a regime, from the side of the clients."""
+"""Measures regimes with the clients of the load generator."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .outcomes import Outcome, figures_between, latency
 from .regimes import WARM_SECONDS, Kind, Regime
 
 WATCHED = 20
-"""Members whose every message is timed, where the latency is measured."""
+"""Members for whom the latency of every message is measured."""
 WARM_CONNECTIONS = 50
 WARM_VISITS = 10
-"""To each room, by a user whose rights are known: that is quick."""
+"""Visits to each room in a warm measurement. They are fast, so more of them are needed."""
 SETTLE_SECONDS = 1.0
 PEAK_SECONDS = 2.0
 
 
 @dataclass
 class Clients:
-    """Everybody who is connected to the servers of one peer."""
+    """The clients that are connected to the servers of one peer."""
 
     dialect: Dialect
     ports: list[int]
@@ -37,12 +37,12 @@ class Clients:
     _used: int = 0
 
     async def measure(self, regime: Regime, messages: int = 0) -> Outcome:
-        """`messages`, where it isn't 0, ends a flight before its seconds are over."""
+        """Measure a regime. If `messages` is not 0, a flight ends after this many."""
         try:
             return await self._measure(regime, messages)
-        except OSError as failure:  # and what takes too long
+        except OSError as failure:  # includes TimeoutError
             await self.close()
-            return Outcome({}, [f"not everybody got in: {failure!r}"])
+            return Outcome({}, [f"not all clients could connect: {failure!r}"])
 
     async def _measure(self, regime: Regime, messages: int) -> Outcome:
         if regime.kind is Kind.STORM:
@@ -69,7 +69,7 @@ class Clients:
         return DIALECTS[regime.dialect] if regime.dialect else self.dialect
 
     def _addresses(self, regime: Regime) -> list[Address]:
-        """Of users who have not been here before, as long as there are some."""
+        """The addresses of all members. Users are not used twice, as long as there are enough."""
         addresses = []
         for room in regime.room_names():
             for _ in range(regime.members):
@@ -119,7 +119,7 @@ class Clients:
         return Outcome(figures | latency(latencies), flight.problems())
 
     async def _pace(self, regime: Regime) -> Outcome:
-        """Half of what is possible: measured just before, on the same server."""
+        """Send at half of the peak rate, which is measured just before on the same server."""
         peak = await self._fly(replace(regime, window=16, seconds=PEAK_SECONDS))
         if peak.problems:
             return peak
@@ -131,7 +131,7 @@ class Clients:
         number = 0
         while (due := begun + number / rate) < begun + regime.seconds:
             await asyncio.sleep(due - time.perf_counter())
-            # From when it was due: a generator that is late must not flatter the server.
+            # The latency counts from when it was due: a late generator must not hide latency.
             flight.send(due)
             number += 1
         after = self.meter.read()
@@ -159,7 +159,7 @@ class Clients:
     async def _storm(self, regime: Regime) -> Outcome:
         await self.close()
         dialect = self._dialect(regime)
-        # Some come before, as they do in production: the code has been run.
+        # Warm up the server with some connections.
         self.connections = await connect_all(
             dialect, self._addresses(replace(regime, members=WARM_CONNECTIONS))
         )
@@ -178,7 +178,7 @@ class Clients:
         names = regime.room_names()
         self.connections = await connect_all(DIALECTS["lobby"], self._addresses(regime)[:2])
         first, visitor = map(Visitor, self.connections)
-        # What a room costs once, by its first visitor, is not the matter here.
+        # The first visitor pays the one-time cost of a room, which is not measured here.
         await first.visit(names)
         visited = names
         if regime.is_warm:
@@ -215,7 +215,7 @@ class Clients:
     async def _idle(self, regime: Regime) -> Outcome:
         await self.close()
         addresses = self._addresses(regime)
-        # What a server takes once, for its first connections, is not theirs.
+        # Memory that a server allocates once, with its first connections, is not counted.
         self.connections = await connect_all(self.dialect, addresses[:WARM_CONNECTIONS])
         await asyncio.sleep(SETTLE_SECONDS)
         empty = resident_bytes(self.meter.servers)
@@ -240,7 +240,7 @@ class Clients:
 
 
 def _watch(lane: Lane) -> list[tuple[float, int, int]]:
-    """When some of the members got which messages: the time, the first, and the one behind."""
+    """Record receipts of some members: the time, the first message, and the last plus one."""
     seen: list[tuple[float, int, int]] = []
 
     def watch(inner: Listener) -> Listener:

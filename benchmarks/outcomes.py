@@ -1,4 +1,4 @@
-"""What a measurement has found."""
+"""The outcome of a measurement."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .accounting import Reading
 
 @dataclass
 class Outcome:
-    """The figures of one measurement, and why they can't be trusted, where they can't."""
+    """The figures of one measurement, and the problems that make them invalid."""
 
     figures: dict[str, float] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)

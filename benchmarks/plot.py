@@ -21,7 +21,7 @@ _AXES = {Figure.RATE: "deliveries a second", Figure.CPU: "server CPU a delivery,
 
 
 def draw(rows: Sequence[Row], path: Path, *, caption: str) -> bool:
-    """Write a PNG; False where none of its regimes was measured."""
+    """Write a PNG. Return False if none of its regimes was measured."""
     regimes = [
         regime
         for regime in dict.fromkeys(row.regime for row in rows)

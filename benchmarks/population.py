@@ -15,7 +15,7 @@ GROUP = "measured"
 
 
 def populate(users: int, rooms: dict[str, dict[str, Any]]) -> list[str]:
-    """`rooms` has the fields of each by its name. Returns a token of each user."""
+    """Create users and rooms. `rooms` maps names to fields. Return a token of each user."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.site_settings")
     import django
     from django.core.management import call_command
@@ -35,8 +35,10 @@ def populate(users: int, rooms: dict[str, dict[str, Any]]) -> list[str]:
     through = User.groups.through
     through.objects.bulk_create([through(user=user, group=group) for user in everybody])
     Room.objects.bulk_create([Room(name=name, **fields) for name, fields in rooms.items()])
-    doors = Room.groups.through
-    doors.objects.bulk_create([doors(room=room, group=group) for room in Room.objects.all()])
+    room_groups = Room.groups.through
+    room_groups.objects.bulk_create(
+        [room_groups(room=room, group=group) for room in Room.objects.all()]
+    )
     tokens: list[Any] = [ObtainSerializer.get_token(user) for user in everybody]
     return [str(token.access_token) for token in tokens]
 

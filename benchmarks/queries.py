@@ -1,4 +1,4 @@
-"""How often the measured site has asked its database."""
+"""Counts the database queries of the measured site."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _asked = 0
 
 
 def watch() -> None:
-    """From now on, on every connection to the database."""
+    """Count from now on, on every database connection."""
     connection_created.connect(_on_connection, dispatch_uid="benchmarks.queries")
 
 

@@ -1,4 +1,4 @@
-"""What the measured site declares: an echo, and what it has asked its database."""
+"""RPC methods of the measured site: an echo, and the number of database queries."""
 
 from typing import Any
 

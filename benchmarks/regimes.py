@@ -1,4 +1,4 @@
-"""What is measured: who is connected, what is sent, and which figure it is about."""
+"""The regimes: who is connected, what is sent, and which figure is compared."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any
 
 class Kind(StrEnum):
     FLIGHT = "flight"
-    """So many messages under way, as fast as they arrive."""
+    """A fixed number of messages in flight, as fast as they arrive."""
     PACE = "pace"
-    """Messages at half of the rate that the server can do, whether they arrive or not."""
+    """Messages at half of the peak rate, whether earlier ones have arrived or not."""
     ECHO = "echo"
-    """One client, and what the server answers to it."""
+    """One client, and the answers of the server."""
     STORM = "storm"
-    """Everybody connects at once."""
+    """All clients connect at once."""
     IDLE = "idle"
-    """Everybody is connected and silent."""
+    """All clients are connected and send nothing."""
     JOINS = "joins"
-    """One client goes into one room after the other, and out again."""
+    """One client enters and leaves one room after the other."""
     ENTRIES = "entries"
-    """Some come into a room where others are."""
+    """Newcomers enter a room that has members."""
 
 
 class Figure(StrEnum):
     CPU = "cpu_us"
-    """Of the server, in µs a unit: a delivery, an echo, a handshake."""
+    """CPU time of the server in µs per unit: a delivery, an echo, a handshake."""
     RATE = "rate"
-    """Units a second."""
+    """Units per second."""
     P99 = "p99_ms"
     MEMORY = "kib"
-    """Of the server, a connection."""
+    """Memory of the server per connection, in KiB."""
 
     @property
     def more_is_better(self) -> bool:
@@ -47,7 +47,7 @@ class Regime:
     figure: Figure
     unit: str = "delivery"
     prefix: str = "hall"
-    """How the names of its rooms begin. Regimes with the same rooms share their connections."""
+    """The prefix of room names. Regimes with the same rooms share their connections."""
     rooms: int = 1
     members: int = 500
     """In each room."""
@@ -57,26 +57,25 @@ class Regime:
     seconds: float = 1.0
     servers: int = 1
     compared_with: str = ""
-    """The regime that is the same on one server."""
+    """The name of the same regime on one server."""
     rounds: int = 99
-    """More than these add nothing: the figure hardly varies."""
+    """The maximum of rounds, for figures that hardly vary."""
     dialect: str = ""
-    """How the clients speak, where it isn't as the server is spoken to otherwise."""
+    """The dialect of the clients; "" for the default of the peer."""
     room_fields: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Of its rooms in the database, what isn't as it is for others."""
+    """Fields of its rooms in the database, if they differ from the defaults."""
     is_warm: bool = True
-    """Of joins: whether the rights of the user have been looked up before."""
+    """Joins only: whether the rights of the user were looked up before."""
     settle_seconds: float = 0
-    """Of storms: how long those are left alone who were there before, and whom the server still
-    takes off its lists."""
+    """Storms only: a pause in which the server forgets the connections of the warm-up."""
     series: str = ""
-    """Regimes of one series follow each other on one server."""
+    """Regimes of one series share one server process."""
     newcomers: int = 0
-    """Of entries: as many of the members come late."""
+    """Entries only: how many of the members enter while it is measured."""
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Regime:
-        """From what JSON has left of one."""
+        """Make a regime from its fields in JSON."""
         return cls(**fields | {"kind": Kind(fields["kind"]), "figure": Figure(fields["figure"])})
 
     @property
@@ -93,7 +92,7 @@ class Regime:
 
 WARM_SECONDS = 0.3
 WINDOW_BYTES = 64 * 1024 * 1024
-"""As much is under way at most, over all members."""
+"""The maximum of bytes in flight, over all members."""
 
 SHORT = (
     Regime(

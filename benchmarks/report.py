@@ -1,4 +1,4 @@
-"""The rows as a table for people and as JSON for everything else."""
+"""The report of all rows: a table as text, and JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .regimes import Figure, Kind, Regime
 from .rows import OURS, Row, Verdict, verdicts
 
 Column = tuple[str, str, str]
-"""Its head, its figure, and how that is written."""
+"""Heading, figure, and format of the figure."""
 _SHARES: tuple[Column, ...] = (
     ("server", "server_core", ".0%"),
     ("Redis", "redis_core", ".0%"),

@@ -1,10 +1,10 @@
-"""`python -m benchmarks.revocation`: how long a room still reaches who has lost the right to it.
+"""`python -m benchmarks.revocation`: how long messages still arrive after a right is withdrawn.
 
-A room carries 200 messages a second over a Daphne and a uvicorn process, with one Redis. Somebody
-loses the right to be in it, by one of three changes in turn: the membership is deleted, the group
-is taken away, the user is deactivated. Measured, on one clock, is the time from the commit in the
-database to the last message of the room that the member's own socket received, and to the push or
-close that ends it. Whatever comes after that end fails the measurement.
+A room has 200 messages a second, over a Daphne and a uvicorn process with one Redis. Members lose
+the right to be in it by one of three changes in turn: the membership is deleted, the group is taken
+away, or the user is deactivated. The time is measured from the commit in the database to the last
+message that the member received, and to the push or close that reports the end. All times are of
+one clock. A message after the reported end fails the measurement.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from tests.support import processes
 
 ROOM = "measured"
 SETTLE_SECONDS = 0.15
-"""How long a socket is still listened to after its end was told."""
+"""How long messages are still counted after the end was reported."""
 CHANGES = ("membership deleted", "group taken away", "user deactivated")
 TARGET_MS = 250
 
 
 @dataclass
 class Member:
-    """Somebody in the room, on one of the processes; keeps when what arrived."""
+    """A member of the room, on one of the processes. Records when messages arrived."""
 
     user: Any
     connection: websockets.ClientConnection
@@ -74,7 +74,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One revocation, in seconds from its commit."""
+    """The result of one revocation, in seconds from its commit."""
 
     change: str
     last_message: float
@@ -83,7 +83,7 @@ class Outcome:
 
 
 class Measurement:
-    """The site under test and the work on it."""
+    """The site under test, its members and the revocations."""
 
     def __init__(self, folder: Path, *, rate: float, members: int) -> None:
         self.rate, self.members = rate, members
@@ -125,7 +125,7 @@ class Measurement:
         self.redis.stop()
 
     async def enter(self, change: str) -> Member:
-        """A new member, whose right is of the kind that `change` takes away."""
+        """Add a member whose right `change` can take away."""
         self._number += 1
         user, token = await asyncio.to_thread(self._make_user, f"member-{self._number}", change)
         site = self.sites[self._number % len(self.sites)]
@@ -154,14 +154,14 @@ class Measurement:
         return user, str(ObtainSerializer.get_token(user).access_token)
 
     def revoke(self, user: Any, change: str) -> float:
-        """Returns the moment of the commit."""
+        """Take the right away. Return the time of the commit."""
         from django.db import transaction
 
         from realtime.models import Membership
 
         committed: list[float] = []
         with transaction.atomic():
-            # Of what is to be done after the commit this is the first.
+            # The first of the callbacks that run after the commit.
             transaction.on_commit(lambda: committed.append(time.monotonic()))
             if change == "membership deleted":
                 Membership.objects.get(user=user).delete()
@@ -173,7 +173,7 @@ class Measurement:
         return committed[0]
 
     async def speak(self, stopped: asyncio.Event) -> int:
-        """Publish at the rate until it is stopped; returns how many messages were sent."""
+        """Publish at the rate until `stopped`. Return how many messages were sent."""
         from realtime import apublish
 
         begun, sent = time.monotonic(), 0
@@ -208,7 +208,7 @@ class Measurement:
         return outcomes, rate
 
     async def _revoke_and_watch(self, change: str, member: Member) -> Outcome:
-        while len(member.messages) < 3:  # it is in the flow
+        while len(member.messages) < 3:  # the member receives what is published
             await asyncio.sleep(0.005)
         committed_at = await asyncio.to_thread(self.revoke, member.user, change)
         async with asyncio.timeout(10):

@@ -1,4 +1,4 @@
-"""Starts what is measured and the generator, each on its core, and ends them."""
+"""Starts Redis, the measured servers and the generator, each on its core, and stops them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from .peers import FOLDER, PEERS, Peer
 from .regimes import Kind, Regime
 
 REGIME_SECONDS = 150
-"""Beside the time for which it measures, what a regime may take to set up and to end."""
+"""Time allowed to set up and end a regime, in addition to its measuring time."""
 
 
 def install_node_peers() -> None:
-    """What package-lock.json names, where it is not there yet."""
+    """Install the packages of package-lock.json, unless they are installed."""
     lock, installed = FOLDER / "package-lock.json", FOLDER / "node_modules" / ".installed"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
@@ -35,15 +35,17 @@ def install_node_peers() -> None:
 
 
 def end_children() -> None:
-    """What this process has started and could not end in order: it was interrupted meanwhile."""
+    """Kill all remaining child processes, for example after an interrupt."""
     for pid in list(family(os.getpid()))[1:]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def batches(regimes: Sequence[Regime]) -> list[list[Regime]]:
-    """Which regimes follow each other on one server: those in which clients talk, of one size of a
-    room. Memory wants a server that has done nothing yet."""
+    """Group regimes by the server process that they share: one series shares one.
+
+    The memory regime needs a fresh server, and so do regimes with several servers.
+    """
     found: dict[object, list[Regime]] = {}
     for regime in regimes:
         is_apart = regime.kind is Kind.IDLE or regime.servers > 1
@@ -52,7 +54,7 @@ def batches(regimes: Sequence[Regime]) -> list[list[Regime]]:
 
 
 class Rig:
-    """A folder with the database of the measured site and the tokens of its users."""
+    """Measures peers. Its folder holds the database of the measured site and the tokens."""
 
     def __init__(self, folder: Path, cores: Cores) -> None:
         self.folder = folder
@@ -61,7 +63,7 @@ class Rig:
         self._database = {"DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}"}
 
     def populate(self, regimes: Sequence[Regime]) -> None:
-        """Every connection of a server gets a user of its own."""
+        """Create a user for every connection of a server, and the rooms."""
         users = max(sum(regime.connections for regime in batch) for batch in batches(regimes))
         rooms = {
             name: dict(regime.room_fields) for regime in regimes for name in regime.room_names()
@@ -80,7 +82,7 @@ class Rig:
     def measure(
         self, peer: Peer, regimes: Sequence[Regime], messages: int = 0
     ) -> dict[str, Outcome]:
-        """By the name of the regime. `messages`, where it isn't 0, ends each after so many."""
+        """Return the outcomes by regime name. If `messages` is not 0, each ends after this many."""
         count = regimes[0].servers
         server_cores = [self.cores.server, self.cores.generator][:count]
         generator_cores = [self.cores.generator] if count == 1 else server_cores
@@ -153,6 +155,6 @@ def _mark(outcomes: dict[str, Outcome], problem: str) -> None:
 
 
 def _last_line(text: str) -> str:
-    """What names an error, where a line does."""
-    lines = text.strip().splitlines() or ["it said nothing"]
+    """The last line that names an error, else the last line."""
+    lines = text.strip().splitlines() or ["no output"]
     return next((line for line in reversed(lines) if "Error" in line), lines[-1])

@@ -1,4 +1,4 @@
-"""Rounds become rows: medians, what our servers gain, and whether the design's target is met."""
+"""The rows of the table: medians of the rounds, gains over peers, and targets."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .regimes import Regime
 
 OURS = "ours-uvicorn"
 DISTURBED = 0.1
-"""Of the server's core, used by processes that are none of ours."""
+"""A row is marked if unrelated processes used more than this share of the server's core."""
 BOUND = 0.95
-"""Of the generator's core: from there on it could have been the limit."""
+"""A row is marked if more than this share of the generator's core was used."""
 
 
 @dataclass
@@ -25,9 +25,9 @@ class Row:
     peer: Peer
     outcomes: list[Outcome] = field(default_factory=list)
     gain: float | None = None
-    """How many times as good ours is, by the figure of the regime."""
+    """How many times better our server is, by the figure of the regime."""
     scaling: float | None = None
-    """With two servers: how many times the figure of one."""
+    """With two servers: their figure divided by the figure of one server."""
 
     @property
     def problems(self) -> list[str]:
@@ -35,7 +35,7 @@ class Row:
 
     @property
     def figures(self) -> dict[str, float]:
-        """The medians."""
+        """The medians of the rounds, by figure."""
         names = dict.fromkeys(name for outcome in self.outcomes for name in outcome.figures)
         return {
             name: statistics.median(
@@ -46,7 +46,7 @@ class Row:
 
     @property
     def value(self) -> float | None:
-        """What the regime is about; None where it can't be trusted."""
+        """The median of the regime's figure; None if there are problems."""
         return None if self.problems else self.figures.get(self.regime.figure)
 
     @property
@@ -63,7 +63,7 @@ class Row:
 
 
 def compare(rows: Sequence[Row]) -> None:
-    """Work out what ours gains over every peer, and two servers over one."""
+    """Set the gain of our server over every peer, and the scaling of two servers over one."""
     values = {(row.regime.name, row.peer.name): row.value for row in rows}
     for row in rows:
         alone = values.get((row.regime.compared_with, row.peer.name))
@@ -83,13 +83,13 @@ def compare(rows: Sequence[Row]) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """What DESIGN asks of ours on uvicorn, in one regime."""
+    """A target of the design for our server on uvicorn, in one regime."""
 
     regime: str
     text: str
     limit: float
     against: str = ""
-    """The peer that the limit is a multiple of; "" where it is a figure."""
+    """The peer whose figure the limit is a multiple of; "" if the limit is absolute."""
 
     def judge(self, rows: Sequence[Row]) -> Verdict:
         values = {row.peer.name: row.value for row in rows if row.regime.name == self.regime}
@@ -107,7 +107,7 @@ class Verdict:
     target: Target
     ratio: float | None
     is_met: bool | None
-    """None where what it needs was not measured."""
+    """None if a needed measurement is missing."""
 
 
 TARGETS = (

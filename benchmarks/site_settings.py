@@ -1,8 +1,8 @@
-"""The example site as it is measured: in production, with all features on and no limit a second."""
+"""Settings of the measured site: production, all features on, no rate limits."""
 
 from config.settings import *  # noqa: F403
 from config.settings import INSTALLED_APPS
 
-# Finds what `realtime.py` beside this file declares.
+# `realtime.py` in this folder is found by this app.
 INSTALLED_APPS = [*INSTALLED_APPS, "benchmarks"]
 REALTIME = {"COMMANDS_PER_SECOND": 0, "CONNECTIONS_PER_USER": 0}

@@ -1,4 +1,4 @@
-"""The client's side of a WebSocket without I/O: what is sent, and a cheap look at what comes."""
+"""The client side of a WebSocket, without I/O: builds frames, and counts received messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from enum import IntEnum
 
 MARKER = b"~^~^~^~^"
-"""In every message once, and in nothing else that a server sends."""
+"""Once in every message, and in nothing else that a server sends."""
 _NUMBER = re.compile(re.escape(MARKER) + rb"(\d{9})")
 _CARRIED = len(MARKER) - 1
 _PROBE = 1_024
@@ -26,12 +26,12 @@ def text(number: int, size: int) -> str:
 
 
 def numbers(received: bytes) -> list[int]:
-    """Of the messages in `received`, in order."""
+    """The numbers of the messages in `received`, in order."""
     return [int(number) for number in _NUMBER.findall(received)]
 
 
 def frame(payload: bytes, opcode: Opcode = Opcode.TEXT) -> bytes:
-    """A frame as clients send it. The mask is zero: the server's work is the same, ours is none."""
+    """A client frame. The mask is zero, which costs the server the same and the client nothing."""
     size = len(payload)
     if size < 126:
         head = bytes((0x80 | opcode, 0x80 | size))
@@ -57,11 +57,11 @@ def request(port: int, path: str, headers: tuple[str, ...] = ()) -> bytes:
 
 
 class Intake:
-    """Counts the messages in what a server sends, in chunks as they come from the socket.
+    """Counts the messages that a server sends, in chunks as the socket delivers them.
 
-    Frames are stepped over and not read; only control frames and very short ones are, into
-    `short`. So a message a frame, many in one frame, and packets of Socket.IO all count alike.
-    `line` is a line that servers put between the messages of a frame, which is counted too.
+    It skips the payload of frames and counts markers, whatever the number of messages in a frame.
+    Control frames and very short frames are collected in `short`. `line` is a line that a server
+    may put between the messages of a frame (a ping); these are counted in `lines`.
     """
 
     SHORT = 2
@@ -72,21 +72,21 @@ class Intake:
         self._first = line + b"\n" if line else b""
         self._later = b"\n" + line if line else b""
         self._ahead = 0  # bytes of the current frame that are still to come
-        self._begun = b""  # a frame of which too little has come to step over it
-        self._tail = b""  # the end of what came, which a marker may begin in
+        self._begun = b""  # the beginning of a frame whose header is not complete
+        self._last = b""  # the last bytes, in which a marker may begin
 
     def feed(self, data: bytes) -> int:
-        """Take the next chunk; returns how many messages ended their marker in it."""
+        """Take the next chunk. Return how many markers end in it."""
         if self._begun:
             data, self._begun = self._begun + data, b""
-        tail = self._tail
-        if self._later and (tail or b"\n" in data):
-            self.lines += _count(self._later, tail, data)
+        before = self._last
+        if self._later and (before or b"\n" in data):
+            self.lines += _count(self._later, before, data)
         self._step_over(data)
         if self._begun:
-            data = data[: -len(self._begun)]  # comes again
-        self._tail = (tail + data[-_CARRIED:])[-_CARRIED:] if self._ahead else b""
-        return _count(MARKER, tail, data)
+            data = data[: -len(self._begun)]  # is read again with the next chunk
+        self._last = (before + data[-_CARRIED:])[-_CARRIED:] if self._ahead else b""
+        return _count(MARKER, before, data)
 
     def _step_over(self, data: bytes) -> None:
         position, end = self._ahead, len(data)
@@ -110,7 +110,7 @@ class Intake:
 
 
 def _count(word: bytes, before: bytes, data: bytes) -> int:
-    """How often `word` ends in `data`, without a copy of it, which may be large."""
+    """How many times `word` ends in `data`, without copying `data`, which may be large."""
     carried = len(word) - 1
     across = (before[-carried:] + data[:carried]).count(word) if before else 0
     if len(data) > 4 * _PROBE and data.count(word[:1], 0, _PROBE) <= _FEW:
@@ -119,8 +119,7 @@ def _count(word: bytes, before: bytes, data: bytes) -> int:
 
 
 def _count_by_leaps(word: bytes, data: bytes) -> int:
-    """The same where the first byte of `word` is rare, as it is in large messages: ten times as
-    fast there."""
+    """The same, ten times as fast if the first byte of `word` is rare, as in large messages."""
     first, count = word[:1], 0
     position = data.find(first)
     while position >= 0:

@@ -1,4 +1,4 @@
-"""The servers that are measured, each started as its own documentation says for production."""
+"""The measured servers, each started as its documentation recommends for production."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Peer:
     title: str
     dialect: str
     command: Callable[[int], list[str]]
-    """Of one server process that listens on this port of 127.0.0.1."""
+    """Returns the command of a server process that listens on this port of 127.0.0.1."""
     env: Mapping[str, str] = field(default_factory=dict, hash=False)
     is_alone: bool = False
-    """Whether its processes know nothing of each other."""
+    """Whether it does not support several processes."""
     is_long_only: bool = False
-    """Whether the short form leaves it out, where it isn't asked for by its name."""
+    """Whether the short form leaves it out, unless it is named."""
 
     @property
     def is_ours(self) -> bool:
@@ -131,7 +131,7 @@ PEERS = {
         Peer("ws", "ws with Redis", "bare", _node("ws.mjs"), {"NODE_ENV": "production"}),
         Peer(
             "uwebsockets",
-            "uWebSockets, as Bun has it inside, without Redis",
+            "uWebSockets, inside Bun, without Redis",
             "bare",
             _bun("uwebsockets.mjs"),
             is_alone=True,

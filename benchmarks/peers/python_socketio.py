@@ -7,7 +7,7 @@ import socketio
 sio = socketio.AsyncServer(
     async_mode="asgi",
     transports=["websocket"],
-    # A subscriber that hears nothing for a while is no reason to connect again.
+    # A subscriber without messages must not reconnect.
     client_manager=socketio.AsyncRedisManager(
         os.environ["REDIS_URL"], redis_options={"socket_timeout": None}
     ),

@@ -1,11 +1,11 @@
-// Socket.IO with its Redis adapter, as its documentation sets it up, and tuned as it advises: the
-// native add-on of `ws` is installed, and the first request of a connection is not kept.
+// Socket.IO with its Redis adapter, set up and tuned as its documentation recommends: the native
+// add-on of `ws` is installed, and the first request of a connection is not kept.
 import { createAdapter } from "@socket.io/redis-adapter";
 import { createClient } from "redis";
 import { Server } from "socket.io";
 
-// By default the client of Redis gives each command 5 s, at the cost of a timer, and the adapter does
-// not expect that: a busy server can end by an unhandled rejection.
+// By default, the Redis client limits each command to 5 s, with a timer for each. The adapter does
+// not handle the error: a busy server can end with an unhandled rejection.
 const commandOptions = process.env.REDIS_COMMANDS === "unlimited" ? { timeout: undefined } : {};
 const pubClient = createClient({ url: process.env.REDIS_URL, commandOptions });
 const subClient = pubClient.duplicate();

@@ -1,4 +1,4 @@
-"""The chat of the Channels tutorial, and one branch more, for the echo."""
+"""The chat of the Channels tutorial, with an echo added."""
 
 import json
 import os

@@ -19,7 +19,7 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memor
 ASGI_APPLICATION = "benchmarks.peers.tutorial.application"
 USE_TZ = True
 
-# What channels_redis was written for, and redis-py 8 has changed: without the first one every idle
-# socket dies after 5 s, without the second one a storm of connections is answered with HTTP 500.
+# redis-py 8 changed two defaults that channels_redis relies on. Without `socket_timeout`, idle
+# sockets end after 5 s; without `max_connections`, a storm of connections gets HTTP 500.
 REDIS = {"address": os.environ["REDIS_URL"], "socket_timeout": None, "max_connections": 2**31}
 CHANNEL_LAYERS = {"default": {"BACKEND": os.environ["CHANNEL_LAYER"], "CONFIG": {"hosts": [REDIS]}}}

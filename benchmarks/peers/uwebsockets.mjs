@@ -1,5 +1,5 @@
-// A chat on uWebSockets, the C++ server inside of Bun: one process, its own topics, no Redis. What
-// a server can do at most that shares nothing and keeps nothing.
+// A chat on uWebSockets, the C++ server inside Bun: one process, its own topics, no Redis. An upper
+// bound: it stores nothing and shares nothing with other processes.
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: Number(process.argv[2]),

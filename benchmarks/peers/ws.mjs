@@ -1,5 +1,5 @@
-// A chat on `ws` with Redis between processes: one subscription a room and process, made when the
-// first client enters and given up when the last one leaves.
+// A chat on `ws` with Redis between processes: one subscription per room and process, from the first
+// client that enters to the last one that leaves.
 import { createClient } from "redis";
 import { WebSocket, WebSocketServer } from "ws";
 

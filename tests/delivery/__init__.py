@@ -1,5 +1,6 @@
-"""Is anything lost? Members and publishers on two server processes, while parts of it are killed.
+"""The delivery check: whether messages are lost while servers and Redis are killed.
 
-`python -m tests.delivery` runs it with 10,000 messages and prints what was lost, out of order or
-doubled; `--peer tutorial` does the same to the chat consumer of the Channels tutorial.
+Members and publishers use two server processes. `python -m tests.delivery` sends 10,000 messages
+and prints how many were lost, out of order or doubled; `--peer tutorial` does the same with the
+chat consumer of the Channels tutorial.
 """

@@ -1,4 +1,4 @@
-"""`python -m tests.delivery`: run the check, print the figures, fail if anything is lost."""
+"""`python -m tests.delivery`: run the check and print the figures. Fails if anything is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ def main() -> int:
     parser.add_argument("--messages", type=int, default=10_000)
     parser.add_argument("--members", type=int, default=20)
     parser.add_argument("--rate", type=float, default=250, help="messages a second")
-    parser.add_argument("--cut-every", type=float, default=0.4, help="seconds, of one member")
+    parser.add_argument(
+        "--cut-every",
+        type=float,
+        default=0.4,
+        help="seconds between two cuts of a member's connection",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--peer", choices=["realtime", "tutorial"], default="realtime")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -57,8 +62,8 @@ _LABELS = {
     "members": "members",
     "delivered": "deliveries",
     "lost": "lost without notice",
-    "told": "missed, and told so",
-    "vanished": "acknowledged, and seen by nobody",
+    "told": "missed, with notice",
+    "vanished": "acknowledged, but received by nobody",
     "out_of_order": "out of order",
     "doubled": "doubled",
     "seed": "seed",

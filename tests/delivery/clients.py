@@ -1,4 +1,4 @@
-"""Members and publishers that go on, whatever is done to them."""
+"""Members and publishers that reconnect after every failure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 
 class Client:
-    """A connection to one server after the other. `urls` says where to, `headers` who it is."""
+    """A client that reconnects to a random server of `urls`; `headers` hold its credential."""
 
     def __init__(self, urls: list[str], headers: Json, ledger: Ledger, dice: random.Random) -> None:
         self.urls, self.headers, self.ledger, self.dice = urls, headers, ledger, dice
@@ -38,7 +38,7 @@ class Client:
         self.ready = asyncio.Event()
 
     def cut(self, away_seconds: float) -> None:
-        """Break the connection as a lost network does, and come back later."""
+        """Break the connection as a network failure would, and reconnect later."""
         self.away_seconds = away_seconds
         if self.connection is not None:
             self.connection.transport.abort()
@@ -87,7 +87,7 @@ class Client:
 
 
 class Member(Client):
-    """Is in the room, by the native protocol, and recovers."""
+    """A member of the room, over the native protocol, with recovery."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -109,7 +109,7 @@ class Member(Client):
                 self.on_publication(frame["push"]["pub"])
             elif "unsubscribe" in frame.get("push", {}):
                 assert frame["push"]["unsubscribe"]["code"] >= RESUBSCRIBE, frame
-                self.ledger.recoveries["subscriptions that the server began anew"] += 1
+                self.ledger.recoveries["subscriptions that the server asked to renew"] += 1
                 self.ready.clear()
                 await self.subscribe()
 
@@ -126,12 +126,12 @@ class Member(Client):
             for publication in publications:
                 self.on_publication(publication)
             self.ledger.recoveries[
-                "recovered, with messages" if publications else "recovered, nothing was missed"
+                "recovered, with messages" if publications else "recovered, nothing missed"
             ] += 1
         else:
             self.journal.gaps.append(Gap(self.place, place))
             if self.place is not None:
-                self.ledger.recoveries["told that it can't be recovered"] += 1
+                self.ledger.recoveries["not recovered, with notice"] += 1
         self.place = place
         self.ready.set()
 
@@ -146,7 +146,7 @@ class Member(Client):
 class SocketPublisher(Client):
     """Publishes numbers over its socket, one after the other.
 
-    What is not acknowledged may have been sent or not; it is never tried again.
+    A message without acknowledgement may have been sent or not; it is not retried.
     """
 
     def __init__(self, *args: Any, name: str) -> None:
@@ -180,9 +180,9 @@ class SocketPublisher(Client):
 
 
 class ServerPublisher:
-    """Publishes numbers as a site does, through `send`, which raises when it could not.
+    """Publishes numbers from Python, as a site does. `send` raises an error if it fails.
 
-    Tried again until it is acknowledged: the idempotency key sees to it that it is one message.
+    Each message is retried until it succeeds; the idempotency key prevents duplicates.
     """
 
     def __init__(self, name: str, send: Callable[[Json, str], Awaitable[None]]) -> None:
@@ -199,7 +199,7 @@ class ServerPublisher:
 
 
 class TutorialMember(Member):
-    """A member as the Channels tutorial has it: connects, listens, and connects again."""
+    """A member of the Channels tutorial's chat: connects, listens and reconnects."""
 
     async def talk(self) -> None:
         self.ready.set()
@@ -209,7 +209,7 @@ class TutorialMember(Member):
 
 
 class TutorialPublisher(SocketPublisher):
-    """Publishes over its socket. The tutorial's consumer acknowledges nothing."""
+    """Publishes over its socket. The consumer of the tutorial sends no acknowledgements."""
 
     async def talk(self) -> None:
         self.ready.set()

@@ -1,4 +1,4 @@
-"""What was published and what every member saw, and what follows from it."""
+"""Records published and received messages, and counts what was lost or out of order."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from itertools import pairwise
 from typing import NamedTuple
 
 Message = tuple[str, int]
-"""A publisher's name and its number for the message."""
+"""The publisher's name, and its number of the message."""
 
 
 class Place(NamedTuple):
-    """Where a message stands in its room; all zero where the server doesn't number messages."""
+    """The position of a message in its room; empty if the server does not number messages."""
 
     epoch: str
     offset: int
 
 
 class Gap(NamedTuple):
-    """What a member was told that it can't have: all between two places."""
+    """Messages that a member was told it missed: all between two places."""
 
     after: Place | None
     upto: Place
@@ -34,7 +34,7 @@ class Gap(NamedTuple):
 
 @dataclass
 class Journal:
-    """What one member saw, in the order in which it saw it, and what it was told."""
+    """The messages that one member received, in order, and the gaps it was told of."""
 
     seen: list[tuple[Message, Place]] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
@@ -42,12 +42,12 @@ class Journal:
 
 @dataclass
 class Ledger:
-    """Everything that happened in one run."""
+    """The record of one run."""
 
     journals: list[Journal] = field(default_factory=list)
     sent: int = 0
     acknowledged: dict[str, list[int]] = field(default_factory=dict)
-    """By publisher, in the order in which the server said that it has them."""
+    """Numbers by publisher, in the order of their acknowledgements."""
     recoveries: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -57,7 +57,7 @@ class Ledger:
 
 @dataclass
 class Verdict:
-    """Counts of deliveries, but for `vanished`: messages that were acknowledged and nobody saw."""
+    """Counts of deliveries; `vanished` counts acknowledged messages that nobody received."""
 
     lost: int = 0
     told: int = 0
@@ -71,8 +71,11 @@ class Verdict:
 
 
 def judge(ledger: Ledger, *, numbered: bool) -> Verdict:
-    """`numbered`: the server numbers messages, so that all members must see one and the same order;
-    otherwise only the messages of each publisher have to stay in order."""
+    """Compare what was published with what was received.
+
+    With `numbered`, the server numbers messages, and all members must receive them in one order.
+    Otherwise, only the messages of each publisher must be in order.
+    """
     verdict = Verdict()
     places: dict[Message, Place] = {}
     messages: dict[Place, Message] = {}
@@ -87,9 +90,9 @@ def judge(ledger: Ledger, *, numbered: bool) -> Verdict:
     for publisher, numbers in ledger.acknowledged.items():
         verdict.vanished += sum((publisher, number) not in places for number in numbers)
         if numbered:
-            stood = [places[publisher, n] for n in numbers if (publisher, n) in places]
+            stored = [places[publisher, n] for n in numbers if (publisher, n) in places]
             verdict.out_of_order += sum(
-                one.epoch == two.epoch and one.offset > two.offset for one, two in pairwise(stood)
+                one.epoch == two.epoch and one.offset > two.offset for one, two in pairwise(stored)
             )
     return verdict
 

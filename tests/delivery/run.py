@@ -1,4 +1,4 @@
-"""One run: servers, clients, and what is done to them."""
+"""One run of the check: servers, clients, and the failures that are caused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Publisher = SocketPublisher | ServerPublisher
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is sent, to how many, and what is done meanwhile."""
+    """The size of a run: messages, members, rate and failures."""
 
     messages: int
     members: int
@@ -57,7 +57,7 @@ class Plan:
 
 
 class Site:
-    """Redis with its data on disk, and the two servers; each can be killed and comes back."""
+    """Redis with persistence, and two servers. Each can be killed and started again."""
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         self.folder = folder
@@ -139,7 +139,7 @@ async def run(plan: Plan, folder: Path) -> Ledger:
             )
             await accidents
         chaos.cancel()
-        progress.say("waiting until everybody is back and has everything")
+        progress.say("waiting until all members are back and have everything")
         await _settle(plan, members)
         _raise_failures(background)
     finally:
@@ -197,7 +197,7 @@ async def _publish(publisher: Publisher, count: int, rate: float, ledger: Ledger
 
 
 async def _cut(plan: Plan, members: list[Member], dice: random.Random) -> None:
-    """Cut members, most for a moment, some for too long to be recovered."""
+    """Cut connections of members: most for a moment, some for too long to recover."""
     while True:
         await asyncio.sleep(dice.uniform(0.5, 1.5) * plan.cut_every_seconds)
         away = AWAY_SECONDS if dice.random() < 0.1 else dice.choice((0, SOME_LATER_SECONDS))
@@ -218,7 +218,7 @@ async def _accidents(plan: Plan, site: Site, ledger: Ledger, progress: Progress)
 
 
 async def _settle(plan: Plan, members: list[Member]) -> None:
-    """Until all members are back, and nobody has got anything for a while."""
+    """Wait until all members are back and nothing has arrived for a while."""
     deadline = time.monotonic() + SETTLE_SECONDS
     quiet_since, seen = time.monotonic(), -1
     while time.monotonic() < deadline:
@@ -239,7 +239,7 @@ def _raise_failures(tasks: list[asyncio.Task[None]]) -> None:
 
 
 class Progress:
-    """Tells on stderr how far the run is."""
+    """Prints the progress of the run on stderr."""
 
     def __init__(self, plan: Plan, ledger: Ledger) -> None:
         self._plan, self._ledger = plan, ledger

@@ -1,4 +1,4 @@
-"""The peer: a chat consumer as the Channels tutorial makes it, for both servers to serve."""
+"""The peer: the chat consumer of the Channels tutorial, for both servers."""
 
 import json
 

@@ -197,7 +197,7 @@ async def test_redis_stops_and_comes_back(
         assert untouched(members)
     else:
         await until(lambda: all(m.ready.is_set() and m.place.epoch not in epochs for m in members))
-        assert members[0].ledger.recoveries["told that it can't be recovered"] == MEMBERS
+        assert members[0].ledger.recoveries["not recovered, with notice"] == MEMBERS
         await say(3)
         await all_have(members, 1, 2, 3)
 
@@ -209,7 +209,7 @@ async def test_redis_is_flushed(broken_redis, members, say):
     await asyncio.to_thread(broken_redis.command, "FLUSHALL")
     await say(2)
     await until(lambda: all(m.ready.is_set() and m.place.epoch not in epochs for m in members))
-    assert members[0].ledger.recoveries["told that it can't be recovered"] == MEMBERS
+    assert members[0].ledger.recoveries["not recovered, with notice"] == MEMBERS
     await say(3)
     await all_have(members, 1, 3)
 
