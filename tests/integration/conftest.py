@@ -187,7 +187,7 @@ class Client:
             self.frames += [json.loads(line) for line in text.split("\n")]
 
     async def closed(self):
-        """The code with which the server closes; 1006 where it just cuts the connection."""
+        """The close code of the server; 1006 if it cuts the connection."""
         try:
             while True:
                 await self.connection.recv()

@@ -1,4 +1,4 @@
-"""The benchmark counts right, and says so where it can't. How fast anything is, is not tested."""
+"""The benchmark counts correctly and reports invalid measurements. Speed is not tested."""
 
 import json
 import subprocess
@@ -79,7 +79,7 @@ def test_whatever_the_chunks_messages_and_pings_are_counted_once(sent, sizes):
 
 
 class Transport(list):
-    """What a connection has written."""
+    """A transport that keeps the bytes that a connection wrote."""
 
     write = list.append
 

@@ -29,7 +29,7 @@ def pair(start_site):
 
 @pytest.fixture(scope="module")
 def site(pair):
-    """Where `sign` finds the users."""
+    """The site whose users `sign` uses."""
     return pair[0]
 
 
@@ -90,7 +90,7 @@ async def test_each_process_lists_the_connections_of_both(people, admins):
 
 
 @pytest.mark.parametrize("at", [0, 1], ids=["at daphne", "at uvicorn"])
-async def test_who_is_disconnected_is_so_in_both_processes(people, admins, at):
+async def test_a_user_is_disconnected_in_both_processes(people, admins, at):
     await do(admins[at], "disconnect", "?q=alice", reason="spam in the lobby")
     for client in people["alice"]:
         told = await push(client, "disconnect")
@@ -102,7 +102,7 @@ async def test_who_is_disconnected_is_so_in_both_processes(people, admins, at):
         assert "ping" in await client.call(ping={})
 
 
-async def test_who_is_muted_reads_on_and_publishes_no_more(pair, people, admins, open_client, sign):
+async def test_a_muted_user_reads_but_does_not_publish(pair, people, admins, open_client, sign):
     carol = [await open_client(sign("carol"), url=site.ws_url) for site in pair]
     for client in carol:
         await client.call(subscribe={"channel": "lobby"})
@@ -123,7 +123,7 @@ async def test_who_is_muted_reads_on_and_publishes_no_more(pair, people, admins,
                 pass
 
 
-async def test_who_is_removed_from_a_room_is_told_so_in_both_processes(people, admins):
+async def test_a_user_removed_from_a_room_is_notified_in_both_processes(people, admins):
     await do(admins[1], "remove", "?q=alice&room=lobby", room="lobby", reason="off topic")
     for client in people["alice"]:
         told = await push(client, "unsubscribe")

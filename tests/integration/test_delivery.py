@@ -76,6 +76,6 @@ def test_every_defect_is_counted(case):
     assert judge(Ledger(journals), numbered=True) == Verdict(**expected)
 
 
-def test_what_was_acknowledged_must_have_been_seen():
+def test_acknowledged_messages_must_have_been_received():
     ledger = Ledger([journal(1, 2)], acknowledged={"p": [1, 2, 3]})
     assert judge(ledger, numbered=True) == Verdict(vanished=1)

@@ -109,7 +109,7 @@ async def test_the_session_of_django_is_a_credential_where_it_is_switched_on(opt
     assert await whoami(site, **options) == 3500
 
 
-async def test_what_is_switched_off_is_refused(site, sign, whoami):
+async def test_credentials_that_are_switched_off_are_refused(site, sign, whoami):
     token = sign("alice")
     assert await whoami(site, f"?token={token}") == 3500
     cookie = {"Cookie": f"access_token={token}"}

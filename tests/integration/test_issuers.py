@@ -122,7 +122,7 @@ async def test_keys_refuse_forgeries(issuer, issue, outcomes):
     good = issue()
     assert await outcomes(good) == ["connected"]
     before = issuer.requests
-    issuer.hang()  # who waited for it would be told to come back later
+    issuer.hang()  # a token that waited for it would be answered with 3004
     forged = forgeries(issuer.key, good)
     answers = await outcomes(*forged.values())
     assert dict(zip(forged, answers, strict=True)) == dict.fromkeys(forged, 3500)

@@ -1,4 +1,4 @@
-"""What one user, and one address, may take from the others. Over two processes where it matters."""
+"""Limits per user and per address, over two processes if that makes a difference."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ def pair(start_site):
 
 @pytest.fixture
 def site(pair):
-    """Where `sign` finds the users."""
+    """The site whose users `sign` uses."""
     return pair[0]
 
 
@@ -139,7 +139,7 @@ async def answer_times(client, count):
 
 
 @pytest.mark.parametrize("server", [0, 1], ids=["daphne", "uvicorn"])
-async def test_who_asks_too_fast_is_refused_then_closed_and_disturbs_nobody(
+async def test_a_user_above_the_rate_limit_is_refused_then_closed_and_disturbs_nobody(
     pair, server, open_client, sign
 ):
     site = pair[server]
@@ -156,7 +156,7 @@ async def test_who_asks_too_fast_is_refused_then_closed_and_disturbs_nobody(
     await other.connection.close()
 
 
-async def test_what_is_used_up_on_one_process_is_used_up_on_the_other(pair, open_client, sign):
+async def test_a_limit_used_up_on_one_process_is_used_up_on_the_other(pair, open_client, sign):
     """At 80 commands a second on each of two processes nobody is over 100 on one of them."""
     # A moment until what the tests before have used up is allowed again.
     token = sign("carol")

@@ -13,13 +13,13 @@ PHONE = {"width": 390, "height": 800}
 
 @pytest.fixture(scope="module")
 def site(start_site):
-    """Where people are."""
+    """The process that users are connected to."""
     return start_site("uvicorn", redis=True)
 
 
 @pytest.fixture(scope="module")
 def office(start_site, site):
-    """Where the administrator is."""
+    """The process of the administrator."""
     return start_site("daphne", beside=site)
 
 
@@ -45,7 +45,7 @@ async def save(admin):
 OPEN_A_SOCKET = "(url) => new Promise((done) => { new WebSocket(url).onerror = done; })"
 
 
-async def test_who_is_deactivated_is_told_so_and_the_page_stops(
+async def test_a_deactivated_user_is_notified_and_the_page_stops(
     site, office, open_page, open_admin
 ):
     bob = await open_page(site.url)
@@ -121,7 +121,7 @@ async def test_a_room_appears_and_goes_as_the_group_of_the_user_changes(
     assert len(sockets(carol)) == 1
 
 
-async def test_who_is_muted_is_told_so_on_the_same_socket(office, sign_in, open_admin):
+async def test_a_muted_user_is_notified_on_the_same_socket(office, sign_in, open_admin):
     carol = await sign_in("carol", viewport=PHONE)
     await enter(carol, "Lobby")
     await say(carol, "What I think is this:")
@@ -154,7 +154,7 @@ async def test_who_is_muted_is_told_so_on_the_same_socket(office, sign_in, open_
     assert len(sockets(carol)) == 1
 
 
-async def test_what_changed_while_the_network_was_away_shows_after_it(site, sign_in):
+async def test_changes_during_a_network_failure_show_after_it(site, sign_in):
     alice = await sign_in("alice")
     await enter(alice, "Lobby")
     await expect(people(alice)).to_contain_text(["alice (you)"])
@@ -182,7 +182,7 @@ unsubscribe("lobby", user=alice, reason="the room is cleaned")
 """
 
 
-async def test_what_an_administrator_says_and_does_to_one_person(site, sign_in):
+async def test_notices_and_actions_of_an_administrator_reach_one_person(site, sign_in):
     alice, bob = await sign_in("alice", viewport=PHONE), await sign_in("carol")
     for page in (alice, bob):
         await enter(page, "Lobby")
@@ -216,9 +216,7 @@ async def test_what_an_administrator_says_and_does_to_one_person(site, sign_in):
     await expect(messages(bob)).not_to_contain_text("taken out")
 
 
-async def test_who_left_a_room_on_purpose_stays_out_when_it_opens_again(
-    office, sign_in, open_admin
-):
+async def test_a_user_who_left_a_room_stays_out_when_it_opens_again(office, sign_in, open_admin):
     alice = await sign_in("alice")
     await enter(alice, "Announcements")
     await alice.get_by_role("button", name="Leave").click()
@@ -283,7 +281,7 @@ FAIL_ONCE = """async () => {
 }"""
 
 
-async def test_what_could_not_be_asked_is_asked_again(site, open_page):
+async def test_a_failed_request_is_repeated(site, open_page):
     page = await open_page(site.url)
     await page.clock.install()
     await page.evaluate(FAIL_ONCE)

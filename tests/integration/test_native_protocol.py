@@ -69,7 +69,7 @@ async def test_several_commands_in_one_frame(alice):
 @pytest.mark.parametrize(
     "text", ['{"a":', "", "\ufeff{}", "]", "5", "null", "[]", "[" * 1000, "[" * 100_000, "NaN"]
 )
-async def test_what_is_no_command_closes_3501(alice, bystander, text):
+async def test_a_malformed_command_closes_with_3501(alice, bystander, text):
     started = time.monotonic()
     await alice.connection.send(text)
     async with asyncio.timeout(5):
@@ -138,7 +138,7 @@ async def test_the_server_pings_and_cuts_who_does_not_answer(start_site, open_cl
         assert await client.closed() == 3012
 
 
-async def test_who_does_not_connect_in_time_is_closed_3502(start_site, open_client):
+async def test_a_client_that_does_not_connect_in_time_is_closed_with_3502(start_site, open_client):
     for server in ("daphne", "uvicorn"):
         site = start_site(server, DJANGO_SETTINGS_MODULE="tests.settings.impatient")
         client = await open_client(url=site.ws_url, connect=False)
@@ -146,8 +146,8 @@ async def test_who_does_not_connect_in_time_is_closed_3502(start_site, open_clie
             assert await client.closed() == 3502
 
 
-async def test_who_is_told_to_go_has_time_to_do_so(site):
-    """Daphne's own time is a second at most, and now and then none: the close frame is lost."""
+async def test_a_closed_client_has_time_to_answer(site):
+    """Without our delay, Daphne waits at most a second, and sometimes loses the close frame."""
     client = ClientProtocol(parse_uri(site.ws_url))
     reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
     client.send_request(client.connect())

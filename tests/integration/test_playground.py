@@ -47,7 +47,7 @@ async def test_carol_sees_no_staff_room(sign_in):
     await picture(carol, "carol-phone")
 
 
-async def test_who_may_only_read_is_told_so(sign_in):
+async def test_a_reader_sees_that_writing_is_not_allowed(sign_in):
     carol, bob = await sign_in("carol"), await sign_in("bob")
     for page in (carol, bob):
         await enter(page, "Announcements")
@@ -110,7 +110,7 @@ async def test_everything_works_by_keyboard(sign_in):
 HOSTILE = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "{{7*7}}"]
 
 
-async def test_what_users_write_is_text_everywhere(start_site, sign_in_at, open_admin):
+async def test_user_input_is_shown_as_text_everywhere(start_site, sign_in_at, open_admin):
     site = start_site("daphne")
     code = (
         "from realtime.models import Room; from django.contrib.auth.models import User; "
@@ -166,7 +166,7 @@ async def test_the_page_comes_back_when_the_server_does(start_site, sign_in_at, 
 
 
 async def test_the_picture_of_the_readme(sign_in):
-    """Written where it is asked for: REALTIME_README_PICTURE=docs/images/playground.png."""
+    """Set REALTIME_README_PICTURE=docs/images/playground.png to write the picture."""
     wanted = os.environ.get("REALTIME_README_PICTURE")
     if not wanted:
         pytest.skip("no picture is asked for")
@@ -184,7 +184,7 @@ async def test_the_picture_of_the_readme(sign_in):
     await alice.screenshot(path=wanted)
 
 
-async def test_who_is_here(sign_in_at, start_site):
+async def test_the_list_of_people_in_the_room(sign_in_at, start_site):
     site = start_site("daphne", DJANGO_SETTINGS_MODULE="tests.settings.brief")
     alice = await sign_in_at(site, "alice")
     await enter(alice, "Lobby")
@@ -223,7 +223,7 @@ async def test_offline_and_back(sign_in_at, start_site):
     await picture(alice, "offline-and-back")
 
 
-async def test_what_is_gone_is_said(sign_in_at, start_site):
+async def test_missed_messages_are_reported(sign_in_at, start_site):
     site = start_site("daphne", redis=True)
     alice, bob = [await sign_in_at(site, name) for name in ("alice", "bob")]
     for page in (alice, bob):

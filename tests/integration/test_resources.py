@@ -1,4 +1,4 @@
-"""What clients cost: slow readers are cut, and those who come and go leave nothing behind."""
+"""The cost of clients: slow readers are cut, and clients that end leave nothing behind."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from tests.support.lengths import COMERS_AND_GOERS
 CHUNK = "x" * 61_440
 MIB = 1024 * 1024
 RSS_MAX_BYTES = 48 * MIB
-"""What 100 MiB to a slow reader may add to a process: garbage, buffers, the kept messages."""
+"""Memory that 100 MiB to a slow reader may add: garbage, buffers, the history."""
 
 
 def rss(site):
@@ -118,7 +118,7 @@ async def test_a_hundred_mebibytes_for_one_who_does_not_read(site, open_client, 
     assert await slow.closed() in (3008, 1006)  # Daphne cuts who does not answer a close
 
 
-async def test_those_who_come_and_go_leave_nothing_behind(site, open_client, sign):
+async def test_clients_that_come_and_go_leave_nothing_behind(site, open_client, sign):
     token = sign("alice")
 
     async def come_and_go(times):

@@ -1,4 +1,4 @@
-"""The clients that people have: the official SDKs, and a bare WebSocket, unmodified."""
+"""Unmodified clients: the official SDKs, and a bare WebSocket."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Many who come back at once, and what that costs the database of a real server."""
+"""Many clients that reconnect at once, and the load on the database of a real server."""
 
 import asyncio
 import json

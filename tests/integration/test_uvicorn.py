@@ -1,4 +1,4 @@
-"""uvicorn with the WebSocket protocol class of this app: nothing is different but the speed."""
+"""uvicorn with the WebSocket protocol class of this app: only the speed differs."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ async def members(open_client, sign):
 
 
 async def listen(client, count):
-    """What a client that reads and answers pings gets: publications, and ids of replies."""
+    """The publications, and ids of replies, of a client that reads and answers pings."""
     said, replied = [], []
     async with asyncio.timeout(SECONDS):
         while len(said) < count:

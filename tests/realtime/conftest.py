@@ -20,7 +20,7 @@ from tests.support.sessions import RecordingTransport, call
 
 @pytest.fixture(autouse=True)
 def nothing_known():
-    """What is remembered of users and rights is of another database in each test."""
+    """Clear the caches of users and rights: each test has another database."""
     users._known.clear()
     grants._known.clear()
 
@@ -50,7 +50,7 @@ async def either_layer(request):
 
 @pytest.fixture
 def hub_layer():
-    """What the hub is built on; tests that hold for both layers override it."""
+    """The layer of the hub; tests of both layers override it."""
     return MemoryRoomLayer()
 
 

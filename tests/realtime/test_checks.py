@@ -1,4 +1,4 @@
-"""What `manage.py check` says of the settings."""
+"""The system checks of the settings."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""As the tests' settings, with all credentials and with rooms in code for the site's staff.
+"""The base settings of the tests, with all credentials and with rooms in code for the site's staff.
 
 The periodic review is off, so that the tests show what signals report.
 """

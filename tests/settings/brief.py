@@ -1,4 +1,4 @@
-"""As the tests' settings, with frequent pings and a presence that ends soon."""
+"""The base settings of the tests, with frequent pings and a presence that ends soon."""
 
 from tests.settings.base import *  # noqa: F403
 from tests.settings.base import REALTIME

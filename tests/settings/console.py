@@ -1,4 +1,4 @@
-"""As the tests' settings, with processes that count as dead soon after their last sign of life."""
+"""The base settings of the tests, with a short TTL of processes."""
 
 from tests.settings.base import *  # noqa: F403
 from tests.settings.base import REALTIME

@@ -1,4 +1,4 @@
-"""As the tests' settings, with the credentials that a site has to switch on."""
+"""The base settings of the tests, with the credentials that a site has to switch on."""
 
 from tests.settings.base import *  # noqa: F403
 from tests.settings.base import REALTIME

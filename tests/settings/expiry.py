@@ -1,4 +1,4 @@
-"""As those of the tests of authority, with short times between a change and what finds it."""
+"""The settings of the tests of authority, with short intervals between reviews."""
 
 from tests.settings.authority import *  # noqa: F403
 from tests.settings.authority import REALTIME

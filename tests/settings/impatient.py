@@ -1,4 +1,4 @@
-"""As the tests' settings, with short times: for what happens when they pass."""
+"""The base settings of the tests, with short time limits."""
 
 from tests.settings.base import *  # noqa: F403
 from tests.settings.base import REALTIME

@@ -1,4 +1,4 @@
-"""As the tests' settings, with limits that a test reaches quickly."""
+"""The base settings of the tests, with limits that a test reaches quickly."""
 
 from tests.settings.base import *  # noqa: F403
 from tests.settings.base import REALTIME

@@ -1,4 +1,4 @@
-"""As the tests' settings, with opaque tokens that an authenticator of the site's own knows."""
+"""The base settings of the tests, with opaque tokens for an authenticator of the site."""
 
 from tests.settings.base import *  # noqa: F403
 from tests.settings.base import REALTIME

@@ -1,4 +1,4 @@
-"""As the tests' settings, with a slow database and a line in the log for each query."""
+"""The base settings of the tests, with a slow database and a line in the log for each query."""
 
 from tests.settings.base import *  # noqa: F403
 from tests.settings.base import INSTALLED_APPS, LOGGING

@@ -1,4 +1,4 @@
-"""As the tests' settings, with tokens of an OpenID provider: RS256, keys by `JWK_URL`."""
+"""The base settings of the tests, with tokens of an OpenID provider: RS256, keys by `JWK_URL`."""
 
 import os
 

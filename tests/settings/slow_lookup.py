@@ -1,4 +1,4 @@
-"""As the tests' settings, with a look-up of the user that takes its time."""
+"""The base settings of the tests, with a slow look-up of the user."""
 
 from tests.settings.base import *  # noqa: F403
 from tests.settings.base import REALTIME

@@ -1,4 +1,4 @@
-"""As the tests' settings, with an audience, an issuer and a rule of the site's own."""
+"""The base settings of the tests, with an audience, an issuer and a rule of the site's own."""
 
 from tests.settings.base import *  # noqa: F403
 from tests.settings.base import SIMPLE_JWT

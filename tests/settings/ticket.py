@@ -1,4 +1,4 @@
-"""As the tests' settings, with tickets that end soon."""
+"""The base settings of the tests, with tickets that end soon."""
 
 from tests.settings.base import *  # noqa: F403
 from tests.settings.base import REALTIME

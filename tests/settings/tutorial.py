@@ -1,4 +1,4 @@
-"""As the tests' settings, with the channel layer that the Channels tutorial recommends."""
+"""The base settings of the tests, with the channel layer that the Channels tutorial recommends."""
 
 import os
 

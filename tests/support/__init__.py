@@ -1,1 +1,1 @@
-"""What tests share: processes, faults, clients, and the parts of a site that they need."""
+"""Helpers that tests share: processes, faults, clients, and parts of a site."""

@@ -15,12 +15,12 @@ _TICKABLE = ("checkbox", "radio")
 
 @dataclass
 class Form:
-    """A form as it is on the page: what a browser would send if nobody touched it."""
+    """A form as it is on the page, with the values that a browser would send unchanged."""
 
     id: str
     fields: dict[str, list[str]] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
-    """Of all its fields, also those that are not sent as they are: unticked, or nothing chosen."""
+    """The names of all fields, including those that a browser would not send."""
 
     def fill(self, **values: Any) -> None:
         """True and False tick and untick a box; a list is what is chosen of many."""
@@ -32,7 +32,7 @@ class Form:
                 self.fields[name] = list(map(str, value if isinstance(value, list) else [value]))
 
     def row(self, inline: str, **having: Any) -> str:
-        """What the names of the fields begin with in the row that has these values."""
+        """The prefix of the field names in the row that has these values."""
         for number in range(int(self.fields[f"{inline}-TOTAL_FORMS"][0])):
             prefix = f"{inline}-{number}-"
             if all(self.fields.get(prefix + key) == [str(value)] for key, value in having.items()):
@@ -40,7 +40,7 @@ class Form:
         raise AssertionError(f"no row of {inline} has {having}")
 
     def add_row(self, inline: str) -> str:
-        """What the page's script does for "Add another": the template's fields, numbered."""
+        """Add a row as the page's script does: the fields of the template, numbered."""
         total = self.fields[f"{inline}-TOTAL_FORMS"]
         prefix, template = f"{inline}-{total[0]}-", f"{inline}-__prefix__-"
         for name in [name for name in self.names if name.startswith(template)]:
@@ -164,7 +164,7 @@ class Browser:
         return html
 
     def send(self, path: str, form: Form) -> str:
-        """Send a form and return where it leads to. Fails where the form comes back."""
+        """Send a form and return the page that it leads to. Fails if the form is shown again."""
         status, location, html = self._request("POST", path, form)
         assert status == 302, f"{path} was answered with {status}: {_Page(html).errors}"
         return location

@@ -72,7 +72,7 @@ async def sign_in_at(open_page):
 
 @pytest.fixture
 async def sign_in(sign_in_at, site):
-    """As `sign_in_at`, on the site of the test."""
+    """`sign_in_at` for the site of the test."""
     return partial(sign_in_at, site)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of explanations share: the live answer, and the rules of an explanation."""
+"""Helpers for tests of explanations: the live answer, and the rules of an explanation."""
 
 import itertools
 from datetime import UTC, datetime

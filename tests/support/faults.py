@@ -32,7 +32,7 @@ class FaultProxy:
         self._latency = seconds
 
     def swallow(self) -> None:
-        """From now on nothing comes through, and nobody is told: a black hole."""
+        """Drop all traffic from now on, without an error: a black hole."""
         self._loop.call_soon_threadsafe(self._open.clear)
 
     def refuse(self) -> None:

@@ -1,4 +1,4 @@
-"""How long faults last: moments in `make test`, and as long as in reality with `LONG=1`."""
+"""Durations of faults: short in `make test`, realistic with `LONG=1`."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What becomes of a token over a real socket."""
+"""The result of connecting with a token over a real socket."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the tests of the console share: its pages, its actions, and what comes of them."""
+"""Helpers for tests of the console: its pages, its actions and their results."""
 
 import re
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ each_action = pytest.mark.parametrize("action", NEEDS)
 
 
 class Layer(MemoryRoomLayer):
-    """Keeps what is told to the processes. A connection that is told to close is gone at once."""
+    """Keeps the control messages. A connection that is asked to close is gone at once."""
 
     def __init__(self):
         super().__init__()
@@ -69,7 +69,7 @@ def layer_of_the_site(layer):
 
 
 def text_of(response):
-    """What people read on a page."""
+    """The visible text of a page."""
     body = re.sub(r"<(script|style).*?</\1>", "", response.content.decode(), flags=re.DOTALL)
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", body)))
 
@@ -88,7 +88,7 @@ def said(response):
 
 
 def logged():
-    """Who did what to whom, as the admin's log has it, the oldest first."""
+    """The entries of the admin's log, the oldest first: actor, model, object and message."""
     entries = LogEntry.objects.order_by("pk")
     return [
         (

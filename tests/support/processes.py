@@ -40,12 +40,12 @@ class Process:
     log: Path
 
     def kill(self) -> None:
-        """As the kernel does it when memory runs out: no signal that could be taken."""
+        """Kill with SIGKILL, as the kernel does when memory runs out."""
         self.popen.kill()
         self.popen.wait()
 
     def terminate_group(self) -> None:
-        """As a supervisor does that signals the program and all that it has started."""
+        """Send SIGTERM to the whole process group, as some supervisors do."""
         os.killpg(self.popen.pid, signal.SIGTERM)
 
     def stop(self, seconds: float = 10) -> None:

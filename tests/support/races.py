@@ -1,4 +1,4 @@
-"""What forces an order of events, and what a session asks."""
+"""Helpers that force an order of events, and the commands of a session."""
 
 import asyncio
 

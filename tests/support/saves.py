@@ -1,4 +1,4 @@
-"""What an administrator saves in the admin, or code in Python."""
+"""Changes: forms that an administrator saves, or calls in Python."""
 
 import re
 from datetime import UTC, datetime

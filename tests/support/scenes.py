@@ -150,9 +150,9 @@ class Scene:
             return [await client.closed() for client in clients]
 
     async def taken_out(self, clients, *rooms, seconds=SECONDS):
-        """The clients are told that they are out of the rooms, and hear nothing of them any more.
+        """The clients get unsubscribe pushes, and no more messages of the rooms.
 
-        What is said there by those who stay comes ahead of what is said then where all stay.
+        Messages of clients that stay there come before those of the room where all stay.
         """
         for room, client in product(rooms, clients):
             async with asyncio.timeout(seconds):
@@ -165,7 +165,7 @@ class Scene:
         await self.go_on()
 
     async def go_on(self):
-        """What is kept goes on: all who are left hear what comes next, and nothing else came."""
+        """Publish in the kept room: all remaining clients receive this next, and nothing else."""
         await self.say(self.kept)
         for client in self.watched:
             pushes = [frame.get("push", frame) for frame in client.frames]
@@ -210,7 +210,7 @@ class Scene:
         await asyncio.to_thread(change, self)
 
     async def do_and_hear(self, change):
-        """Wait also until the person's sockets have been told that their rights changed."""
+        """Carry out a change, and wait until the person's sockets are notified of it."""
         for client in self.person:
             client.frames = [
                 frame for frame in client.frames if "message" not in frame.get("push", {})

@@ -57,7 +57,7 @@ _dispatchers = {}
 
 
 def dispatcher_of(session):
-    """What takes the frames of a session."""
+    """A transport that keeps the frames of a session."""
     if session.id not in _dispatchers:
         _dispatchers[session.id] = Dispatcher(session)
     return _dispatchers[session.id]

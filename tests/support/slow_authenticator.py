@@ -1,4 +1,4 @@
-"""An authenticator that takes seconds, to test what happens while a client waits."""
+"""A slow authenticator, for tests of the time in which a client waits for it."""
 
 import time
 

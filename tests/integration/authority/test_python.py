@@ -1,4 +1,4 @@
-"""What is changed by code, with and without a signal, and the calls that speak to connections."""
+"""Changes made in code, with and without a signal, and the calls that reach connections."""
 
 from tests.support.saves import in_python
 
@@ -49,7 +49,7 @@ async def test_a_recheck_of_a_room_finds_a_bulk_update(scene):
     await scene.go_on()
 
 
-async def test_what_nobody_is_told_of_is_found_now_and_then(new_scene, hasty_pair):
+async def test_changes_without_a_signal_are_found_by_the_regular_review(new_scene, hasty_pair):
     scene = await new_scene(hasty_pair)
     scene.execute("DELETE FROM realtime_membership WHERE id = ?", scene.key("person in home"))
     await scene.taken_out(scene.person, scene.home)

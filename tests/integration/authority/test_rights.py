@@ -1,4 +1,4 @@
-"""What is changed in Django reaches open sockets, in two processes: through the admin's own forms,
+"""Changes in Django reach open sockets, in two processes: through the admin's own forms,
 the token endpoints and the calls from Python."""
 
 import time

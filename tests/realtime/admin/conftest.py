@@ -1,4 +1,4 @@
-"""Who is connected, and who looks at it."""
+"""Connections in the registry, and browsers of the staff."""
 
 import time
 

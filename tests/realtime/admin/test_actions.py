@@ -1,4 +1,4 @@
-"""What the actions of the console do."""
+"""The actions of the console."""
 
 from datetime import timedelta
 
@@ -39,7 +39,9 @@ def test_a_connection_that_is_nobodys_is_closed_and_logged(admin_client, connect
     assert "somebody at 203.0.113.7" in text_of(admin_client.get("/admin/"))
 
 
-def test_what_does_not_close_is_said(admin_client, layer, connect, alice, monkeypatch):
+def test_connections_that_do_not_close_are_reported(
+    admin_client, layer, connect, alice, monkeypatch
+):
     monkeypatch.setattr(listing, "GONE_SECONDS", 0.1)
     monkeypatch.setattr(layer, "end", lambda client: None)
     response = confirm(admin_client, "disconnect", connect(alice))
@@ -68,7 +70,7 @@ def test_a_text_that_is_no_notice_is_explained(admin_client, layer, connect, ali
     assert not layer.told
 
 
-def test_who_is_muted_keeps_reading(as_staff, layer, connect, alice, bob, lobby):
+def test_a_muted_user_keeps_reading(as_staff, layer, connect, alice, bob, lobby):
     lobby.memberships.create(user=bob, role=Membership.Role.MODERATOR)
     browser = as_staff("view_connection", "moderate_room")
     clients = [connect(alice, "lobby"), connect(alice, "lobby"), connect(bob, "lobby", "staff")]
@@ -142,7 +144,9 @@ def test_muting_lets_nobody_in(as_staff, connect, alice, bob):
     assert not secret.memberships.exists()
 
 
-def test_who_may_publish_by_another_rule_is_told_of(admin_client, connect, alice, lobby, settings):
+def test_users_who_may_publish_by_another_rule_are_reported(
+    admin_client, connect, alice, lobby, settings
+):
     settings.AUTHENTICATION_BACKENDS = [
         *settings.AUTHENTICATION_BACKENDS,
         "tests.realtime.admin.test_actions.EverybodyPublishes",

@@ -1,4 +1,4 @@
-"""Why somebody may do something, or may not."""
+"""The page that explains why a user may do something in a room, or may not."""
 
 import re
 
@@ -45,7 +45,7 @@ def test_an_explanation_is_given_of_rooms_that_are_not_there(as_staff, alice):
     ("field", "value"),
     [("user", "nobody"), ("user", "9" * 99), ("user", "a\0"), ("action", "dance"), ("room", "")],
 )
-def test_what_can_not_be_explained_is_said_in_the_form(as_staff, alice, lobby, field, value):
+def test_the_form_reports_what_it_can_not_explain(as_staff, alice, lobby, field, value):
     page = explain(as_staff("view_room"), **{"user": "alice", field: value})
     assert page.status_code == 200
     assert page.context["form"].errors[field]

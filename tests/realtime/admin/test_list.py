@@ -1,4 +1,4 @@
-"""Who is connected, as the admin lists it."""
+"""The list of live connections in the admin."""
 
 import re
 import time
@@ -63,7 +63,7 @@ def test_a_connection_is_listed_with_what_is_known_of_it(admin_client, connect, 
     assert re.search(r'title="\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"', html)
 
 
-def test_who_may_not_see_users_and_rooms_gets_no_links_to_them(as_staff, connect, alice, lobby):
+def test_links_to_users_and_rooms_need_the_permission_to_see_them(as_staff, connect, alice, lobby):
     connect(alice, "lobby")
     html = as_staff("view_connection").get(LIST).content.decode()
     assert "alice" in html
@@ -154,12 +154,12 @@ def test_columns_sort(admin_client, connect, alice, bob):
     assert rows_of(admin_client.get(LIST, {"o": "99.-x"})) == [slow, quick]
 
 
-def test_it_is_said_that_only_this_process_is_known(admin_client, connect):
+def test_the_list_says_that_only_this_process_is_known(admin_client, connect):
     connect()
     assert "only the connections of this process are listed" in text_of(admin_client.get(LIST))
 
 
-def test_it_is_said_that_nobody_is_connected(admin_client, layer):
+def test_the_list_says_that_nobody_is_connected(admin_client, layer):
     assert "Nobody is connected." in text_of(admin_client.get(LIST))
 
 

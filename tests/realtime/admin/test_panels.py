@@ -1,4 +1,4 @@
-"""Who is there, on the pages of users and rooms."""
+"""The panels with live connections, on the pages of users and rooms."""
 
 import re
 
@@ -41,7 +41,7 @@ def test_the_page_of_a_user_shows_the_connections(admin_client, connect, alice, 
     assert f"{EXPLAIN}?room=orders%2F42&amp;user=alice&amp;action=join" in html
 
 
-def test_it_is_said_who_is_not_there(admin_client, layer, alice, lobby):
+def test_the_panel_says_that_nobody_is_there(admin_client, layer, alice, lobby):
     assert "Not connected now." in text_of(admin_client.get(f"/admin/auth/user/{alice.pk}/change/"))
     page = admin_client.get(f"/admin/realtime/room/{lobby.pk}/change/")
     assert "Nobody is in the room now." in text_of(page)
@@ -72,7 +72,7 @@ def test_many_people_are_shortened(admin_client, connect, lobby):
     assert "10 more people" in shown
 
 
-def test_who_may_not_see_connections_sees_the_pages_without_them(
+def test_pages_without_the_permission_to_see_connections_leave_them_out(
     as_staff, layer, connect, alice, lobby
 ):
     connect(alice, "lobby")

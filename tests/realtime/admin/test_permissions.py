@@ -1,4 +1,4 @@
-"""Who may do what in the console, and how it is confirmed."""
+"""The permissions of the console, and its confirmation pages."""
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -101,7 +101,9 @@ def test_a_form_of_another_site_does_nothing(admin_user, layer, connect, alice, 
 
 
 @each_action
-def test_who_is_gone_by_then_is_told_of(admin_client, layer, connect, alice, bob, lobby, action):
+def test_connections_that_have_ended_are_reported(
+    admin_client, layer, connect, alice, bob, lobby, action
+):
     stays, goes = connect(alice, "lobby"), connect(bob, "lobby")
     layer.end(goes)
     response = confirm(admin_client, action, stays, goes)

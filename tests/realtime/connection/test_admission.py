@@ -41,7 +41,7 @@ async def test_without_a_credential_connect_is_refused(open_session):
     assert session.transport.closed[0] == CloseCode.INVALID_TOKEN
 
 
-async def test_who_does_not_connect_in_time_is_closed(open_session, settings):
+async def test_a_client_that_does_not_connect_in_time_is_closed(open_session, settings):
     settings.REALTIME = {"CONNECT_SECONDS": 0.01}
     assert await open_session().transport.until_closed() == CloseCode.STALE
 

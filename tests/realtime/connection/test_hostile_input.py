@@ -132,7 +132,7 @@ class Connection:
         await self.settled()
 
     async def settled(self):
-        """Until the consumer waits for the next frame and has said what it had to say."""
+        """Wait until the consumer has answered and waits for the next frame."""
         quiet = 0
         before = -1
         async with asyncio.timeout(10):
@@ -152,7 +152,7 @@ class Connection:
         return next((e["code"] for e in self.sent if e["type"] == "websocket.close"), None)
 
     def messages(self):
-        """What was sent since the last time."""
+        """The events that were sent since the last call."""
         new, self.seen = self.sent[self.seen :], len(self.sent)
         texts = [event["text"] for event in new if event["type"] == "websocket.send"]
         return [

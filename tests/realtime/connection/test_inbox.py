@@ -1,4 +1,4 @@
-"""Frames are obeyed in order, and a client that asks for nothing that takes time has no task."""
+"""Commands run in order, and a client whose commands never wait has no task."""
 
 import asyncio
 
@@ -52,7 +52,7 @@ async def settle():
         await asyncio.sleep(0)
 
 
-async def test_what_needs_no_time_needs_no_task(session, inbox):
+async def test_a_command_that_does_not_wait_needs_no_task(session, inbox):
     tasks = asyncio.all_tasks()
     inbox.receive("a")
     inbox.receive(None)
@@ -80,7 +80,7 @@ async def test_the_first_step_comes_before_all_frames(session, inbox):
     assert session.done == ["waited", "a"]
 
 
-async def test_it_says_when_it_is_full_and_when_there_is_room_again(session, inbox):
+async def test_the_inbox_reports_when_it_is_full_and_when_there_is_room_again(session, inbox):
     told = []
     inbox.on_room = lambda: told.append(inbox.is_full)
     inbox.receive("wait")
@@ -94,7 +94,7 @@ async def test_it_says_when_it_is_full_and_when_there_is_room_again(session, inb
     assert not inbox.is_full
 
 
-async def test_it_stays_full_until_less_waits_than_is_allowed(session, inbox):
+async def test_the_inbox_stays_full_until_less_waits_than_is_allowed(session, inbox):
     told = []
     inbox.on_room = lambda: told.append(inbox.is_full)
     inbox.receive("wait")

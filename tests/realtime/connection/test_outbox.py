@@ -1,4 +1,4 @@
-"""The outbox: what is under way is bounded, what waits is bounded, and who does not read is cut."""
+"""The outbox: bytes in flight and in the queue are bounded, and slow readers are cut."""
 
 import asyncio
 
@@ -83,7 +83,7 @@ async def test_a_server_that_takes_everything_needs_no_task(start):
     assert asyncio.all_tasks() == tasks
 
 
-async def test_what_gathers_while_the_server_waits_leaves_together_and_in_order(start):
+async def test_frames_queued_while_the_server_waits_leave_together_and_in_order(start):
     outbox, wire = start(wire=SlowWire())
     for text in ("a", "b", "c", "d"):
         outbox.write(text)
@@ -251,7 +251,7 @@ async def test_a_close_has_the_part_of_its_reason_that_fits(start):
     assert wire.events[-1]["reason"] == "é" * 61
 
 
-async def test_what_may_go_along_leaves_with_the_next_frame(start):
+async def test_a_frame_written_along_leaves_with_the_next_frame(start):
     outbox, wire = start()
     outbox.write_along("a")
     outbox.write_along("b")
@@ -261,7 +261,7 @@ async def test_what_may_go_along_leaves_with_the_next_frame(start):
     assert wire.texts == ["a\nb\nc", "d"]
 
 
-async def test_what_may_go_along_leaves_alone_where_nothing_else_does(start):
+async def test_a_frame_written_along_leaves_alone_without_a_next_frame(start):
     outbox, wire = start()
     outbox.write_along("a")
     outbox.flush()
@@ -269,7 +269,7 @@ async def test_what_may_go_along_leaves_alone_where_nothing_else_does(start):
     assert wire.texts == ["a"]
 
 
-async def test_what_may_go_along_leaves_before_the_close(start):
+async def test_a_frame_written_along_leaves_before_the_close(start):
     outbox, wire = start()
     outbox.write_along("a")
     outbox.close(CloseCode.FORCED, "because")
@@ -285,7 +285,7 @@ async def test_a_ping_takes_nothing_along_and_is_answered_as_one(start):
     assert wire.texts == [PING, "a"]
 
 
-async def test_where_frames_are_not_joined_nothing_goes_along(start):
+async def test_without_a_separator_nothing_is_written_along(start):
     outbox, wire = start(PlainProtocol("lobby"))
     outbox.write_along("a")
     assert wire.texts == ["a"]

@@ -1,4 +1,4 @@
-"""What a client gets that was away: all that it missed, in order, or a plain no. On both layers."""
+"""Recovery on both layers: a client gets all missed messages in order, or a plain no."""
 
 import asyncio
 
@@ -232,7 +232,7 @@ async def test_history_and_presence_have_their_rights(open_session, lobby):
             assert reply["error"]["code"] == code
 
 
-async def test_who_does_not_read_gets_no_more_pages(say, member, lobby, node):
+async def test_a_client_that_does_not_read_gets_no_more_pages(say, member, lobby, node):
     await say(1)
     member.transport.is_congested = True
     since = {"recover": True, "offset": 0, "epoch": await epoch_of(node)}

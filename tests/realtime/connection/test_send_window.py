@@ -1,9 +1,9 @@
-"""What is under way to a client is limited, and its answers to pings tell how far it has read."""
+"""Flow control: the unread bytes of a client are limited, and pongs acknowledge them."""
 
 from realtime.connection.send_window import SendWindow
 
 
-def test_it_closes_when_its_size_is_under_way_and_opens_by_an_answer():
+def test_the_window_closes_when_it_is_full_and_opens_by_a_pong():
     window = SendWindow(100)
     assert not window.count(49, 0)
     assert window.count(50, 0)  # half of it since the last mark: a ping is due
@@ -31,7 +31,7 @@ def test_a_ping_that_goes_along_is_the_mark_that_is_due():
     assert window.count(1, 0)
 
 
-def test_who_answers_more_than_was_asked_gains_nothing():
+def test_additional_pongs_gain_nothing():
     window = SendWindow(100)
     assert not window.acknowledge()
     window.count(100, 1)

@@ -34,7 +34,7 @@ async def test_a_publication_reaches_every_member_and_the_publisher(
         assert pub["info"]["conn_info"] == {"name": "alice"}
 
 
-async def test_what_a_client_claims_to_be_is_only_payload(connected, lobby):
+async def test_an_identity_in_a_payload_has_no_effect(connected, lobby):
     await call(connected, subscribe={"channel": "lobby"})
     forged = {"user": "1", "sender": "admin", "type": "realtime.publication"}
     await call(connected, publish={"channel": "lobby", "data": forged, "info": {"user": "0"}})
@@ -108,7 +108,7 @@ async def test_the_server_can_end_a_subscription(connected, lobby):
 
 
 @pytest.mark.parametrize("payload", ["1e999", '"\\ud800"', '"\\udc00"', "-1e999"])
-async def test_what_some_clients_could_not_read_is_not_sent_on(connected, lobby, payload):
+async def test_payloads_that_some_clients_can_not_read_are_refused(connected, lobby, payload):
     await call(connected, subscribe={"channel": "lobby"})
     await send(connected, f'{{"id":900,"publish":{{"channel":"lobby","data":{payload}}}}}')
     if connected.state is State.CONNECTED:
@@ -146,7 +146,7 @@ async def test_ten_errors_in_a_row_close(connected, lobby):
     assert connected.transport.closed[0] == CloseCode.TOO_MANY_ERRORS
 
 
-async def test_what_is_not_offered_yet_answers_108(connected, lobby):
+async def test_unsupported_commands_are_answered_with_108(connected, lobby):
     reply = await call(connected, sub_refresh={"channel": "lobby"})
     assert reply["error"]["code"] == 108
 

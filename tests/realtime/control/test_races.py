@@ -1,6 +1,6 @@
-"""A change in Django that comes at the same time as a command: every order, forced, and none loses.
+"""A change in Django and a command at the same time: each order is forced, and the change wins.
 
-What is saved goes the way it goes on a site: signals, after the commit, through the layer.
+A saved change takes the same way as on a site: signals, after the commit, through the layer.
 """
 
 import asyncio
@@ -143,7 +143,7 @@ async def test_a_change_while_a_publication_is_kept_refuses_the_next_one(
     assert (await node.layer.history("staff")).position.offset == 1
 
 
-async def test_who_is_muted_while_the_right_is_looked_up_does_not_publish(
+async def test_a_user_muted_while_the_right_is_looked_up_does_not_publish(
     session, node, membership, hold
 ):
     looked_up = hold(grants, "_in_time", after=True)
@@ -194,7 +194,7 @@ async def test_a_sign_in_that_ends_while_it_connects_is_closed(session, open_ses
     assert await second.transport.until_closed() == CloseCode.INVALID_TOKEN
 
 
-async def test_who_was_rid_of_a_group_is_out_of_its_rooms(session, alice, staff):
+async def test_a_user_removed_from_a_group_is_out_of_its_rooms(session, alice, staff):
     group = await Group.objects.acreate(name="Staff")
     await alice.groups.aadd(group)
     await staff.groups.aadd(group)

@@ -42,7 +42,7 @@ async def test_a_change_while_the_missed_are_read_gives_none_of_them(session, no
     assert "publications" not in str(session.transport.frames)
 
 
-async def test_who_was_shut_out_for_a_while_is_not_shown_that_time(
+async def test_a_user_who_lost_access_for_a_while_does_not_see_the_messages_in_between(
     session, node, alice, staff, membership
 ):
     since = await position(node)
@@ -56,7 +56,7 @@ async def test_who_was_shut_out_for_a_while_is_not_shown_that_time(
     assert reply["offset"] == 3
 
 
-async def test_who_was_let_in_again_before_anything_was_said_gets_everything(
+async def test_a_user_who_regained_access_before_any_message_gets_everything(
     session, node, alice, staff, membership
 ):
     since = await position(node)
@@ -68,7 +68,9 @@ async def test_who_was_let_in_again_before_anything_was_said_gets_everything(
     assert (reply["recovered"], len(reply["publications"])) == (True, 2)
 
 
-async def test_what_concerns_others_spoils_no_return(session, node, staff, membership):
+async def test_changes_that_concern_others_do_not_prevent_a_recovery(
+    session, node, staff, membership
+):
     since = await position(node)
     await say(node, 1)
     await Membership.objects.acreate(room=staff, user=await bob())

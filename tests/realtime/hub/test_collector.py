@@ -10,7 +10,7 @@ from realtime.hub import collector
 
 @pytest.fixture(autouse=True)
 def untouched(monkeypatch):
-    """As in a process that has served nobody yet."""
+    """Reset the collector to the state of a new process."""
     threshold = gc.get_threshold()
     monkeypatch.setattr(collector, "_is_tuned", False)
     gc.unfreeze()

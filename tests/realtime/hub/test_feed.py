@@ -1,4 +1,4 @@
-"""What a broadcast loses is filled in from the stream, or told: in order, each once."""
+"""Lost publications are read from the stream, in order and once, or reported as lost."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class LossyNetwork:
-    """Between a layer and the hub: loses what it is told to lose."""
+    """Between a layer and the hub: loses broadcasts while `loses` is set."""
 
     def __init__(self, layer, monkeypatch):
         self.loses = False
@@ -174,7 +174,9 @@ async def test_repair_goes_on_until_the_layer_answers(
     assert next(failures, None) is None
 
 
-async def test_what_comes_twice_or_late_is_heard_once(member, say, lobby, node, hub_layer):
+async def test_duplicate_and_late_publications_are_delivered_once(
+    member, say, lobby, node, hub_layer
+):
     await call(member, subscribe={"channel": "lobby"})
     await say(1, 2)
     await until_heard(member, 1, 2)

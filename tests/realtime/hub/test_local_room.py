@@ -1,4 +1,4 @@
-"""What comes alone leaves at once, and what comes close together leaves together."""
+"""Fan-out: single publications are sent at once, those that arrive together in one frame."""
 
 import asyncio
 import time
@@ -38,7 +38,7 @@ class FakeSession:
 
     @property
     def lines(self):
-        """How many messages each frame held."""
+        """The number of messages in each frame."""
         return [frame.count("\n") + 1 for frame in self.frames]
 
 
@@ -59,7 +59,7 @@ def say(room):
 
 
 async def turn():
-    """Until what was to be done in this turn of the loop has been."""
+    """Wait until the callbacks of this tick have run."""
     for _ in range(3):
         await asyncio.sleep(0)
 
@@ -70,14 +70,16 @@ def enter(room, **options):
     return session
 
 
-async def test_what_comes_alone_leaves_at_once(room, say):
+async def test_a_single_publication_is_sent_at_once(room, say):
     session = enter(room)
     say(1)
     await turn()
     assert session.lines == [1]
 
 
-async def test_after_one_alone_the_next_waits_only_for_a_part_of_its_duration(room, say, settings):
+async def test_a_publication_after_a_single_one_waits_only_for_the_rest_of_that_fan_out(
+    room, say, settings
+):
     settings.REALTIME = {"COALESCE_SECONDS": 60}
     session = enter(room, seconds=0.3)  # so long that the next one surely waits
     say(1)
@@ -89,14 +91,14 @@ async def test_after_one_alone_the_next_waits_only_for_a_part_of_its_duration(ro
     assert session.lines == [1, 1]
 
 
-async def test_what_comes_in_one_piece_leaves_in_one_frame(room, say):
+async def test_publications_of_one_tick_are_sent_in_one_frame(room, say):
     session = enter(room)
     say(3)
     await turn()
     assert session.lines == [3]
 
 
-async def test_what_follows_several_waits_for_others(room, say, settings):
+async def test_publications_after_a_batch_wait_and_are_sent_together(room, say, settings):
     settings.REALTIME = {"COALESCE_SECONDS": 0.5}
     session = enter(room, seconds=0.2)
     say(2)
@@ -114,7 +116,7 @@ async def test_what_follows_several_waits_for_others(room, say, settings):
     assert session.lines == [2, 3, 1]
 
 
-async def test_who_comes_while_some_wait_gets_none_of_them(room, say, settings):
+async def test_a_session_that_enters_gets_no_publication_that_was_waiting(room, say, settings):
     settings.REALTIME = {"COALESCE_SECONDS": 60}
     early = enter(room, seconds=0.2)
     say(2)
@@ -124,7 +126,7 @@ async def test_who_comes_while_some_wait_gets_none_of_them(room, say, settings):
     assert (early.lines, late.lines) == ([2, 1], [])
 
 
-async def test_not_too_many_wait(room, say):
+async def test_a_full_batch_is_sent_at_once(room, say):
     session = enter(room)
     say(BATCH_MAX)
     assert session.lines == [BATCH_MAX]

@@ -1,4 +1,4 @@
-"""Who is in a room: people and not tabs, told as they come and go."""
+"""Presence: users, not tabs, and notifications when they join and leave."""
 
 import asyncio
 
@@ -42,7 +42,7 @@ def enter(open_session):
 
 
 def events(session):
-    """Who came and went, as this session heard it."""
+    """The joins and leaves that this session was notified of."""
     found = []
     for frame in session.transport.frames:
         for event in ("join", "leave"):
@@ -136,7 +136,7 @@ async def test_a_process_that_ends_says_goodbye_for_all(enter, alice, bob, lobby
     assert await apresence("lobby") == []
 
 
-async def test_what_others_see_is_a_setting(enter, alice, lobby, node, settings):
+async def test_the_shown_info_of_a_user_is_a_setting(enter, alice, lobby, node, settings):
     settings.REALTIME = {"USER_INFO": "tests.realtime.hub.test_presence.initials"}
     await enter(alice)
     await node.presence.settle()

@@ -1,4 +1,4 @@
-"""What is written down of the connections of a process, and read from anywhere."""
+"""The registry: a process writes its connections, and every process can read them."""
 
 import asyncio
 
@@ -60,7 +60,7 @@ async def test_they_are_found_by_user_and_room(session, alice, lobby):
     assert connections.connections(room="other") == []
 
 
-async def test_who_leaves_is_off_the_list(session, lobby):
+async def test_a_connection_that_ends_is_off_the_list(session, lobby):
     await call(session, subscribe={"channel": "lobby"})
     await listed(lambda them: them and them[0].rooms == ["lobby"])
     await call(session, unsubscribe={"channel": "lobby"})
@@ -77,7 +77,7 @@ async def test_the_process_is_listed_until_it_ends(session, node):
     assert connections.live_processes() == []
 
 
-async def test_what_was_lost_is_written_down_again(session, node, settings):
+async def test_lost_entries_are_written_again(session, node, settings):
     settings.REALTIME = {"PROCESS_TTL_SECONDS": 0.1, "CONNECTIONS_PER_USER": 1}
     await listed(len)
     await node.layer.beat(node.registry.process.id, b"", 0)  # as a Redis that was flushed

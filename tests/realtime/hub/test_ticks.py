@@ -1,4 +1,4 @@
-"""What waits for the end of a turn leaves after all that was to be handed out in it."""
+"""Callbacks run in the next tick, after the fan-outs of that tick."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ import time
 from realtime.hub.ticks import TickQueue
 
 
-async def test_it_comes_after_what_is_called_in_this_turn():
+async def test_callbacks_run_after_the_current_tick():
     done, ticks, loop = [], TickQueue(), asyncio.get_running_loop()
     ticks.then(lambda: done.append("late"))
     ticks.then(lambda: done.append("later"))

@@ -28,7 +28,7 @@ async def test_a_user_has_as_many_connections_as_are_allowed(layer):
     assert await layer.admit("p2", [("e", "1")], 0) == [True], "any number is allowed"
 
 
-async def test_those_of_a_process_that_died_count_no_more(open_redis_layer, settings):
+async def test_connections_of_a_dead_process_do_not_count(open_redis_layer, settings):
     settings.REALTIME = {"PROCESS_TTL_SECONDS": 60}
     layer = open_redis_layer()
     await layer.beat("p1", b"first", 60)

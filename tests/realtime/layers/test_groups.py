@@ -30,14 +30,14 @@ async def test_rooms_have_their_own_numbers_and_hear_nothing_of_others(layer, li
     assert (message["offset"], message["body"]) == (1, b"mine")
 
 
-async def test_who_has_joined_misses_nothing_that_is_published_then(layer, listen):
+async def test_a_member_receives_everything_published_after_the_join(layer, listen):
     for number in range(20):
         receive = await listen(f"room-{number}")
         await layer.append(f"room-{number}", b"x")
         assert (await receive())["offset"] == 1
 
 
-async def test_who_has_left_hears_nothing_more(layer):
+async def test_a_member_that_left_receives_nothing(layer):
     channel = await layer.new_channel()
     for room in ("left", "kept"):
         await layer.group_add(group_name(room), channel)

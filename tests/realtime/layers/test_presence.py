@@ -48,7 +48,7 @@ async def until_clients(layer, count):
             await asyncio.sleep(0.02)
 
 
-async def test_who_comes_back_in_time_has_not_left(layer, settings):
+async def test_a_user_who_comes_back_in_time_has_not_left(layer, settings):
     settings.REALTIME = {"PRESENCE_LEAVE_SECONDS": 60}
     await update(layer, [("before", "alice")])
     assert await update(layer, ended=["before"]) == ([], [])
@@ -67,7 +67,7 @@ async def test_a_connection_that_comes_back_in_time_stays_when_that_time_is_over
     assert (await layer.presence("lobby")).infos == [b"alice's info"]
 
 
-async def test_who_stays_away_has_left_once(layer, settings):
+async def test_a_user_who_stays_away_has_left_once(layer, settings):
     settings.REALTIME = {"PRESENCE_LEAVE_SECONDS": 0.1}
     await update(layer, [("tab", "alice")])
     await update(layer, ended=["tab", "unknown"])
@@ -77,7 +77,7 @@ async def test_who_stays_away_has_left_once(layer, settings):
     assert sorted(told) == [([], [])] * 4 + [([], [b"alice's info"])]
 
 
-async def test_what_a_killed_process_wrote_ends_with_its_time(layer, settings):
+async def test_entries_of_a_killed_process_expire(layer, settings):
     settings.REALTIME = {"PRESENCE_TTL_SECONDS": 60}
     await update(layer, [("alive", "bob")])
     # All keys of the room are kept for twice the longer of the two times.

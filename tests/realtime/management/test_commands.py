@@ -118,7 +118,7 @@ def test_the_verdicts_have_colours(alice, staff):
     assert lines[-1].startswith("\x1b[32;1malice may join")
 
 
-def test_what_a_terminal_would_obey_is_not_printed(run, staff):
+def test_control_characters_are_not_printed(run, staff):
     Room.objects.update(title="\x1b[2JStaff\nroom")
     lines = run("explain", "alice", "staff")
     assert "“\ufffd[2JStaff\ufffdroom” in the database" in lines[2]
@@ -135,7 +135,7 @@ def test_a_table_keeps_within_80_columns():
 @pytest.mark.parametrize(
     "command", [("publish", "lobby", "1"), ("status",), ("disconnect", "--user", "alice")]
 )
-def test_what_reaches_servers_needs_a_layer_that_they_share(run, alice, command):
+def test_commands_for_servers_need_a_shared_layer(run, alice, command):
     with pytest.raises(CommandError, match="Set REDIS_URL"):
         run(*command)
 
@@ -149,7 +149,7 @@ def shared_layer(redis_server):
 
 
 def list_connections(layer, *connections):
-    """As a server process would that then is killed."""
+    """Write connections as a server process does that is killed afterwards."""
     about = Process(id="p", host="box", pid=7, server="daphne", started_at=0, version="1")
     rows = {connection.client: msgspec.json.encode(connection) for connection in connections}
 

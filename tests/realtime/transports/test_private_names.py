@@ -121,7 +121,7 @@ def test_twisted_tells_what_it_holds(name):
     )
 
 
-def test_what_twisted_holds_is_counted():
+def test_bytes_held_by_twisted_are_counted():
     transport = SimpleNamespace(dataBuffer=b"12345", offset=2, _tempDataLen=10)
     sink = daphne.DaphneSink(lambda event: None, SimpleNamespace(transport=transport))
     assert sink.held_bytes() == 13

@@ -212,7 +212,7 @@ async def test_our_close_waits_for_the_client_s_and_hears_nothing_else():
     assert inbox.received == []
 
 
-async def test_a_client_that_does_not_go_is_cut():
+async def test_a_client_that_does_not_close_is_cut():
     socket, transport, inbox = open_socket()
     socket.expect_end(0.01)
     assert transport.calls == []
@@ -222,7 +222,7 @@ async def test_a_client_that_does_not_go_is_cut():
     assert inbox.received == ["given up"]
 
 
-async def test_a_client_that_goes_is_not_cut():
+async def test_a_client_that_closes_is_not_cut():
     socket, transport, inbox = open_socket()
     socket.expect_end(0.01)
     socket.connection_lost(None)
@@ -243,7 +243,7 @@ async def test_a_full_connection_takes_no_more_until_it_has_room():
     assert transport.written == text_frame(b"later")
 
 
-async def test_who_waits_to_write_is_told_that_the_client_has_gone():
+async def test_a_waiting_write_fails_when_the_client_has_gone():
     socket, _, _ = open_socket()
     socket.pause_writing()
     sending = asyncio.create_task(socket.send({"type": "websocket.send", "text": "later"}))
@@ -253,7 +253,7 @@ async def test_who_waits_to_write_is_told_that_the_client_has_gone():
         await sending
 
 
-def test_it_reads_no_more_while_too_much_waits():
+def test_a_socket_reads_no_more_while_its_inbox_is_full():
     socket, transport, inbox = open_socket()
     inbox.is_full = True
     socket.data_received(frame(Opcode.TEXT, b"[1]"))

@@ -6,7 +6,7 @@ from realtime.layers.memory import MemoryRoomLayer, streams
 from realtime.rooms.publications import Retention
 
 
-async def test_what_has_expired_is_forgotten(settings, monkeypatch):
+async def test_expired_entries_are_forgotten(settings, monkeypatch):
     settings.REALTIME = {"IDEMPOTENCY_TTL_SECONDS": 0.01}
     monkeypatch.setattr(streams, "PURGE_SECONDS", 0)
     layer = MemoryRoomLayer()

@@ -37,7 +37,7 @@ def test_errors_of_redis_become_one_error(error):
     assert raised.value.__cause__ is error
 
 
-async def test_what_takes_too_long_is_ended(monkeypatch):
+async def test_commands_that_take_too_long_are_ended(monkeypatch):
     monkeypatch.setattr(availability, "TIMEOUT_SECONDS", 0.01)
     with pytest.raises(LayerUnavailable):
         async with availability.in_time():
