@@ -49,7 +49,7 @@ async def connect(session: Session, body: requests.Connect) -> Reply:
 
 async def refresh(session: Session, body: requests.Refresh) -> Reply:
     """A newer token of the same user takes the place of the one that ends."""
-    identity = await _identify_anew(body.token, session.caller)
+    identity = await _identify_again(body.token, session.caller)
     if identity.scopes != session.caller.scopes:
         session.subscriptions.doubt()
     session.identity = identity
@@ -96,7 +96,7 @@ def _answer_to(error: RealtimeError) -> Exception:
     return CloseSession(CloseCode.INVALID_TOKEN, error.reason)
 
 
-async def _identify_anew(token: str, before: Identity) -> Identity:
+async def _identify_again(token: str, before: Identity) -> Identity:
     """The identity of a newer token of the same user. Raises as `_identify` does."""
     try:
         identity = await verification.authenticate(token)
