@@ -184,11 +184,10 @@ class Outbox:
                 return
         if self._close is not None and not self._is_over:
             self._is_over = True
-            code, reason = self._close
             # A plain int: Daphne's WebSocket library takes no subclass.
-            self._has_sent(
-                {"type": "websocket.close", "code": int(code), "reason": _fitting(reason)}
-            )
+            code, reason = int(self._close[0]), _fitting(self._close[1])
+            if not self._sink.write_close(code, reason):
+                self._sending = asyncio.create_task(self._send_close(code, reason))
 
     def _transmit(self, text: str) -> bool:
         """Return whether it was sent, and the next one may follow."""
@@ -211,6 +210,16 @@ class Outbox:
         self._quiet_until = -1
         self._sending = asyncio.create_task(self._finish(rest))
         return False
+
+    async def _send_close(self, code: int, reason: str) -> None:
+        """Send the close in a task of its own, unlike texts. Servers limit the time that they wait
+        for the client's answer, and a time limit belongs to the task that sets it."""
+        try:
+            await self._sink.send({"type": "websocket.close", "code": code, "reason": reason})
+        except Exception as error:
+            self._give_up(error)
+        finally:
+            self._sending = None
 
     async def _finish(self, rest: Awaitable[None]) -> None:
         try:

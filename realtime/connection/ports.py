@@ -39,6 +39,10 @@ class Sink(Protocol):
         """Write a text now. Return False if the server needs `send` for it."""
         ...
 
+    def write_close(self, code: int, reason: str) -> bool:
+        """Begin to close now. Return False if the server needs `send` for it, in a task."""
+        ...
+
     def send(self, message: dict[str, Any], /) -> Awaitable[None]:
         """Send an event of ASGI, and wait if the server waits for the client."""
         ...

@@ -43,5 +43,8 @@ class ASGISink:
     def write_text(self, text: str) -> bool:
         return False
 
+    def write_close(self, code: int, reason: str) -> bool:
+        return False
+
     def held_bytes(self) -> int:
         return 0

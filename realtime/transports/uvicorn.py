@@ -43,6 +43,10 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.write(last_frame.of(text))
         return True
 
+    def write_close(self, code: int, reason: str) -> bool:
+        """False: uvicorn has more to do for a close than to write it."""
+        return False
+
     def held_bytes(self) -> int:
         """0: `send` waits for the client."""
         return 0

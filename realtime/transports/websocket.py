@@ -81,6 +81,13 @@ class Socket(asyncio.Protocol):
         self._transport.write(last_frame.frame if text is last_frame.text else last_frame.of(text))
         return True
 
+    def write_close(self, code: int, reason: str) -> bool:
+        """Begin the closing handshake now. Return False if `send` has to be used."""
+        if not self._is_writable or not self._is_open:
+            return False
+        self._close(code, reason)
+        return True
+
     def held_bytes(self) -> int:
         """0: `send` waits for the client."""
         return 0

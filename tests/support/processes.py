@@ -97,6 +97,14 @@ SERVERS: dict[str, Callable[[int, str], list[str]]] = {
         *[sys.executable, "-m", "uvicorn", application, "--port", str(port)],
         *["--ws", "websockets-sansio", "--loop", "uvloop", "--log-level", "debug"],
     ],
+    "uvicorn-legacy": lambda port, application: [
+        *[sys.executable, "-m", "uvicorn", application, "--port", str(port)],
+        *["--ws", "websockets", "--log-level", "debug"],
+    ],
+    "uvicorn-wsproto": lambda port, application: [
+        *[sys.executable, "-m", "uvicorn", application, "--port", str(port)],
+        *["--ws", "wsproto", "--log-level", "debug"],
+    ],
     "uvicorn-fast": lambda port, application: [
         *[sys.executable, "-m", "uvicorn", application, "--port", str(port)],
         *["--ws", "realtime.uvicorn:WebSocketProtocol", "--loop", "uvloop"],

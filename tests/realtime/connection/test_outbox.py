@@ -78,8 +78,48 @@ async def test_a_server_that_takes_everything_needs_no_task(start):
     outbox.write("a")
     outbox.write("b")
     assert wire.texts == ["a", "b"]
-    outbox.close(CloseCode.FORCED, "because")
+    assert asyncio.all_tasks() == tasks
+
+
+class TimedWire(Wire):
+    """Limits the time of a close, as a server does that waits for the client's answer."""
+
+    async def send(self, event):
+        if event["type"] == "websocket.close":
+            async with asyncio.timeout(0.01):
+                self.tasks = asyncio.current_task()
+                await asyncio.Event().wait()
+        await super().send(event)
+
+
+async def test_a_close_that_begins_in_a_callback_is_sent_in_a_task(start):
+    outbox, wire = start()
+    asyncio.get_running_loop().call_soon(outbox.close, CloseCode.FORCED, "because")
+    await settle()
     assert wire.events[-1] == {"type": "websocket.close", "code": 3503, "reason": "because"}
+
+
+async def test_the_time_limit_of_a_close_is_not_that_of_the_task_that_closes(start):
+    outbox, wire = start(wire=TimedWire())
+    outbox.close(CloseCode.FORCED, "because")
+    await settle()
+    assert wire.tasks is not asyncio.current_task()
+    await outbox.wait_until_over()
+
+
+async def test_a_close_needs_no_task_where_it_can_be_written_at_once(start):
+    class Socket(ASGISink):
+        __slots__ = ()
+
+        def write_close(self, code, reason):
+            written.append((code, reason))
+            return True
+
+    written = []
+    outbox = Outbox(Socket(Wire().send), CentrifugeProtocol())
+    tasks = asyncio.all_tasks()
+    outbox.close(CloseCode.FORCED, "because")
+    assert written == [(3503, "because")]
     assert asyncio.all_tasks() == tasks
 
 
@@ -273,6 +313,7 @@ async def test_a_frame_written_along_leaves_before_the_close(start):
     outbox, wire = start()
     outbox.write_along("a")
     outbox.close(CloseCode.FORCED, "because")
+    await settle()
     assert wire.texts == ["a"]
     assert wire.events[-1]["code"] == CloseCode.FORCED
 
