@@ -9,10 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-UVICORN = (
-    *("--loop", "uvloop", "--ws-per-message-deflate", "false"),
-    *("--no-access-log", "--log-level", "warning"),
-)
+UVICORN = ("--loop", "uvloop", "--no-access-log", "--log-level", "warning")
 _BUN = str(FOLDER / "node_modules" / ".bin" / "bun")
 _KEY = secrets.token_hex(32)
 

@@ -9,6 +9,8 @@ accepted a connection may take it over: then the coroutines of the application a
 around it end, and a `Socket` calls the application with each message. A silent client costs no
 task, no queue and no parser.
 
+Compression is off.
+
 This is the only module that knows names inside of uvicorn.
 """
 
@@ -22,11 +24,23 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from ..connection.inbox import MOST_UNREAD
 from .frames import last_frame
 from .websocket import Socket
-from .websockets_library import has_read_all, is_open, is_plain
+from .websockets_library import accept_no_extensions, has_read_all, is_open, is_plain
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Needs per-message compression to be off; if it is on, uvicorn's own way is taken."""
+    """Give its path, or that of a subclass, to `uvicorn --ws`."""
+
+    compression = False
+    """Whether clients may compress messages, as all browsers offer to. If True in a subclass,
+    `--ws-per-message-deflate` decides; a connection that compresses takes uvicorn's own way, which
+    needs several times the memory and CPU time."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.compression:
+            accept_no_extensions(self.conn)
+
+    # What the application calls
 
     def write_text(self, text: str) -> bool:
         """Send `text` now. Return False if `send` has to be used, which waits for a slow client and
@@ -70,6 +84,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.set_protocol(socket)
         self.transport = _Taken()
         return socket
+
+    # What uvicorn calls
 
     def send_receive_event_to_app(self) -> None:
         was_paused, self.read_paused = self.read_paused, True  # so that it does not pause

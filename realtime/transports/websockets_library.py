@@ -24,6 +24,11 @@ def open_parser(max_size: int) -> ServerProtocol:
     return ServerProtocol(state=OPEN, max_size=max_size, logger=logger)
 
 
+def accept_no_extensions(parser: ServerProtocol) -> None:
+    """Let the handshake accept no extension, such as compression, whatever the client offers."""
+    parser.available_extensions = None
+
+
 def is_open(parser: ServerProtocol) -> bool:
     """Return whether messages may be sent: neither side has begun to close."""
     return parser.state is OPEN

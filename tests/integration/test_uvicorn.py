@@ -133,7 +133,6 @@ async def test_a_connection_that_was_taken_over_needs_nothing_of_uvicorn_but_its
         application,
         port=processes.free_port(),
         ws="realtime.uvicorn:WebSocketProtocol",
-        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
     )

@@ -108,11 +108,11 @@ SERVERS: dict[str, Callable[[int, str], list[str]]] = {
     "uvicorn-fast": lambda port, application: [
         *[sys.executable, "-m", "uvicorn", application, "--port", str(port)],
         *["--ws", "realtime.uvicorn:WebSocketProtocol", "--loop", "uvloop"],
-        *["--ws-per-message-deflate", "false", "--log-level", "debug"],
+        *["--log-level", "debug"],
     ],
     "uvicorn-workers": lambda port, application: [
         *[sys.executable, "-m", "uvicorn", application, "--port", str(port), "--workers", "2"],
-        *["--ws", "realtime.uvicorn:WebSocketProtocol", "--ws-per-message-deflate", "false"],
+        *["--ws", "realtime.uvicorn:WebSocketProtocol"],
     ],
     "runserver": lambda port, application: [
         *[sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]

@@ -60,6 +60,7 @@ WEBSOCKETS = [
     ("parser_exc", "says that the client has broken the protocol"),
     ("close_rcvd", "says that the client has closed"),
     ("current_size", "is None between two messages"),
+    ("available_extensions", "lists what a handshake may accept"),
     ("extensions", "lists what changes the frames, such as compression"),
     ("reader", "has a `buffer` with bytes that are not parsed yet"),
     ("events_received", "returns the frames that were parsed"),
