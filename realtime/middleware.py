@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -12,7 +13,8 @@ from django.contrib.auth.models import AnonymousUser
 
 from . import layers
 from .authentication import Identity, credentials, django_sessions, origins, tickets, verification
-from .exceptions import AuthenticationError, RealtimeError
+from .conf import realtime_settings
+from .exceptions import AuthenticationError, AuthenticationUnavailable, RealtimeError
 
 logger = logging.getLogger("realtime.middleware")
 
@@ -22,6 +24,8 @@ class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
 
     Adds to the scope: `user`; `identity`, an `Identity`, or None without a credential; and
     `authentication_error`, the error if the credential was refused, or None.
+
+    A credential is checked for `CONNECT_SECONDS` at most, so every handshake gets an answer.
 
     After a refusal the user is anonymous and the consumer gets the connection. It accepts before it
     closes, because browsers do not report the code of a close before the accept. A foreign Origin
@@ -34,14 +38,19 @@ class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
         if not origins.is_allowed(scope):
             logger.info("refused a connection from a foreign origin")
             return await refuse(receive, send)
-        identity, error = None, None
+        identity: Identity | None = None
+        error: RealtimeError | None = None
         try:
             credential = credentials.find(scope)
             if credential is not None:
                 if credential.way in credentials.AMBIENT and not origins.is_present(scope):
                     return await refuse(receive, send)
-                identity = await _RESOLVERS[credential.way](credential.value)
+                async with asyncio.timeout(realtime_settings.CONNECT_SECONDS):
+                    identity = await _RESOLVERS[credential.way](credential.value)
                 identity = replace(identity, ambient=credential.way in credentials.AMBIENT)
+        except TimeoutError:
+            error = AuthenticationUnavailable("the credential could not be checked in time")
+            logger.warning("a handshake was answered late: %s", error)
         except RealtimeError as raised:
             logger.info("refused a credential: %s", raised)
             error = raised

@@ -116,7 +116,8 @@ def _fill(bucket: _Bucket, now: float) -> None:
 
 
 class UnauthenticatedLimit:
-    """Counts sockets that are not authenticated yet: `UNAUTHENTICATED_PER_ADDRESS`."""
+    """Counts sockets that are not authenticated yet: `UNAUTHENTICATED_PER_ADDRESS`. On uvicorn,
+    `transports/uvicorn.py` counts unfinished handshakes too."""
 
     def __init__(self) -> None:
         self._waiting: Counter[str] = Counter()
@@ -131,3 +132,6 @@ class UnauthenticatedLimit:
         self._waiting[address] -= 1
         if not self._waiting[address]:
             del self._waiting[address]
+
+    def count(self, address: str) -> int:
+        return self._waiting[address]

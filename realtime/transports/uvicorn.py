@@ -9,7 +9,8 @@ accepted a connection may take it over: then the coroutines of the application a
 around it end, and a `Socket` calls the application with each message. A silent client costs no
 task, no queue and no parser.
 
-Compression is off.
+Two more things differ. Compression is off. And handshakes that get no answer end: uvicorn knows no
+limit for them.
 
 This is the only module that knows names inside of uvicorn.
 """
@@ -17,14 +18,26 @@ This is the only module that knows names inside of uvicorn.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from ..conf import realtime_settings
 from ..connection.inbox import MOST_UNREAD
+from ..hub.limits import UnauthenticatedLimit
+from ..hub.node import get_node
 from .frames import last_frame
 from .websocket import Socket
-from .websockets_library import accept_no_extensions, has_read_all, is_open, is_plain
+from .websockets_library import (
+    accept_no_extensions,
+    has_read_all,
+    has_refused,
+    is_open,
+    is_plain,
+)
+
+logger = logging.getLogger("realtime.uvicorn")
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -39,6 +52,54 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         if not self.compression:
             accept_no_extensions(self.conn)
+        self._handshake_limit: asyncio.TimerHandle | None = None
+        self._counted: UnauthenticatedLimit | None = None
+        """Where an unfinished handshake is counted."""
+
+    # The handshake
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._handshake_limit = self.loop.call_later(
+            realtime_settings.CONNECT_SECONDS, self._cut_handshake
+        )
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self.handshake_initiated:
+            self._look_at_handshake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_handshake()
+        super().connection_lost(exc)
+
+    def _look_at_handshake(self) -> None:
+        """The application has not been called: the request is not complete, or was refused."""
+        if has_refused(self.conn):
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+        elif self._counted is None:
+            self._counted = get_node().unauthenticated
+            if not self._counted.enter(self._address):
+                logger.info("an address has too many unfinished handshakes")
+                self.transport.abort()
+
+    def _cut_handshake(self) -> None:
+        logger.info("a handshake was not finished in time; its connection is cut")
+        self.transport.abort()
+
+    def _end_handshake(self) -> None:
+        """The handshake is finished, or its connection is lost."""
+        if self._handshake_limit is not None:
+            self._handshake_limit.cancel()
+            self._handshake_limit = None
+        if self._counted is not None:
+            self._counted.leave(self._address)
+            self._counted = None
+
+    @property
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
 
     # What the application calls
 
@@ -103,6 +164,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         await super().send(message)
         if message["type"] == "websocket.accept":
+            self._end_handshake()
             # Headers that were read and answered take kilobytes a connection.
             del self.request, self.response
 

@@ -29,6 +29,11 @@ def accept_no_extensions(parser: ServerProtocol) -> None:
     parser.available_extensions = None
 
 
+def has_refused(parser: ServerProtocol) -> bool:
+    """Return whether the handshake was refused. What is left to send is the answer, or nothing."""
+    return parser.handshake_exc is not None
+
+
 def is_open(parser: ServerProtocol) -> bool:
     """Return whether messages may be sent: neither side has begun to close."""
     return parser.state is OPEN

@@ -45,7 +45,9 @@ def a_parser():
 
 UVICORN = [
     ("close_sent", "says that the application has closed"),
+    ("handshake_initiated", "says that the application was called"),
     ("handshake_complete", "says that the connection was accepted"),
+    ("client", "has the address by which unfinished handshakes are counted"),
     ("writable", "is set while the client reads"),
     ("conn", "is the parser, whose state and extensions are looked at"),
     ("queue", "holds what the application has not received yet"),
@@ -61,6 +63,7 @@ WEBSOCKETS = [
     ("close_rcvd", "says that the client has closed"),
     ("current_size", "is None between two messages"),
     ("available_extensions", "lists what a handshake may accept"),
+    ("handshake_exc", "says that the handshake was refused"),
     ("extensions", "lists what changes the frames, such as compression"),
     ("reader", "has a `buffer` with bytes that are not parsed yet"),
     ("events_received", "returns the frames that were parsed"),

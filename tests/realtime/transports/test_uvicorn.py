@@ -1,11 +1,13 @@
 """Our protocol class for uvicorn, without a network: handshakes, and what they accept."""
 
 import asyncio
+import logging
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from realtime.hub.node import close_node, get_node
 from realtime.transports.uvicorn import WebSocketProtocol
 from realtime.transports.websocket import Socket
 
@@ -70,6 +72,8 @@ async def connect():
         transport.close()
     await settle()
     assert not state.connections
+    assert not get_node().unauthenticated.count("192.0.2.7")
+    await close_node()
 
 
 async def settle():
@@ -81,6 +85,82 @@ async def accept(scope, receive, send):
     await receive()
     await send({"type": "websocket.accept"})
     await receive()
+
+
+async def refuse(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.close"})
+
+
+async def hang(scope, receive, send):
+    await receive()
+    await receive()
+
+
+# Unfinished handshakes
+
+
+@pytest.mark.parametrize(
+    ("data", "application"),
+    [(HEAD, accept), (HEAD + b"\r\n", hang)],
+    ids=["the client does not finish", "the application does not answer"],
+)
+async def test_an_unfinished_handshake_is_cut_after_connect_seconds(
+    connect, settings, caplog, data, application
+):
+    settings.REALTIME = {"CONNECT_SECONDS": 0.05}
+    caplog.set_level(logging.INFO, logger="realtime.uvicorn")
+    _, transport = connect(data, application)
+    assert not transport.is_closing()
+    async with asyncio.timeout(10):
+        await transport.ended.wait()
+    assert "not finished in time" in caplog.text
+    assert transport.written == b""
+
+
+async def test_a_finished_handshake_has_no_time_limit(connect, settings):
+    settings.REALTIME = {"CONNECT_SECONDS": 0.05}
+    _, slow = connect(HEAD, accept)
+    _, transport = connect(HEAD + b"\r\n", accept)
+    async with asyncio.timeout(10):
+        await slow.ended.wait()
+    assert transport.written.startswith(b"HTTP/1.1 101 ")
+    assert not transport.is_closing()
+
+
+async def test_unfinished_handshakes_of_an_address_are_bounded(connect, settings):
+    settings.REALTIME = {"UNAUTHENTICATED_PER_ADDRESS": 3}
+    waiting = [connect(HEAD, accept)[1] for _ in range(3)]
+    assert connect(HEAD, accept)[1].is_closing()
+    assert not connect(HEAD, accept, address="192.0.2.8")[1].is_closing(), "others have their own"
+    assert not any(transport.is_closing() for transport in waiting)
+    waiting.pop().close()
+    await settle()
+    assert not connect(HEAD, accept)[1].is_closing(), "one has gone"
+
+
+async def test_unfinished_handshakes_do_not_hinder_others_of_the_same_address(connect, settings):
+    """The address may be that of a proxy, for all clients."""
+    settings.REALTIME = {"UNAUTHENTICATED_PER_ADDRESS": 3}
+    waiting = [connect(HEAD, accept)[0] for _ in range(3)]
+    finished = [connect(HEAD + b"\r\n", accept)[1] for _ in range(5)]
+    await settle()
+    assert all(transport.written.startswith(b"HTTP/1.1 101 ") for transport in finished)
+    waiting[0].data_received(b"\r\n")
+    await settle()
+    assert get_node().unauthenticated.count("192.0.2.7") == 2, "it is finished now"
+
+
+async def test_a_refused_handshake_gets_its_answer_and_an_end(connect):
+    _, transport = connect(HEAD + b"\r\n", refuse)
+    await settle()
+    assert transport.written.startswith(b"HTTP/1.1 403 ")
+    assert transport.is_closing()
+
+
+async def test_what_is_no_request_ends_at_once(connect):
+    _, transport = connect(b"hello\r\n\r\n", accept)
+    assert transport.is_closing()
 
 
 # Compression
