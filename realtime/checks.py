@@ -14,6 +14,7 @@ from . import conf
 from .conf import realtime_settings
 from .layers import get_layer
 from .layers.memory import MemoryRoomLayer
+from .rooms.nesting import PAYLOAD_LEVELS
 
 _BACKEND = "realtime.rights.RoomBackend"
 _MIDDLEWARE = "realtime.sign_ins.SignInMiddleware"
@@ -49,6 +50,14 @@ def _check_values() -> list[CheckMessage]:
                 f'REALTIME["CREDENTIALS"] contains {way!r}, which is not a credential.',
                 hint=hint,
                 id="realtime.E004",
+            )
+        )
+    if realtime_settings.MESSAGE_MAX_LEVELS > PAYLOAD_LEVELS:
+        messages.append(
+            Error(
+                f'REALTIME["MESSAGE_MAX_LEVELS"] is above {PAYLOAD_LEVELS}.',
+                hint="Parsers of some Python releases take no more.",
+                id="realtime.E007",
             )
         )
     for key in ("AUTHENTICATOR", "USER_INFO"):

@@ -36,6 +36,7 @@ class RealtimeSettings:
     PROCESS_TTL_SECONDS: float = 15
 
     MESSAGE_MAX_BYTES: int = 65_536
+    MESSAGE_MAX_LEVELS: int = 100
     FRAME_MAX_BYTES: int = 1_048_576
     OUTBOX_MAX_BYTES: int = 1_048_576
     TOKEN_MAX_BYTES: int = 8_192

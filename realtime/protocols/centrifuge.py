@@ -4,11 +4,13 @@ Source: https://centrifugal.dev/docs/transports/client_protocol. A frame holds o
 objects separated by newlines. Unknown fields are ignored, as the protocol requires.
 """
 
+import re
 from typing import Any, ClassVar
 
 import msgspec
 
 from ..codes import CloseCode, Error, UnsubscribeCode
+from ..rooms.nesting import PARSER_LEVELS, is_deeper
 from ..rooms.publications import ClientInfo, Publication
 from .base import ProtocolError
 from .requests import (
@@ -54,6 +56,8 @@ class _Identified(msgspec.Struct):
 _COMMANDS = tuple(name for name in CommandObject.__struct_fields__ if name != "id")
 _decoder = msgspec.json.Decoder(CommandObject)
 _id_decoder = msgspec.json.Decoder(_Identified)
+_OUTER_ID = re.compile(r'\s*\{\s*"id"\s*:\s*(\d{1,15})\s*,|.*,\s*"id"\s*:\s*(\d{1,15})\s*\}\s*\Z')
+"""The id as the first or the last member of a command, where all SDKs have it."""
 
 
 class CentrifugeProtocol:
@@ -115,6 +119,8 @@ class CentrifugeProtocol:
 
 
 def _decode_line(line: str) -> Command | MalformedCommand:
+    if line.count("[") + line.count("{") > PARSER_LEVELS and _is_too_deep(line):
+        return MalformedCommand(_id_of_deep(line), "bad request: it nests too deep")
     try:
         message = _decoder.decode(line)
     except msgspec.ValidationError as error:
@@ -133,6 +139,19 @@ def _decode_line(line: str) -> Command | MalformedCommand:
         return Command(id, "publish", message.publish)
     (index,) = (index for index, body in enumerate(bodies) if body is not None)
     return Command(id, _COMMANDS[index], bodies[index])
+
+
+def _is_too_deep(line: str) -> bool:
+    """Return whether a parser may give up, as the one of Python 3.11 does before that of 3.14."""
+    return is_deeper(line.encode(errors="replace"), PARSER_LEVELS)
+
+
+def _id_of_deep(line: str) -> int:
+    found = _OUTER_ID.match(line)
+    id = int(found[1] or found[2]) if found else 0
+    if id <= 0:
+        raise ProtocolError("the frame nests too deep")
+    return id
 
 
 def _id_of(line: str) -> int:

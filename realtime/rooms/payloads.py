@@ -7,6 +7,7 @@ import msgspec
 
 from ..conf import realtime_settings
 from ..exceptions import InvalidPayload, PayloadTooLarge
+from .nesting import is_deeper
 
 # Decodes the whole value. A decoder of `Raw` only skips over it, and accepts numbers such as 1e999,
 # which are too large for a double.
@@ -15,7 +16,7 @@ _decoder = msgspec.json.Decoder()
 
 def is_portable(data: bytes | bytearray | memoryview | msgspec.Raw) -> bool:
     """Return whether `data` is one JSON value: no NaN, no number too large for a double, no lone
-    surrogate, no nesting deeper than the interpreter's stack allows."""
+    surrogate."""
     try:
         _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -60,12 +61,17 @@ def raw(data: bytes) -> msgspec.Raw:
 
 
 def checked(data: bytes) -> bytes:
-    """Return `data` on one line, if it is one JSON value of at most `MESSAGE_MAX_BYTES`."""
+    """Return `data` on one line, if it is one JSON value of at most `MESSAGE_MAX_BYTES`, and nests
+    in at most `MESSAGE_MAX_LEVELS`."""
     if not data:
         raise InvalidPayload("data is missing")
     if len(data) > realtime_settings.MESSAGE_MAX_BYTES:
         raise PayloadTooLarge(
             f"{len(data)} bytes, and {realtime_settings.MESSAGE_MAX_BYTES} are allowed"
+        )
+    if is_deeper(data, realtime_settings.MESSAGE_MAX_LEVELS):
+        raise InvalidPayload(
+            f"data nests deeper than {realtime_settings.MESSAGE_MAX_LEVELS} levels"
         )
     if not is_portable(data):
         raise InvalidPayload("data is not JSON that every client can read")

@@ -27,6 +27,7 @@ def test_the_defaults_are_fine(settings):
         ({"CREDENTIALS": ["headers"]}, "realtime.E004"),
         ({"AUTHENTICATOR": "nowhere.Class"}, "realtime.E005"),
         ({"USER_INFO": "nowhere.function"}, "realtime.E005"),
+        ({"MESSAGE_MAX_LEVELS": 491}, "realtime.E007"),
         (["PING_SECONDS"], "realtime.E001"),
     ],
 )

@@ -68,7 +68,7 @@ class Command(BaseCommand):
         _require_shared_layer()
         try:
             value = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CommandError(
                 f"The data is not JSON: {error}. Write text in quotes: '\"hello\"'."
             ) from error

@@ -81,12 +81,40 @@ def test_no_command_of_a_broken_frame_is_run():
         protocol.decode('{"id":1,"publish":{"channel":"a","data":1}}\n{"id":')
 
 
-@pytest.mark.parametrize("payload", ["[" * 1_000 + "]" * 1_000, "[" * 100_000 + "]" * 100_000])
-def test_deep_nesting_is_refused_quickly(payload):
+def nested(levels):
+    return "[" * levels + "]" * levels
+
+
+@pytest.mark.parametrize("levels", [1, 101, 490])
+def test_a_payload_is_kept_as_it_is_however_deep_it_nests(levels):
+    """Whether it may be published is decided later."""
+    text = f'{{"id":1,"publish":{{"channel":"a","data":{nested(levels)}}}}}'
+    [command] = protocol.decode(text)
+    assert bytes(command.body.data).decode() == nested(levels)
+
+
+@pytest.mark.parametrize("levels", [501, 997, 10_000, 200_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"id":7,"publish":{"channel":"a","data":DEEP}}',
+        '{"publish":{"channel":"a","data":DEEP},"id":7}',
+        '{"id": 7, "ping": {}, "unknown": DEEP}',
+        '{"publish":{"channel":5,"data":DEEP}, "id" : 7 }',
+    ],
+)
+def test_what_is_too_deep_for_a_parser_is_a_bad_request_on_every_python(text, levels):
     started = time.monotonic()
-    with pytest.raises(ProtocolError):
-        protocol.decode(f'{{"id":1,"publish":{{"channel":"a","data":{payload}}}}}')
+    [command] = protocol.decode(text.replace("DEEP", nested(levels)))
+    assert isinstance(command, MalformedCommand)
+    assert (command.id, command.error.code) == (7, 107)
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("text", [nested(1_000), '{"id":0,"ping":DEEP}', "[" * 300_000])
+def test_what_is_too_deep_and_has_no_id_can_not_be_answered(text):
+    with pytest.raises(ProtocolError, match="nests too deep"):
+        protocol.decode(text.replace("DEEP", nested(1_000)))
 
 
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))

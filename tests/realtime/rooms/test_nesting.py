@@ -1,0 +1,56 @@
+"""How deep JSON nests is counted as a reader counts it, on every Python."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.rooms.nesting import is_deeper
+
+TEXTS = st.text(st.sampled_from('[]{}"\\a\u00e9'), max_size=8)
+JSON = st.recursive(
+    st.none() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=60,
+)
+
+
+def depth(value):
+    match value:
+        case dict():
+            return 1 + max(map(depth, value.values()), default=0)
+        case list():
+            return 1 + max(map(depth, value), default=0)
+    return 0
+
+
+@given(JSON, st.integers(0, 12), st.booleans())
+def test_it_is_the_depth_of_the_value(value, levels, escapes):
+    data = json.dumps(value, ensure_ascii=escapes).encode()
+    assert is_deeper(data, levels) is (depth(value) > levels)
+
+
+SHAPES = {
+    "lists": lambda levels: "[" * levels + "]" * levels,
+    "objects": lambda levels: '{"a":' * levels + "1" + "}" * levels,
+    "brackets in strings": lambda levels: '{"]}\\"[{\\\\":' * levels + '"[[["' + "}" * levels,
+    "a comb": lambda levels: f"[{','.join(['[' * (levels - 1) + ']' * (levels - 1)] * 30)}]",
+    "wide": lambda levels: f"[{'[],' * 3_000}{'[' * (levels - 1) + ']' * (levels - 1)}]",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("levels", [99, 100, 101, 102, 200])
+def test_the_limit_is_exact(shape, levels):
+    data = SHAPES[shape](levels).encode()
+    assert depth(json.loads(data)) == levels
+    assert is_deeper(data, 100) is (levels > 100)
+
+
+@pytest.mark.parametrize("data", [b"[" * 2_000_000, b"]" * 200 + b"[" * 200, b'"[[\\' * 400, b""])
+def test_what_is_not_json_is_looked_at_quickly(data):
+    started = time.monotonic()
+    is_deeper(data, 100)
+    assert time.monotonic() - started < 5
