@@ -89,7 +89,7 @@ def password_digest(user: Any) -> str:
 
 def digest(password: str) -> str:
     """Return the digest of a password, as it is stored in the database."""
-    return salted_hmac("realtime.password", password).hexdigest()[:16]
+    return salted_hmac("realtime.password", password, algorithm="sha256").hexdigest()[:16]
 
 
 def still_valid(identity: Identity, user: Any) -> bool:

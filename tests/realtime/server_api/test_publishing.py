@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from channels.layers import channel_layers
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import transaction
+from django.db import connection, transaction
 
 from realtime import apublish, publish
 from realtime.exceptions import InvalidPayload, InvalidRoomName, PayloadTooLarge
@@ -68,7 +68,11 @@ def test_later_changes_of_the_data_are_not_sent(sent):
 
 
 def test_from_a_thread(sent):
-    thread = threading.Thread(target=publish, args=("lobby", 1))
+    def work():
+        publish("lobby", 1)
+        connection.close()  # nobody else closes what a thread has opened
+
+    thread = threading.Thread(target=work)
     thread.start()
     thread.join()
     assert sent == [("lobby", 1)]
