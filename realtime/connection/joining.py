@@ -116,11 +116,13 @@ def _enter_now(
 
 
 def _subscribed(point: JoinPoint, options: SubscribeOptions, keep: Retention) -> Reply:
+    """The reply has the position at which the client is before the publications in it: it moves on
+    with each that it handles. One that is interrupted at the first comes back for the second."""
     reply: Reply = {
         "recoverable": keep.keeps,
         "positioned": True,
         "epoch": point.position.epoch,
-        "offset": point.position.offset,
+        "offset": point.position.offset if point.missed is None else options.offset,
     }
     if options.recover:
         reply |= {"was_recovering": True, "recovered": point.missed is not None}

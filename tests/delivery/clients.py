@@ -122,6 +122,7 @@ class Member(Client):
     def on_subscribed(self, reply: Json) -> None:
         place = Place(reply["epoch"], reply.get("offset", 0))
         if reply.get("recovered"):
+            self.place = place
             publications = reply.get("publications", [])
             for publication in publications:
                 self.on_publication(publication)
@@ -132,7 +133,7 @@ class Member(Client):
             self.journal.gaps.append(Gap(self.place, place))
             if self.place is not None:
                 self.ledger.recoveries["not recovered, with notice"] += 1
-        self.place = place
+            self.place = place
         self.ready.set()
 
     def on_publication(self, publication: Json) -> None:

@@ -60,6 +60,11 @@ class Test_the_javascript_sdk:
             ("stats", 1, 1),
         ]
 
+    def test_comes_back_for_the_rest_if_interrupted(self, scenario, sign):
+        # The message whose handler failed comes again.
+        printed = scenario("interrupted", alice=sign("alice"), bob=sign("bob"))
+        assert printed == [("heard", [1, 2, 3])]
+
     def test_hears_who_comes_and_goes(self, scenario, sign):
         # Her own coming is heard as well, unless she has been there a moment ago.
         printed = scenario("presence", alice=sign("alice"), bob=sign("bob"))
@@ -197,6 +202,35 @@ class Test_the_python_sdk:
         finally:
             await asyncio.to_thread(proxy.stop)
 
+    async def test_comes_back_for_the_rest_if_interrupted(self, connect, join, sign, site):
+        """The handler fails at the first message that is recovered: the client stops."""
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        proxy = FaultProxy(site.port)
+        try:
+            async with asyncio.timeout(30):
+                alice, events = await connect(sign("alice"), url=f"ws://127.0.0.1:{proxy.port}/ws/")
+                bob, _ = await connect(sign("bob"))
+                _, room = await join(alice, "lobby")
+                await room.joined
+                room.joined = asyncio.get_running_loop().create_future()
+
+                async def fail(ctx):
+                    room.on_publication = handle
+                    room.joined = asyncio.get_running_loop().create_future()
+                    raise ValueError("not handled")
+
+                handle, room.on_publication = room.on_publication, fail
+                await asyncio.to_thread(proxy.refuse)
+                for n in (1, 2, 3):
+                    await bob.publish("lobby", n)
+                await asyncio.to_thread(proxy.heal)
+                await events.ended
+                await alice.connect()
+                assert [(await room.heard.get()).data for _ in range(3)] == [1, 2, 3]
+                await alice.disconnect()
+        finally:
+            await asyncio.to_thread(proxy.stop)
+
     async def test_gets_a_new_token_for_an_expired_one(self, connect, sign):
         async with asyncio.timeout(20):
             alice, _ = await connect(sign("alice", lifetime=-60), sign("alice"))
@@ -208,6 +242,27 @@ class Test_the_python_sdk:
             assert await events.ended == 3500
             with pytest.raises(CentrifugeError):
                 await mallory.ready()
+
+
+class Test_our_own_client:
+    @pytest.fixture
+    def scenario(self, site, run_node, sign):
+        def _run(name):
+            tokens = json.dumps({"alice": sign("alice"), "bob": sign("bob")})
+            return run_node("own.mjs", WS_URL=site.ws_url, SCENARIO=name, TOKENS=tokens)
+
+        return _run
+
+    def test_recovers_what_it_missed_each_time(self, scenario):
+        assert scenario("recover") == [
+            ["joined", None, None],
+            ["joined", True, True],
+            ["joined", True, True],
+            ["heard", [1, 2, 3, 4, 5, 6]],
+        ]
+
+    def test_hands_out_nothing_of_a_room_that_a_handler_has_left(self, scenario):
+        assert scenario("leave") == [["heard", [1]]]
 
 
 def test_a_bare_websocket_with_a_token_signed_elsewhere(site, sign, run_node):

@@ -290,12 +290,15 @@ export class Realtime extends EventTarget {
     subscription.attempts = 0;
     const { early } = subscription;
     subscription.early = null;
-    this.#tell(handlers.onJoined, reply, room);
-    for (const pub of reply.publications ?? []) this.#publication(subscription, pub);
-    // In a room that keeps nothing there is nothing to ask for.
+    // A reply that recovers has the position from which; each message moves it on. In a room that
+    // keeps nothing there is nothing to ask for.
     const { epoch, offset = 0 } = reply;
     subscription.position = epoch && reply.recoverable ? { epoch, offset } : null;
-    for (const pub of early ?? []) this.#publication(subscription, pub);
+    this.#tell(handlers.onJoined, reply, room);
+    for (const pub of [...(reply.publications ?? []), ...(early ?? [])]) {
+      if (!current()) return; // a handler has left the room
+      this.#publication(subscription, pub);
+    }
   }
 
   #publication(subscription, pub) {

@@ -13,6 +13,13 @@ function client(options = {}) {
   return made;
 }
 
+class Cuttable extends WebSocket {
+  constructor(...args) {
+    super(...args);
+    Cuttable.latest = this;
+  }
+}
+
 const scenarios = {
   async talk() {
     let asked = 0;
@@ -63,13 +70,6 @@ const scenarios = {
 
   async recover() {
     // The network is cut while bob goes on talking.
-    let socket;
-    class Cuttable extends WebSocket {
-      constructor(...args) {
-        super(...args);
-        socket = this;
-      }
-    }
     const alice = client({ token: tokens.alice, websocket: Cuttable, minReconnectDelay: 1000 });
     const bob = client({ token: tokens.bob });
     const room = alice.newSubscription("lobby");
@@ -87,7 +87,7 @@ const scenarios = {
     const first = once(room, "publication");
     await bob.publish("lobby", "before");
     await first;
-    socket.terminate();
+    Cuttable.latest.terminate();
     for (const n of [1, 2, 3]) await bob.publish("lobby", n);
     await once(room, "subscribed");
     while (offsets.length < 4) await once(room, "publication");
@@ -99,6 +99,35 @@ const scenarios = {
     print("stats", numClients, numUsers);
     alice.disconnect();
     bob.disconnect();
+  },
+
+  async interrupted() {
+    // The handler throws at the first message that is recovered: the client stops, and is started again.
+    process.on("unhandledRejection", () => {});
+    const alice = client({ token: tokens.alice, websocket: Cuttable, minReconnectDelay: 1000 });
+    const bob = client({ token: tokens.bob });
+    const room = alice.newSubscription("lobby");
+    const heard = [];
+    let failed = false;
+    alice.on("disconnected", () => alice.connect());
+    const all = new Promise((resolve) => {
+      room.on("publication", ({ data }) => {
+        if (!failed) {
+          failed = true;
+          throw new Error("not handled");
+        }
+        heard.push(data);
+        if (data === 3) resolve();
+      });
+    });
+    room.subscribe();
+    alice.connect();
+    bob.connect();
+    await Promise.all([once(room, "subscribed"), bob.ready()]);
+    Cuttable.latest.terminate();
+    for (const n of [1, 2, 3]) await bob.publish("lobby", n);
+    await all;
+    print("heard", heard);
   },
 
   async presence() {

@@ -85,11 +85,27 @@ async def test_the_recovery_matrix(say, open_session, alice, node, settings, cas
     assert (reply["was_recovering"], reply["recovered"]) == (True, recovered)
     assert offsets(reply) == expected
     assert [publication["data"] for publication in reply.get("publications", [])] == expected
-    assert (reply["epoch"], reply["offset"], reply["positioned"]) == (actual, count, True)
+    position = offset if recovered else count
+    assert (reply["epoch"], reply["offset"], reply["positioned"]) == (actual, position, True)
     assert reply["recoverable"] is (options.get("history_size") != 0)
     await say("live")
     pub = await session.transport.until(lambda frame: "pub" in frame.get("push", {}))
     assert (pub["push"]["pub"]["data"], pub["push"]["pub"]["offset"]) == ("live", count + 1)
+
+
+async def test_a_client_that_is_interrupted_comes_back_for_the_rest(say, member, node, lobby):
+    """The reply has the client's own position, which moves with each publication it handles."""
+    await say(1, 2, 3)
+    since = {"recover": True, "offset": 0, "epoch": await epoch_of(node)}
+    got = []
+    while len(got) < 3:
+        reply = (await call(member, subscribe={"channel": "lobby", **since}))["subscribe"]
+        since |= {"offset": reply["offset"], "epoch": reply["epoch"]}
+        first = reply["publications"][0]  # it handles one, and is cut
+        got.append(first["data"])
+        since["offset"] = first["offset"]
+        await call(member, unsubscribe={"channel": "lobby"})
+    assert got == [1, 2, 3]
 
 
 async def test_an_expired_stream_is_told(say, member, node):
