@@ -198,10 +198,11 @@ class Feed:
 
 
 def _is_whole(page: Page, since: Position) -> bool:
-    """Return whether the page holds everything from `since` to the position of the room."""
+    """Return whether the page holds everything from `since` to the position of the room. A `since`
+    without an epoch is of the present one."""
     missed = range(since.offset + 1, page.position.offset + 1)
     return (
-        since.epoch == page.position.epoch
+        since.epoch in ("", page.position.epoch)
         and since.offset <= page.position.offset
         and [entry.offset for entry in page.publications] == list(missed)
     )

@@ -110,7 +110,7 @@ def _limit(limit: int | None) -> int:
 
 
 def _history(page: Page, since: Position | None) -> History:
-    if since is not None and since.epoch != page.position.epoch:
+    if since is not None and since.epoch not in ("", page.position.epoch):
         raise ValueError(
             f"The position is from the epoch {since.epoch!r}, but the room has the new epoch "
             f"{page.position.epoch!r}, in which offsets start again at 1. Read without `since`."

@@ -60,6 +60,9 @@ class Test_the_javascript_sdk:
             ("stats", 1, 1),
         ]
 
+    def test_gets_everything_if_it_has_no_position(self, scenario, sign):
+        assert scenario("beginning", bob=sign("bob")) == [("heard", [1, 2, 3], "asked", 1)]
+
     def test_comes_back_for_the_rest_if_interrupted(self, scenario, sign):
         # The message whose handler failed comes again.
         printed = scenario("interrupted", alice=sign("alice"), bob=sign("bob"))

@@ -101,6 +101,27 @@ const scenarios = {
     bob.disconnect();
   },
 
+  async beginning() {
+    // An app that loads its state itself, and knows no position in the room.
+    const bob = client({ token: tokens.bob });
+    bob.connect();
+    await bob.ready();
+    for (const n of [1, 2, 3]) await bob.publish("lobby", n);
+    const { offset } = await bob.history("lobby", { limit: 0 });
+    let asked = 0;
+    const room = bob.newSubscription("lobby", { getState: async () => (asked++, {}) });
+    const heard = [];
+    const all = new Promise((resolve) => {
+      room.on("publication", (message) => {
+        heard.push(message.data);
+        if (message.offset === offset) resolve();
+      });
+    });
+    room.subscribe();
+    await all;
+    print("heard", heard.slice(-3), "asked", asked);
+  },
+
   async interrupted() {
     // The handler throws at the first message that is recovered: the client stops, and is started again.
     process.on("unhandledRejection", () => {});

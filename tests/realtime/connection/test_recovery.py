@@ -55,7 +55,10 @@ MATRIX = {
     "nothing, when nothing was missed": (5, {}, 5, None, True, []),
     "a position that is not there yet": (5, {}, 6, None, False, []),
     "the epoch of another numbering": (5, {}, 3, "other", False, []),
-    "no epoch at all": (5, {}, 3, "", False, []),
+    "any epoch": (5, {}, 3, "", True, [4, 5]),
+    "everything, in any epoch": (5, {}, 0, "", True, [1, 2, 3, 4, 5]),
+    "a position that is not there yet, in any epoch": (5, {}, 6, "", False, []),
+    "everything, in any epoch, of a trimmed room": (8, {"history_size": 3}, 0, "", False, []),
     "a position that was trimmed away": (8, {"history_size": 3}, 4, None, False, []),
     "the oldest position that is whole": (8, {"history_size": 3}, 5, None, True, [6, 7, 8]),
     "as many as the server gives": (6, {}, 1, None, True, [2, 3, 4, 5, 6]),
@@ -135,6 +138,14 @@ async def test_a_client_may_want_an_error_instead(say, member, node, lobby):
     whole = {**lost, "epoch": await epoch_of(node)}
     reply = (await call(member, subscribe={"channel": "lobby", **whole}))["subscribe"]
     assert offsets(reply) == [1]
+
+
+async def test_without_a_position_everything_is_recovered(say, member, lobby):
+    """A client that asks for an error instead of `recovered: false`, and has no position yet."""
+    await say(1, 2)
+    begin = {"recover": True, "flag": REJECT_UNRECOVERED}
+    reply = (await call(member, subscribe={"channel": "lobby", **begin}))["subscribe"]
+    assert (reply["recovered"], offsets(reply), reply["offset"]) == (True, [1, 2], 0)
 
 
 async def test_without_asking_nothing_is_recovered(say, member, lobby):
@@ -275,6 +286,8 @@ async def test_python_reads_the_same(say, lobby, alice, node, hub_layer, monkeyp
     rest = await asyncio.to_thread(history, "lobby", since=since)
     assert [message.data for message in rest.messages] == [3]
     assert rest.position.offset == 3
+    anyway = await ahistory("lobby", since=Position("", 2))
+    assert [message.data for message in anyway.messages] == [3]
     newest = await ahistory("lobby", limit=1, reverse=True)
     assert [message.offset for message in newest.messages] == [3]
     with pytest.raises(ValueError, match="new epoch"):
