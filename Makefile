@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 run: setup
 	@DJANGO_DEBUG=1 ./config/serve.sh $(PYTHON) $(PORT)
 
-test: system setup $(CLIENTS)/node_modules/.installed lint
+test: system setup $(CLIENTS)/node_modules/.installed $(CLIENTS)/python_modules/.installed lint
 	$(PYTHON) -m pytest
 
 delivery: system setup
@@ -55,5 +55,11 @@ $(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json
 	cd $(CLIENTS) && npm ci --silent --no-audit --no-fund
 	@touch $@
 
+# An old release of an SDK, apart from the newest one.
+$(CLIENTS)/python_modules/.installed: $(CLIENTS)/requirements.txt $(VENV)/.installed
+	@rm -rf $(@D)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target $(@D) --requirement $<
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(CLIENTS)/node_modules benchmarks/peers/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS)/node_modules $(CLIENTS)/python_modules benchmarks/peers/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -71,8 +71,13 @@ class Dispatcher:
                 await self._publisher.wait()
             if self._session.is_closed:
                 return
-            if not self._try_at_once(command):
-                await self.run(command)
+            if self._try_at_once(command):
+                continue
+            error = await self.run(command)
+            if error is not None and self._session.is_connecting:
+                # Many SDKs send connect and subscribes in one frame. The client connects again, for
+                # example with a newer token: what is behind a connect that was refused is void.
+                return
 
     def _try_at_once(self, command: Command | MalformedCommand) -> bool:
         """Carry out a command that needs no waiting. Return whether it was one."""

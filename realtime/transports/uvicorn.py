@@ -2,12 +2,12 @@
 
     uvicorn config.asgi:application --ws realtime.uvicorn:WebSocketProtocol
 
-It is uvicorn's own `websockets-sansio` protocol with three short cuts. A text for many clients
+It is uvicorn's own `websockets-sansio` protocol with three shortcuts. A text for many clients
 becomes a frame once, and is written without a coroutine. Reading is paused only while messages
 wait, not after each of them, which would cost two system calls. And an application that has
 accepted a connection may take it over: then the coroutines of the application and of all middleware
 around it end, and a `Socket` calls the application with each message. A silent client costs no
-task, no queue and no parser.
+task, no queue and no parser. An empty `Sec-WebSocket-Protocol` header is accepted, too.
 
 Two more things differ. Compression is off. And handshakes that get no answer end: uvicorn knows no
 limit for them.
@@ -30,6 +30,7 @@ from ..hub.node import get_node
 from .frames import last_frame
 from .websocket import Socket
 from .websockets_library import (
+    Request,
     accept_no_extensions,
     has_read_all,
     has_refused,
@@ -38,6 +39,8 @@ from .websockets_library import (
 )
 
 logger = logging.getLogger("realtime.uvicorn")
+
+SUBPROTOCOLS = "Sec-WebSocket-Protocol"
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -147,6 +150,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return socket
 
     # What uvicorn calls
+
+    def handle_connect(self, event: Request) -> None:
+        # The Python SDK below 0.7 offers no subprotocol, and sends the header all the same. That
+        # breaks RFC 6455, and would be answered with 400. Other servers accept it.
+        if event.headers.get_all(SUBPROTOCOLS) == [""]:
+            del event.headers[SUBPROTOCOLS]
+        super().handle_connect(event)
 
     def send_receive_event_to_app(self) -> None:
         was_paused, self.read_paused = self.read_paused, True  # so that it does not pause

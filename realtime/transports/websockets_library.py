@@ -11,6 +11,7 @@ from websockets.frames import CloseCode as CloseCode
 from websockets.frames import Frame as Frame
 from websockets.frames import Opcode as Opcode
 from websockets.frames import apply_mask as apply_mask  # type: ignore[attr-defined]
+from websockets.http11 import Request as Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol as ServerProtocol
 

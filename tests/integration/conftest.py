@@ -217,17 +217,24 @@ async def open_client(site):
 @pytest.fixture
 def run_node():
     """Run a script of `clients/` and return what it prints, one JSON value a line."""
+    return lambda script, **env: _run_client(["node", script], env)
 
-    def _run(script, **env):
-        finished = subprocess.run(
-            ["node", script],
-            cwd=CLIENTS,
-            env={**os.environ, **env},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert finished.returncode == 0, finished.stderr[-2000:] + finished.stdout[-2000:]
-        return [json.loads(line) for line in finished.stdout.splitlines()]
 
-    return _run
+@pytest.fixture
+def run_old_python_sdk():
+    """Run `clients/python_sdk.py` with the oldest release that is supported."""
+    modules = {"PYTHONPATH": str(CLIENTS / "python_modules")}
+    return lambda **env: _run_client([sys.executable, "python_sdk.py"], modules | env)
+
+
+def _run_client(command, env):
+    finished = subprocess.run(
+        command,
+        cwd=CLIENTS,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert finished.returncode == 0, finished.stderr[-2000:] + finished.stdout[-2000:]
+    return [json.loads(line) for line in finished.stdout.splitlines()]

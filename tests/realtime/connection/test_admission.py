@@ -1,5 +1,6 @@
 """Connecting: credentials, one of them, and in time; refreshing them."""
 
+import json
 import time
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from realtime.codes import CloseCode
 from realtime.connection.session import State
 from realtime.exceptions import AuthenticationError
 from realtime.models import Room
-from tests.support.sessions import call
+from tests.support.sessions import call, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,6 +52,25 @@ async def test_an_expired_credential_of_the_handshake_can_be_replaced(open_sessi
     session = open_session(authentication_error=error)
     assert (await call(session, connect={}))["error"]["code"] == 109
     assert session.state is State.CONNECTING
+
+
+@pytest.mark.parametrize("behind", [{"subscribe": {"channel": "lobby"}}, {"ping": {}}])
+async def test_what_is_behind_a_refused_connect_is_left_alone(open_session, behind):
+    """SDKs send connect and subscribes in one frame, and a terminal close ends them for good."""
+    error = AuthenticationError("too old", expired=True)
+    session = open_session(authentication_error=error)
+    frame = [{"id": 1, "connect": {}}, {"id": 2, **behind}, {"id": 3, "subscribe": {}}]
+    await send(session, "\n".join(map(json.dumps, frame)))
+    assert [(it["id"], it["error"]["code"]) for it in session.transport.frames] == [(1, 109)]
+    assert session.state is State.CONNECTING and session.transport.closed is None
+
+
+async def test_what_comes_in_another_frame_is_a_mistake_as_ever(open_session):
+    error = AuthenticationError("too old", expired=True)
+    session = open_session(authentication_error=error)
+    await call(session, connect={})
+    await call(session, subscribe={"channel": "lobby"})
+    assert session.transport.closed[0] == CloseCode.BAD_REQUEST
 
 
 async def test_two_credentials_are_ambiguous(open_session, alice):

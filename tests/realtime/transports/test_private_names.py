@@ -53,6 +53,7 @@ UVICORN = [
     ("queue", "holds what the application has not received yet"),
     ("read_paused", "says that reading is paused"),
     ("connections", "lists the open connections, which uvicorn closes at its end"),
+    ("handle_connect", "answers a handshake, of which we drop a header that is empty"),
     ("stop_keepalive", "ends the pings of uvicorn after a take-over"),
     ("send_receive_event_to_app", "pauses reading after each message, which we prevent"),
     ("send", "sends what is no plain text"),
