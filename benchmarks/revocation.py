@@ -63,7 +63,7 @@ class Member:
         push = json.loads(line).get("push", {})
         if "pub" in push:
             self.messages.append(at)
-        elif "unsubscribe" in push or "disconnect" in push:
+        elif "unsubscribe" in push:
             self._end(at)
 
     def _end(self, at: float) -> None:

@@ -146,11 +146,13 @@ class Outbox:
                 self._go_on()
             self._look_ahead()
 
-    def close(self, code: CloseCode, reason: str) -> None:
+    def close(self, code: CloseCode, reason: str, last: str = "") -> None:
         self.flush()
-        if code is CloseCode.SLOW and self._frames:
-            # Drop all but the last, which gives the reason.
-            self._frames = deque([self._frames[-1]])
+        if code is CloseCode.SLOW:
+            # The client does not read it. When it is back, it asks for what it has not got.
+            self._frames, self._waiting_bytes = None, 0
+        if last:
+            self.write(last)
         self._close = (code, reason)
         self._quiet_until = -1
         self.on_close()

@@ -29,7 +29,9 @@ class Transport(Protocol):
         """The client has read everything up to a ping that it answers now."""
         ...
 
-    def close(self, code: CloseCode, reason: str) -> None: ...
+    def close(self, code: CloseCode, reason: str, last: str = "") -> None:
+        """Close, after a `last` message."""
+        ...
 
 
 class Sink(Protocol):

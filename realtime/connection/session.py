@@ -138,9 +138,8 @@ class Session:
         if self.is_closed:
             return
         reason = reason or code.reason
-        self.write(self.protocol.encode_disconnect(code, reason))
         self.end()
-        self.transport.close(code, reason)
+        self.transport.close(code, reason, self.protocol.encode_disconnect(code, reason))
 
     def end(self) -> None:
         """Leave nothing behind: no room, no clock. Called also when the socket has gone."""

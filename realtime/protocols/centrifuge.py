@@ -114,8 +114,9 @@ class CentrifugeProtocol:
         return _push({"channel": room, "unsubscribe": {"code": int(code), "reason": reason}})
 
     def encode_disconnect(self, code: CloseCode, reason: str) -> str:
-        # Daphne drops the reason of a close frame, so a push carries it before the close.
-        return _push({"disconnect": {"code": int(code), "reason": reason}})
+        # The close frame has it all. The protocol's push is for transports without one: the Python
+        # SDK below 0.7 takes a push and a close for a lost network, and comes back for ever.
+        return ""
 
 
 def _decode_line(line: str) -> Command | MalformedCommand:

@@ -6,19 +6,29 @@ This is the only module that knows names inside of Daphne, Autobahn and Twisted.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
-from .asgi import ASGISink, Send
+from .asgi import Send
 
 
-class DaphneSink(ASGISink):
+class DaphneSink:
     """A connection of Daphne, whose `send` never waits for the client."""
 
-    __slots__ = ("_protocol",)
+    __slots__ = ("_protocol", "_send")
 
     def __init__(self, send: Send, protocol: Any) -> None:
-        super().__init__(send)
+        self._send = send
         self._protocol = protocol
+
+    def write_text(self, text: str) -> bool:
+        return False
+
+    def send(self, message: dict[str, Any], /) -> Awaitable[None]:
+        if message["type"] == "websocket.close" and hasattr(self._protocol, "sendClose"):
+            # Daphne would send the code without the reason. What it does now comes too late.
+            self._protocol.sendClose(message["code"], message["reason"])
+        return self._send(message)
 
     def held_bytes(self) -> int:
         """The bytes that Twisted holds for a client that does not read them."""

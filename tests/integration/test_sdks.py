@@ -245,6 +245,15 @@ class Test_the_python_sdk:
             alice, _ = await connect(sign("alice", lifetime=-60), sign("alice"))
             await alice.ready()
 
+    async def test_does_not_come_back_after_a_terminal_close(self, connect, sign):
+        async with asyncio.timeout(20):
+            alice, events = await connect(sign("alice"))
+            await alice.ready()
+            wrong = [alice.publish("", 1) for _ in range(10)]
+            await asyncio.gather(*wrong, return_exceptions=True)
+            assert await events.ended == 3509
+            assert events.states == ["connecting", "connected", "disconnected"]
+
     async def test_gives_up_with_an_invalid_token(self, connect):
         async with asyncio.timeout(20):
             mallory, events = await connect("not.a.token")
@@ -280,6 +289,13 @@ class Test_the_oldest_python_sdk:
     def test_gets_a_new_token_for_an_expired_one(self, scenario, sign):
         expired, alice = sign("alice", lifetime=-60), sign("alice")
         assert scenario("expired", expired=expired, alice=alice) == [["connected"]]
+
+    def test_gives_up_with_an_invalid_token(self, scenario):
+        assert scenario("invalid") == [["ended", 3500]]
+
+    def test_does_not_come_back_after_a_terminal_close(self, scenario, sign):
+        printed = scenario("ended", short=sign("alice", lifetime=2))
+        assert printed == [["ended", 3500, "connections", 1]]
 
 
 class Test_our_own_client:

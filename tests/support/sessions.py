@@ -29,7 +29,9 @@ class RecordingTransport:
     def acknowledge(self):
         pass
 
-    def close(self, code, reason):
+    def close(self, code, reason, last=""):
+        if last:
+            self.write(last)
         self.closed = (code, reason)
         self.changed.set()
 

@@ -333,9 +333,7 @@ export class Realtime extends EventTarget {
     }
   }
 
-  #push({ channel, pub, join, leave, unsubscribe, message, disconnect }) {
-    // The close that follows may come without its reason, so this push is the one that counts.
-    if (disconnect) return this.#lost(disconnect);
+  #push({ channel, pub, join, leave, unsubscribe, message }) {
     if (message && !channel) return this.#told(message.data);
     const subscription = this.#rooms.get(channel);
     if (!subscription) return;

@@ -118,6 +118,12 @@ def test_autobahn_has_a_time_to_close():
     assert issubclass(DaphneProtocol, AutobahnProtocol)
 
 
+def test_autobahn_closes_with_a_reason():
+    assert hasattr(DaphneProtocol, "sendClose"), complaint(
+        "autobahn", "sendClose", "daphne.py", "closes with a code and a reason"
+    )
+
+
 @pytest.mark.parametrize("name", ["dataBuffer", "offset", "_tempDataLen"])
 def test_twisted_tells_what_it_holds(name):
     use = "counts the bytes that a client has not read"
