@@ -56,8 +56,10 @@ class _Identified(msgspec.Struct):
 _COMMANDS = tuple(name for name in CommandObject.__struct_fields__ if name != "id")
 _decoder = msgspec.json.Decoder(CommandObject)
 _id_decoder = msgspec.json.Decoder(_Identified)
-_OUTER_ID = re.compile(r'\s*\{\s*"id"\s*:\s*(\d{1,15})\s*,|.*,\s*"id"\s*:\s*(\d{1,15})\s*\}\s*\Z')
-"""The id as the first or the last member of a command, where all SDKs have it."""
+_FIRST_ID = re.compile(r'\s*\{\s*"id"\s*:\s*([1-9][0-9]{0,9})\s*,')
+_LAST_ID = re.compile(r',\s*"id"\s*:\s*([1-9][0-9]{0,9})\s*\}\s*\Z')
+_LAST_ID_MAX = 100
+_SEND = re.compile(r'\s*\{\s*"send"\s*:')
 
 
 class CentrifugeProtocol:
@@ -121,13 +123,21 @@ class CentrifugeProtocol:
 
 def _decode_line(line: str) -> Command | MalformedCommand:
     if line.count("[") + line.count("{") > PARSER_LEVELS and _is_too_deep(line):
-        return MalformedCommand(_id_of_deep(line), "bad request: it nests too deep")
+        id = _id_in(line)
+        if id is None:
+            raise ProtocolError("the frame nests too deep")
+        return MalformedCommand(id, "bad request: it nests too deep")
     try:
         message = _decoder.decode(line)
     except msgspec.ValidationError as error:
         return MalformedCommand(_id_of(line), f"bad request: {error}")
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise ProtocolError("the frame is not JSON") from error
+        # A payload may hold what JSON does not have (NaN, for one), or what no other client can
+        # read, such as half of a surrogate pair. That is refused, and the connection goes on.
+        id = _id_in(line)
+        if id is None:
+            raise ProtocolError("the frame is not JSON") from error
+        return MalformedCommand(id, "bad request: it is not JSON that every client can read")
     id, *bodies = msgspec.structs.astuple(message)
     absent = bodies.count(None)
     if absent == len(bodies) and line.strip() == PING:
@@ -147,14 +157,6 @@ def _is_too_deep(line: str) -> bool:
     return is_deeper(line.encode(errors="replace"), PARSER_LEVELS)
 
 
-def _id_of_deep(line: str) -> int:
-    found = _OUTER_ID.match(line)
-    id = int(found[1] or found[2]) if found else 0
-    if id <= 0:
-        raise ProtocolError("the frame nests too deep")
-    return id
-
-
 def _id_of(line: str) -> int:
     try:
         id = _id_decoder.decode(line).id
@@ -163,6 +165,17 @@ def _id_of(line: str) -> int:
     if id <= 0:
         raise ProtocolError("a command is an object with an id above 0")
     return id
+
+
+def _id_in(line: str) -> int | None:
+    """The id of a command that can't be decoded; 0 for a `send`, which has none.
+
+    A command is an object with two keys: the id is the first or the last.
+    """
+    found = _FIRST_ID.match(line) or _LAST_ID.search(line, max(0, len(line) - _LAST_ID_MAX))
+    if found is not None:
+        return int(found[1])
+    return 0 if _SEND.match(line) else None
 
 
 def _numbered(publication: Publication) -> bytes:

@@ -217,5 +217,22 @@ async def test_closing_leaves_nothing_behind(connected, lobby, node):
     assert node.reviewer.sessions_of(connected.user_id) == []
 
 
+async def test_half_an_emoji_costs_its_own_command_and_nothing_else(connected, lobby):
+    await call(connected, subscribe={"channel": "lobby"})
+    commands = [r'{"publish":{"channel":"lobby","data":"\ud83d"},"id":501}']
+    commands += [r'{"send":{"data":"\ud83d"}}', '{"rpc":{"method":"a","data":NaN},"id":502}']
+    await send(connected, "\n".join(commands))
+    assert (await call(connected, publish={"channel": "lobby", "data": "\U0001f600"}))[
+        "publish"
+    ] == {}
+    published = await connected.transport.until(is_publication)
+    assert published["push"]["pub"]["data"] == "\U0001f600"
+    refused = [
+        (it["id"], it["error"]["code"]) for it in connected.transport.frames if "error" in it
+    ]
+    assert refused == [(501, 107), (502, 107)]
+    assert connected.transport.closed is None
+
+
 def test_an_anonymous_identity_has_no_user_id():
     assert Identity(AnonymousUser()).user_id == ""

@@ -117,6 +117,33 @@ def test_what_is_too_deep_and_has_no_id_can_not_be_answered(text):
         protocol.decode(text.replace("DEEP", nested(1_000)))
 
 
+UNREADABLE = [
+    *[r'"\ud83d"', r'"\ude00"', r'"\ud83d\ud83d"', r'{"\ud83d":1}', '"\ud83d"', '"\t"', r'"\x"'],
+    *["NaN", "[-Infinity]", r'{"id":5,"a":"\ud83d"}', r'"\",\"id\":5}\ud83d"'],
+    *["[" * 1_000 + "]" * 1_000, "[" * 100_000 + "]" * 100_000, '{"a":[' * 9_000 + "]}" * 9_000],
+]
+
+
+@pytest.mark.parametrize("payload", UNREADABLE)
+@pytest.mark.parametrize(
+    "command",
+    ['{"id":7,"publish":{"channel":"a","data":%s}}', '{ "rpc" : {"data":%s}, "id" : 7 }\r']
+    + ['{"connect":{"data":%s},"id":7}'],
+)
+def test_a_payload_that_nobody_can_read_costs_its_own_command(command, payload):
+    started = time.monotonic()
+    refused, other = protocol.decode(f'{command % payload}\n{{"id":8,"ping":{{}}}}')
+    assert (refused.id, refused.error.code, other.name) == (7, 107, "ping")
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("payload", UNREADABLE)
+def test_a_send_that_nobody_can_read_is_dropped(payload):
+    refused, other = protocol.decode(f'{{"send":{{"data":{payload}}}}}\n{{"id":8,"ping":{{}}}}')
+    assert (refused.id, refused.error.code, other.name) == (0, 107, "ping")
+    assert protocol.encode_error(refused.id, refused.error) == ""
+
+
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
 def test_no_text_breaks_the_decoder(text):
     with contextlib.suppress(ProtocolError):
