@@ -21,10 +21,14 @@ from .subscriptions import is_outdated
 
 _TRIES = 10
 
+_NO_FILTERS = Error(Error.NOT_AVAILABLE.code, "not available: filters by tags")
+_NO_TYPES = Error(Error.NOT_AVAILABLE.code, "not available: map and shared poll subscriptions")
+
 
 async def enter(session: Session, name: str, options: SubscribeOptions) -> Reply:
     """Enter a room, and return the reply to the client. Raises `CommandError`, `CloseSession` and
     `LayerUnavailable`."""
+    _refuse_what_is_not_available(options)
     _refuse_what_is_too_much(session, name, options)
     for _ in range(_TRIES):
         version = changes.version
@@ -70,6 +74,13 @@ async def require(session: Session, action: str, name: str) -> tuple[Grant, AnyR
     if action not in grant.actions or grant.room is None:
         raise CommandError(Error.PERMISSION_DENIED)
     return grant, grant.room
+
+
+def _refuse_what_is_not_available(options: SubscribeOptions) -> None:
+    if options.tf is not None:
+        raise CommandError(_NO_FILTERS)
+    if options.type:
+        raise CommandError(_NO_TYPES)
 
 
 def _refuse_what_is_too_much(session: Session, name: str, options: SubscribeOptions) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -54,7 +54,8 @@ WholeNumber = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
 class SubscribeOptions(msgspec.Struct):
-    """The options of a subscription."""
+    """The options of a subscription. `tf` (a filter by tags) and `type` (a subscription that is not
+    to a stream) are known to be refused: without them the client would get something else."""
 
     data: msgspec.Raw = NULL
     recover: bool = False
@@ -64,6 +65,8 @@ class SubscribeOptions(msgspec.Struct):
     recoverable: bool = False
     join_leave: bool = False
     flag: int = 0
+    tf: Any = None
+    type: int = 0
 
     @property
     def since(self) -> Position | None:
@@ -113,8 +116,12 @@ class History(msgspec.Struct):
 
 
 class Publish(msgspec.Struct):
+    """A `type` or `key` is of a map, which we don't have."""
+
     channel: str = ""
     data: msgspec.Raw = msgspec.Raw(b"")
+    type: Literal[0] = 0
+    key: Literal[""] = ""
 
 
 class Rpc(msgspec.Struct):

@@ -3,11 +3,32 @@
 import pytest
 
 from realtime import rooms
+from realtime.authentication import Identity
 from realtime.connection.session import State
 from realtime.rooms import handlers, room_types
 from tests.support.sessions import call, is_publication, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize("option", [{"tf": {"key": "a"}}, {"tf": {}}, {"type": 1}, {"type": 4}])
+async def test_a_subscription_that_would_be_another_one_is_refused(
+    open_session, alice, lobby, option
+):
+    """A client that gets more than it asked for, or something else, has to be told."""
+    session = open_session(Identity(alice))
+    reply = await call(session, connect={"subs": {"lobby": option}})
+    assert "subs" not in reply["connect"]
+    reply = await call(session, subscribe={"channel": "lobby", **option})
+    assert reply["error"]["code"] == 108
+    assert session.rooms == {}
+
+
+async def test_what_makes_no_difference_is_declined_as_the_protocol_has_it(connected, lobby):
+    """Differences between messages, and numbers for rooms: the reply does not confirm them."""
+    options = {"delta": "fossil", "flag": 1, "type": 0, "tf": None}
+    reply = (await call(connected, subscribe={"channel": "lobby", **options}))["subscribe"]
+    assert {"delta", "id", "type"}.isdisjoint(reply)
 
 
 class Test_rooms_in_code:

@@ -124,6 +124,12 @@ UNREADABLE = [
 ]
 
 
+@pytest.mark.parametrize("map", ['"key":"a"', '"type":1', '"key":"a","removed":true,"type":1'])
+def test_a_publication_to_a_map_is_refused(map):
+    refused = protocol.decode(f'{{"id":7,"publish":{{"channel":"a","data":1,{map}}}}}')[0]
+    assert (refused.id, refused.error.code) == (7, 107)
+
+
 @pytest.mark.parametrize("payload", UNREADABLE)
 @pytest.mark.parametrize(
     "command",
