@@ -7,7 +7,8 @@ from rest_framework.response import Response
 
 from ..authentication import Identity
 from ..models import Room
-from ..rights.backend import ACTIONS, may
+from ..rights import queries
+from ..rights.backend import may
 from .base import RealtimeView
 
 
@@ -17,6 +18,7 @@ class RoomListView(RealtimeView):
     def get(self, request: Request) -> Response:
         identity = self.identity(request)
         rooms = sorted(Room.objects.open_to(request.user), key=lambda room: str(room).lower())
+        queries.read_users(rooms, [request.user.pk])
         listed = [(room, _rights(identity, room)) for room in rooms]
         return Response(
             {
@@ -32,5 +34,5 @@ class RoomListView(RealtimeView):
 def _rights(identity: Identity, room: Room) -> dict[str, bool]:
     return {
         action: may(identity.user, action, room) and identity.permits(action, room.name)
-        for action in ACTIONS
+        for action in queries.ACTIONS
     }

@@ -15,6 +15,8 @@ from django.utils import timezone
 from ..models import Membership, Room
 
 ACTIONS = ("join", "publish", "moderate")
+MOST_NAMED = 1_000
+"""Databases limit the parameters of a query."""
 _CODENAMES = {f"{action}_room": f"realtime.{action}_room" for action in ACTIONS}
 
 
@@ -128,16 +130,23 @@ def find_rooms(wanted: Collection[str], users: Collection[Any]) -> dict[str, Roo
     if not wanted:
         return {}
     found = {room.name: room for room in Room.objects.filter(name__in=wanted, archived=False)}
-    memberships = Membership.objects.current().filter(room__name__in=found, user__in=users)
+    read_users(found.values(), users)
+    return found
+
+
+def read_users(rooms: Collection[Room], users: Collection[Any]) -> None:
+    """Give each of `rooms` the `UserInRoom` of all these user ids: five queries."""
+    memberships = _of_rooms(Membership.objects.current().filter(user__in=users), rooms)
     roles = {(member.room_id, member.user_id): member for member in memberships}
     groups_of_room, groups_of_user = defaultdict(set), defaultdict(set)
-    through: Any = Room.groups.through.objects.filter(room__name__in=found)
-    for room_id, group_id in through.values_list("room_id", "group_id"):
-        groups_of_room[room_id].add(group_id)
     for user_id, group_id in _relation("groups", users):
         groups_of_user[user_id].add(group_id)
+    held = set().union(*groups_of_user.values())
+    through: Any = Room.groups.through.objects.filter(group__in=held)
+    for room_id, group_id in _of_rooms(through, rooms).values_list("room_id", "group_id"):
+        groups_of_room[room_id].add(group_id)
     permissions = _permissions_of(users)
-    for room in found.values():
+    for room in rooms:
         room.users_in_room = {  # type: ignore[attr-defined]
             user_id: UserInRoom(
                 roles.get((room.pk, user_id)),
@@ -146,7 +155,13 @@ def find_rooms(wanted: Collection[str], users: Collection[Any]) -> dict[str, Roo
             )
             for user_id in users
         }
-    return found
+
+
+def _of_rooms(asked: Any, rooms: Collection[Room]) -> Any:
+    """Narrow `asked` to `rooms`, if these are few enough to be named in a query."""
+    if len(rooms) > MOST_NAMED:
+        return asked
+    return asked.filter(room__in=[room.pk for room in rooms])
 
 
 def _permissions_of(users: Collection[Any]) -> defaultdict[Any, set[str]]:
