@@ -20,6 +20,7 @@ class RealtimeConfig(AppConfig):
         django_checks.register(checks.check_settings)
         django_checks.register(checks.check_backend)
         django_checks.register(checks.check_middleware)
+        django_checks.register(checks.check_user_model)
         django_checks.register(checks.check_layer)
         django_checks.register(checks.check_deployment, deploy=True)
         logs.install()

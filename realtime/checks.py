@@ -6,11 +6,12 @@ import difflib
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from . import conf
+from . import conf, user_models
 from .conf import realtime_settings
 from .layers import get_layer
 from .layers.memory import MemoryRoomLayer
@@ -99,6 +100,31 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
             id="realtime.W005",
         )
     ]
+
+
+def check_user_model(**kwargs: Any) -> list[CheckMessage]:
+    user_model = get_user_model()
+    messages: list[CheckMessage] = []
+    for name in ("is_active", "is_anonymous", "get_username"):
+        if not hasattr(user_model, name):
+            messages.append(
+                Error(
+                    f"The user model {user_model._meta.label} has no {name}.",
+                    hint="Derive it from django.contrib.auth.models.AbstractBaseUser.",
+                    id="realtime.E010",
+                )
+            )
+    if hasattr(user_model, "groups") and user_models.groups() is None:
+        messages.append(
+            Warning(
+                f"{user_model._meta.label}.groups does not lead to Django's groups, so the groups "
+                "of a room admit nobody.",
+                hint="Make it a ManyToManyField to auth.Group, as PermissionsMixin does. Or give "
+                "users a role in the room, and silence this warning.",
+                id="realtime.W010",
+            )
+        )
+    return messages
 
 
 def check_layer(**kwargs: Any) -> list[CheckMessage]:

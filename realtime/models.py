@@ -13,7 +13,7 @@ from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from . import names
+from . import names, user_models
 
 
 def validate_room_name(value: str) -> None:
@@ -33,10 +33,11 @@ class RoomQuerySet(models.QuerySet["Room"]):
             return rooms.filter(everybody)
         if not user.is_active:
             return rooms.none()
-        if user.has_perm("realtime.join_room"):
+        if user_models.has_perm(user, "realtime.join_room"):
             return rooms
         member = Membership.objects.current().filter(user=user).values("room")
-        in_group = Room.groups.through.objects.filter(group__in=user.groups.all()).values("room")
+        shared = user_models.in_groups_of(user.pk, "group")
+        in_group = Room.groups.through.objects.filter(shared).values("room")
         signed_in = Q(access=Room.Access.AUTHENTICATED)
         return rooms.filter(everybody | signed_in | Q(pk__in=member) | Q(pk__in=in_group))
 

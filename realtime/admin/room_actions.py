@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from .. import user_models
 from ..models import Membership, Room
 from ..rights import queries
 from ..rights.backend import may
@@ -168,7 +169,7 @@ def _obstacle(person: Person, room: Room) -> str:
         return _("the user has been deleted")
     if person.is_superuser:
         return _("superusers may publish everywhere, whatever their role")
-    if user.has_perm("realtime.publish_room"):
+    if user_models.has_perm(user, "realtime.publish_room"):
         return _("who may publish in every room may do so whatever the role")
     membership = queries.user_in_room(user, room).membership
     if membership is not None and membership.muted:

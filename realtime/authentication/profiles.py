@@ -13,7 +13,7 @@ def user_info(user: Any) -> dict[str, Any]:
     """Return the public profile: a display name, never an e-mail address."""
     name = user.get_full_name() if hasattr(user, "get_full_name") else ""
     if not name and not user.is_anonymous:
-        name = user.get_username()
+        name = str(user.get_username())  # a number or a related object, in some user models
     return {"name": name if name and "@" not in name else f"User {user.pk}"}
 
 

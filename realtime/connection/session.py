@@ -271,7 +271,7 @@ class Session:
         return Connection(
             client=self.id,
             user=self.user_id,
-            username="" if user.is_anonymous else user.get_username(),
+            username="" if user.is_anonymous else str(user.get_username()),
             since=self.opened_at,
             address=self.address,
             app=self.app,

@@ -19,6 +19,7 @@ from django.db.models.signals import (
     pre_delete,
 )
 
+from .. import user_models
 from ..authentication import django_sign_in
 from ..authentication.identity import digest
 from ..authentication.rehashing import is_rehashed
@@ -64,8 +65,9 @@ def _watch(model: type[Model]) -> None:
         _listen(post_init, _load_user, model)
         _listen(post_save, _user_saved, model)
         _listen(pre_delete, _user_deleted, model)
-        for field in ("groups", "user_permissions"):
-            _watch_relation(model, field)
+        if model is get_user_model():
+            for name in user_models.RELATIONS:
+                _watch_relation(user_models.many_to_many(name))
     elif issubclass(model, Group):
         _listen(pre_delete, _anything_changed, model)
         _listen(m2m_changed, _group_permissions_changed, Group.permissions.through)
@@ -84,15 +86,19 @@ def _watch(model: type[Model]) -> None:
             _listen(pre_delete, _membership_deleted, model)
 
 
-def _watch_relation(user_model: type[Model], field: str) -> None:
-    through = getattr(getattr(user_model, field, None), "through", None)
-    if through is None:
+def _watch_relation(field: Any) -> None:
+    """Listen to a many-to-many relation of users, such as `groups`."""
+    if field is None:
         return
+    through: Any = field.remote_field.through
     _listen(m2m_changed, _user_relation_changed, through)
     if not through._meta.auto_created:
-        # Rows of a site's own table may be saved one by one, without the relation.
-        _listen(post_save, _user_row_changed, through)
-        _listen(post_delete, _user_row_changed, through)
+        # The site's own model, which it may also save and delete by itself.
+        user_column = through._meta.get_field(field.m2m_field_name()).attname
+        _of_row[through] = LoadedValues((user_column,))
+        _listen(post_init, _load_row, through)
+        _listen(post_save, _row_saved, through)
+        _listen(post_delete, _row_deleted, through)
 
 
 def _listen(signal: Any, receiver: Callable[..., None], sender: type[Model]) -> None:
@@ -152,12 +158,25 @@ def _user_relation_changed(
             _announce(using, user=pk)
 
 
-def _user_row_changed(instance: Any, using: str, **kwargs: Any) -> None:
-    """A row between a user and a group or permission, in a table of the site."""
-    user_model = get_user_model()
-    for field in instance._meta.concrete_fields:
-        if field.is_relation and issubclass(user_model, field.related_model):
-            _announce(using, user=getattr(instance, field.attname))
+_of_row: dict[type[Model], LoadedValues] = {}
+"""The column with the user's key, of each model that the site has between users and groups."""
+
+
+def _load_row(sender: Any, instance: Any, **kwargs: Any) -> None:
+    _of_row[sender].remember(instance)
+
+
+def _row_saved(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
+    (column,) = _of_row[sender].columns
+    before = _of_row[sender].before(instance).get(column)
+    _of_row[sender].remember_saved(instance, None)
+    for user in {before, getattr(instance, column)} - {None}:
+        _announce(using, user=user)
+
+
+def _row_deleted(sender: Any, instance: Any, using: str, **kwargs: Any) -> None:
+    (column,) = _of_row[sender].columns
+    _announce(using, user=getattr(instance, column))
 
 
 def _group_permissions_changed(action: str, using: str, **kwargs: Any) -> None:

@@ -13,7 +13,7 @@ from django.contrib.auth.backends import BaseBackend, ModelBackend
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
 
-from .. import rooms
+from .. import rooms, user_models
 from ..models import Membership, Room
 from ..rooms.finding import AnyRoom
 from . import queries
@@ -113,7 +113,7 @@ def ask_for_all_rooms(backend: Any, user: Any, perm: str, room: Room | None) -> 
     known = None if room is None else getattr(room, "users_in_room", {}).get(user.pk)
     if known is not None and known.permissions is not None and type(backend) is ModelBackend:
         return perm in known.permissions
-    return backend.has_perm(user, perm)
+    return user_models.ask_backend(backend, user, perm)
 
 
 def hooks_allow(user: Any, action: str, room: rooms.CodeRoom) -> bool:
@@ -144,10 +144,4 @@ def ask_hook(hook_name: str, user: Any, room: rooms.CodeRoom) -> Any:
 
 def may(user: Any, action: str, room: AnyRoom) -> bool:
     """Return whether `user.has_perm("realtime.<action>_room", room)` is exactly True."""
-    try:
-        return user.has_perm(f"realtime.{action}_room", room) is True
-    except DatabaseError:
-        raise
-    except Exception:
-        logger.exception("has_perm raised for %s; the action is denied", action)
-        return False
+    return user_models.has_perm(user, f"realtime.{action}_room", room)

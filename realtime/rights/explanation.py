@@ -33,7 +33,7 @@ from .verdicts import Inquiry, Verdict, answered, only_true, path, raised
 from .verdicts import Rule as Rule
 
 MOST_COMPARED = 5_000
-_DJANGO_HAS_PERM = (PermissionsMixin.has_perm, AnonymousUser.has_perm)
+_DJANGO_HAS_PERM = (None, PermissionsMixin.has_perm, AnonymousUser.has_perm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ def explain(
         raise ValueError(f"{action!r} is not one of {', '.join(ACTIONS)}.")
     words = scopes.split() if isinstance(scopes, str) else scopes
     narrowed = None if words is None else frozenset(words)
-    who = _("an anonymous user") if isinstance(user, AnonymousUser) else user.get_username()
+    is_anonymous = isinstance(user, AnonymousUser)
+    who = _("an anonymous user") if is_anonymous else str(user.get_username())
     return _Question(reload_user(user), who, action, room_name, narrowed).explanation()
 
 
@@ -160,7 +161,7 @@ class _Question(Inquiry):
 
     def _ask_for_the_right(self) -> None:
         self.ask("scopes", self._is_in_scope)
-        if self.user is not None and type(self.user).has_perm not in _DJANGO_HAS_PERM:
+        if getattr(type(self.user), "has_perm", None) not in _DJANGO_HAS_PERM:
             self.ask("has_perm", self._user_model)
             return
         self.ask("superuser", self._is_superuser)

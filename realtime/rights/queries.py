@@ -7,11 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
-from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, Value
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q
 from django.utils import timezone
 
+from .. import user_models
 from ..models import Membership, Room
 
 ACTIONS = ("join", "publish", "moderate")
@@ -37,8 +37,7 @@ def user_in_room(user: Any, room: Room) -> UserInRoom:
     if known is not None:
         return known
     membership = Membership.objects.current().filter(room=room, user=user).first()
-    in_group = _groups(user).filter(pk__in=room.groups.values("pk")).exists()
-    return UserInRoom(membership, in_group)
+    return UserInRoom(membership, _shared(user, room).exists())
 
 
 def is_archived(name: str) -> bool:
@@ -54,24 +53,32 @@ def stored_membership(user: Any, room: Room) -> Membership | None:
 
 def shared_groups(user: Any, room: Room) -> list[str]:
     """Return the names of the groups that make the user a member of the room."""
-    shared = _groups(user).filter(pk__in=room.groups.values("pk"))
-    return list(shared.order_by("name").values_list("name", flat=True))
+    return list(_shared(user, room).order_by("name").values_list("name", flat=True).distinct())
+
+
+def _shared(user: Any, room: Room) -> Any:
+    return room.groups.filter(user_models.in_groups_of(user.pk))
 
 
 def groups_with(user: Any, permission: str) -> list[str]:
     """Return the names of the user's groups that have `permission`, as in `realtime.join_room`."""
     app_label, codename = permission.split(".")
-    having = _groups(user).filter(
-        permissions__content_type__app_label=app_label, permissions__codename=codename
+    having = Group.objects.filter(
+        user_models.in_groups_of(user.pk),
+        permissions__content_type__app_label=app_label,
+        permissions__codename=codename,
     )
     return list(having.order_by("name").values_list("name", flat=True))
 
 
 def has_directly(user: Any, permission: str) -> bool:
     """Return whether the user has `permission` directly, not from a group."""
+    relation = user_models.permissions()
+    if relation is None:
+        return False
     app_label, codename = permission.split(".")
     given = {"content_type__app_label": app_label, "codename": codename}
-    return hasattr(user, "user_permissions") and user.user_permissions.filter(**given).exists()
+    return Permission.objects.filter(relation.has(user.pk), **given).exists()
 
 
 def absent_room(user: Any, name: str) -> Room:
@@ -139,7 +146,8 @@ def read_users(rooms: Collection[Room], users: Collection[Any]) -> None:
     memberships = _of_rooms(Membership.objects.current().filter(user__in=users), rooms)
     roles = {(member.room_id, member.user_id): member for member in memberships}
     groups_of_room, groups_of_user = defaultdict(set), defaultdict(set)
-    for user_id, group_id in _relation("groups", users):
+    relation = user_models.groups()
+    for user_id, group_id in relation.pairs(users) if relation else ():
         groups_of_user[user_id].add(group_id)
     held = set().union(*groups_of_user.values())
     through: Any = Room.groups.through.objects.filter(group__in=held)
@@ -166,54 +174,29 @@ def _of_rooms(asked: Any, rooms: Collection[Room]) -> Any:
 
 def _permissions_of(users: Collection[Any]) -> defaultdict[Any, set[str]]:
     """Return the permissions for all rooms that each user has."""
-    permissions: defaultdict[Any, set[str]] = defaultdict(set)
-    for path in ("user_permissions", "groups__permissions"):
+    found: defaultdict[Any, set[str]] = defaultdict(set)
+    for relation, path in (
+        (user_models.permissions(), ""),
+        (user_models.groups(), "__permissions"),
+    ):
         of_rooms = {
             f"{path}__content_type__app_label": "realtime",
             f"{path}__codename__in": list(_CODENAMES),
         }
-        for user_id, codename in _relation(f"{path}__codename", users, **of_rooms):
-            permissions[user_id].add(_CODENAMES[codename])
-    return permissions
+        pairs = relation.pairs(users, f"{path}__codename", **of_rooms) if relation else ()
+        for user_id, codename in pairs:
+            found[user_id].add(_CODENAMES[codename])
+    return found
 
 
-def _relation(path: str, users: Collection[Any], **conditions: Any) -> Any:
-    """Return pairs of a user id and the value at `path`; none if users have no such field."""
-    user_model = get_user_model()
-    if not hasattr(user_model, path.partition("__")[0]):
-        return ()
-    asked = user_model._default_manager.filter(pk__in=users, **{f"{path}__isnull": False})
-    return asked.filter(**conditions).values_list("pk", path)
+def _is_in_group(user: Any) -> Exists:
+    shared = Room.groups.through.objects.filter(user_models.in_groups_of(user.pk, "group"))
+    return Exists(shared.filter(room=OuterRef("pk")))
 
 
-def _groups(user: Any) -> Any:
-    """Return the user's groups; none if the user model has no groups."""
-    return user.groups.all() if hasattr(user, "groups") else Group.objects.none()
-
-
-def _path(field: str) -> str:
-    """Return the look-up from a group or permission to its users."""
-    relation: Any = get_user_model()._meta.get_field(field)
-    return str(relation.related_query_name())
-
-
-def _is_in_group(user: Any) -> Any:
-    if not hasattr(user, "groups"):
-        return Value(False)
-    shared = {f"group__{_path('groups')}": user.pk}
-    return Exists(Room.groups.through.objects.filter(room=OuterRef("pk"), **shared))
-
-
-def _covers_rooms(user: Any) -> Any:
+def _covers_rooms(user: Any) -> Exists:
     """Return an expression: whether the user has a permission for all rooms."""
-    holders = Q()
-    if hasattr(user, "groups"):
-        holders |= Q(**{f"group__{_path('groups')}": user.pk})
-    if hasattr(user, "user_permissions"):
-        holders |= Q(**{_path("user_permissions"): user.pk})
-    if not holders:
-        return Value(False)
     of_rooms = Permission.objects.filter(
         content_type__app_label="realtime", codename__in=list(_CODENAMES)
     )
-    return Exists(of_rooms.filter(holders))
+    return Exists(of_rooms.filter(user_models.held_by(user.pk)))

@@ -24,6 +24,9 @@ class DaphneSink:
     def write_text(self, text: str) -> bool:
         return False
 
+    def write_close(self, code: int, reason: str) -> bool:
+        return False
+
     def send(self, message: dict[str, Any], /) -> Awaitable[None]:
         if message["type"] == "websocket.close" and hasattr(self._protocol, "sendClose"):
             # Daphne would send the code without the reason. What it does now comes too late.

@@ -1,6 +1,7 @@
 """The system checks of the settings."""
 
 import pytest
+from django.db import models
 
 from realtime import checks
 
@@ -81,3 +82,18 @@ def test_hosts_that_are_no_list_are_reported_with_the_cure(settings):
     (message,) = checks.check_layer()
     assert message.id == "realtime.E006"
     assert "iterable" in message.msg or "list" in message.msg
+
+
+def test_a_user_model_that_cannot_sign_in_is_an_error(monkeypatch):
+    class Visitor(models.Model):
+        is_anonymous = False
+
+        class Meta:
+            app_label = "visitors"
+            abstract = True
+
+    assert checks.check_user_model() == []
+    monkeypatch.setattr(checks, "get_user_model", lambda: Visitor)
+    found = checks.check_user_model()
+    assert ids(found) == ["realtime.E010", "realtime.E010"]
+    assert "no is_active" in found[0].msg and "AbstractBaseUser" in found[0].hint
