@@ -61,7 +61,7 @@ def _check_values() -> list[CheckMessage]:
                 id="realtime.E007",
             )
         )
-    for key in ("AUTHENTICATOR", "USER_INFO"):
+    for key in ("AUTHENTICATOR", "USER_INFO", "USER_LABEL"):
         path = getattr(realtime_settings, key)
         try:
             import_string(path)

@@ -13,6 +13,7 @@ class RealtimeSettings:
 
     AUTHENTICATOR: str = "realtime.authentication.SimpleJWTAuthenticator"
     USER_INFO: str = "realtime.authentication.user_info"
+    USER_LABEL: str = "realtime.authentication.user_label"
     CREDENTIALS: tuple[str, ...] = ("subprotocol", "header", "connect", "ticket")
     COOKIE_NAME: str = "access_token"
     ALLOWED_ORIGINS: tuple[str, ...] = ()

@@ -40,6 +40,11 @@ class Relation:
             return Q(**{"__".join(filter(None, (path, self._users))): user_id})
         return Q(**{f"{path or 'pk'}__in": self.of(user_id)})
 
+    def to(self, targets: QuerySet[Any]) -> Q:
+        """Return the condition for users that are related to one of `targets`."""
+        rows = self.through._base_manager.filter(**{f"{self.target}__in": targets.values("pk")})
+        return Q(pk__in=rows.values(self.user))
+
     def pairs(self, user_ids: Any, path: str = "", **conditions: Any) -> Any:
         """Return pairs of a user id and the value at `path` of what the user is related to."""
         value = f"{self.target}{path}"

@@ -39,7 +39,13 @@ PUBLIC_NAMES = [
     "realtime.rights.RoomBackend",
     *[
         f"realtime.authentication.{name}"
-        for name in ["Identity", "SimpleJWTAuthenticator", "user_info", "django_sign_in"]
+        for name in [
+            "Identity",
+            "SimpleJWTAuthenticator",
+            "user_info",
+            "user_label",
+            "django_sign_in",
+        ]
     ],
     "realtime.layers.redis.RedisRoomLayer",
     "realtime.layers.memory.MemoryRoomLayer",

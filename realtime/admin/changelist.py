@@ -20,7 +20,7 @@ class ConnectionList(ChangeList):
     """Django's change list over what the registry says, which no queryset can ask."""
 
     _KEYS: ClassVar[dict[str, Callable[[LiveConnection], Any]]] = {
-        "user": lambda connection: (not connection.username, connection.username.casefold()),
+        "user": lambda connection: (not connection.name, connection.name.casefold()),
         "since": lambda connection: -connection.since,
         "address": lambda connection: connection.address,
         "app": lambda connection: (connection.app.casefold(), connection.protocol),
@@ -65,7 +65,7 @@ class ConnectionList(ChangeList):
 
     def _row(self, connection: LiveConnection) -> Connection:
         row: Any = Connection(client=connection.client)
-        row.description = connection.username or connection.address
+        row.description = connection.name or connection.address
         row.live = connection
         row.process = self.listing.process_of(connection)
         row.links = self.links

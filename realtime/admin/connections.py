@@ -127,7 +127,7 @@ class ConnectionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         live = row.live
         name: object = cells.quiet(gettext("not signed in"))
         if live.user:
-            name = cells.link(row.links.user(live.user), live.username)
+            name = cells.link(row.links.user(live.user), live.name)
         return cells.two_lines(name, format_html('<span title="{0}">{0:.8}</span>', live.client))
 
     @admin.display(description=_("connected"), ordering="since")
@@ -187,7 +187,7 @@ def _filters(request: HttpRequest, listing: Listing) -> list[dict[str, Any]]:
     """Those of the page's address, each with the address of the page without it."""
     wanted = Filter.of(request.GET)
     names = (
-        connection.username for connection in listing.connections if connection.user == wanted.user
+        connection.name for connection in listing.connections if connection.user == wanted.user
     )
     process = listing.processes.get(wanted.process)
     shown = {

@@ -6,13 +6,12 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import ValidationError
+from django.core.exceptions import MultipleObjectsReturned, ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from .. import names
-from ..authentication.users import find_by_text
 from ..rights.queries import ACTIONS
-from ..server_api.connections import NOTICE_MAX
+from ..server_api.connections import NOTICE_MAX, find_user
 
 REASON_MAX = 100
 ONLY_NOW, WITH_ROLE = "now", "role"
@@ -88,7 +87,7 @@ class ExplainForm(forms.Form):
         label=_("User"),
         required=False,
         max_length=254,
-        help_text=_("A username, or else an id. Empty: somebody who is not signed in."),
+        help_text=_("A username, an id, or a name in the live list. Empty: not signed in."),
         widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
     action = forms.ChoiceField(label=_("Action"), choices=[(name, name) for name in ACTIONS])
@@ -104,7 +103,11 @@ class ExplainForm(forms.Form):
         name = self.cleaned_data["user"]
         if not name:
             return AnonymousUser()
-        user = find_by_text(name)
+        try:
+            user = find_user(name)
+        except MultipleObjectsReturned as error:
+            sentence = _("Several users are called %(name)s. Give an id.")
+            raise ValidationError(sentence, params={"name": name}) from error
         if user is None:
             raise ValidationError(_("There is no user %(name)s."), params={"name": name})
         return user

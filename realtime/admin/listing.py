@@ -46,7 +46,7 @@ class Filter:
         if self.process and connection.process != self.process:
             return False
         texts = (
-            *(connection.username, connection.user, connection.address),
+            *(connection.label, connection.username, connection.user, connection.address),
             *(connection.client, connection.app, connection.protocol),
             *connection.rooms,
         )
@@ -105,13 +105,14 @@ class Person:
     """A user with connections, or one connection of somebody who is not signed in."""
 
     user_id: str
-    username: str
+    name: str
+    username: str = ""
     connections: list[Connection] = field(default_factory=list)
     user: Any = None
     """The user as the database has it; None if it was not read or does not exist."""
 
     def __str__(self) -> str:
-        return self.username or _("somebody at %s") % self.connections[0].address
+        return self.name or _("somebody at %s") % self.connections[0].address
 
     @property
     def is_superuser(self) -> bool:
@@ -147,9 +148,11 @@ def people(connections: Iterable[Connection]) -> list[Person]:
     found: dict[str, Person] = {}
     for connection in connections:
         key = connection.user or f"client {connection.client}"
-        person = found.setdefault(key, Person(connection.user, connection.username))
+        person = found.setdefault(
+            key, Person(connection.user, connection.name, connection.username)
+        )
         person.connections.append(connection)
-    return sorted(found.values(), key=lambda one: (not one.username, one.username.casefold()))
+    return sorted(found.values(), key=lambda one: (not one.name, one.name.casefold()))
 
 
 def with_users(persons: list[Person]) -> list[Person]:

@@ -1,19 +1,23 @@
-"""The public profile of a user, which other people see."""
+"""What others see of a user: the public profile, and the name that administrators see."""
 
 from __future__ import annotations
 
+import logging
+from functools import cache
 from typing import Any
 
 from django.utils.module_loading import import_string
 
 from ..conf import realtime_settings
 
+logger = logging.getLogger("realtime.authentication")
+
 
 def user_info(user: Any) -> dict[str, Any]:
     """Return the public profile: a display name, never an e-mail address."""
     name = user.get_full_name() if hasattr(user, "get_full_name") else ""
     if not name and not user.is_anonymous:
-        name = str(user.get_username())  # a number or a related object, in some user models
+        name = username(user)
     return {"name": name if name and "@" not in name else f"User {user.pk}"}
 
 
@@ -21,3 +25,34 @@ def public_info(user: Any) -> dict[str, Any]:
     """Call `REALTIME["USER_INFO"]`, the site's function for the public profile."""
     info: dict[str, Any] = import_string(realtime_settings.USER_INFO)(user)
     return info
+
+
+def username(user: Any) -> str:
+    """Return the username as text. In some user models it is a number or a related object."""
+    return "" if user.is_anonymous else str(user.get_username())
+
+
+def user_label(user: Any) -> str:
+    """Return the name by which administrators know a user: the username."""
+    return username(user)
+
+
+def label(user: Any) -> str:
+    """Call `REALTIME["USER_LABEL"]`; "" for an anonymous user, the username if that fails.
+
+    It runs on the event loop, for each write to the list of connections.
+    """
+    if user.is_anonymous:
+        return ""
+    path = realtime_settings.USER_LABEL
+    try:
+        return str(import_string(path)(user)) or username(user)
+    except Exception as error:
+        _report(path, type(error).__name__)
+        return username(user)
+
+
+@cache
+def _report(path: str, error: str) -> None:
+    """Log a mistake of the site's function once, not for every connection."""
+    logger.error("%s raised %s; usernames are shown instead", path, error)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
+from django.core.exceptions import FieldError, ObjectDoesNotExist, ValidationError
 
 from ..changes import changes
 from ..conf import realtime_settings
@@ -49,15 +49,32 @@ def find(field: str, values: Collection[Any]) -> dict[str, KnownUser]:
 
 
 def find_by_text(text: str) -> Any:
-    """The user that a person means by `text`: the natural key, such as a username, or else the
-    primary key. None if there is no such user. Reads the database."""
-    users: Any = get_user_model()._default_manager
-    for find_one in (users.get_by_natural_key, lambda key: users.get(pk=key)):
+    """Return the user that a person means by `text`: the username, in the same case or in any, or
+    else the primary key. None if there is no such user. Reads the database.
+
+    Raises `MultipleObjectsReturned` if several users have this username.
+    """
+    user_model: Any = get_user_model()
+    users = user_model._default_manager
+    by_name = getattr(users, "get_by_natural_key", lambda name: _get(users, name))
+    lookups = (
+        by_name,
+        lambda key: users.get(pk=key),
+        lambda name: _get(users, name, "__iexact"),
+    )
+    for find_one in lookups:
         try:
             return find_one(text)
-        except (get_user_model().DoesNotExist, ValueError, OverflowError, ValidationError):
+        except _NOT_FOUND:
             continue
     return None
+
+
+def _get(users: Any, name: str, lookup: str = "") -> Any:
+    return users.get(**{f"{users.model.USERNAME_FIELD}{lookup}": name})
+
+
+_NOT_FOUND = (ObjectDoesNotExist, ValueError, TypeError, OverflowError, ValidationError, FieldError)
 
 
 def remember(user: Any, version: int) -> None:

@@ -271,7 +271,8 @@ class Session:
         return Connection(
             client=self.id,
             user=self.user_id,
-            username="" if user.is_anonymous else str(user.get_username()),
+            username=profiles.username(user),
+            label=profiles.label(user),
             since=self.opened_at,
             address=self.address,
             app=self.app,

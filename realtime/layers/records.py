@@ -93,6 +93,13 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     rooms: list[str]
     unsent_bytes: int
     process: str
+    label: str = ""
+    """The name that administrators see, from `USER_LABEL`; "" in records of an older release."""
+
+    @property
+    def name(self) -> str:
+        """The label, or else the username; "" for an anonymous user."""
+        return self.label or self.username
 
 
 class LiveProcess(msgspec.Struct, frozen=True):

@@ -59,7 +59,7 @@ def connection_rows(
     for connection in shown:
         number = numbers.get(connection.process, "")
         rows.append((moment(connection.since), number, connection.client))
-        name = connection.username or "not signed in"
+        name = connection.name or "not signed in"
         who = ", ".join(filter(None, (name, connection.address, connection.app)))
         rows.append(("", "", f"{who}; in {', '.join(connection.rooms) or 'no room'}"))
     return rows

@@ -6,9 +6,11 @@ from collections.abc import Collection
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
 from django.db import DatabaseError
 from django.db.models import Q
 
+from .. import user_models
 from ..concurrency import threads
 from ..databases import reads_up_to_date
 from ..exceptions import LayerUnavailable
@@ -51,13 +53,15 @@ def _members(room: Room) -> Any:
     user_model = get_user_model()
     in_room = Membership.objects.current().filter(room=room)
     wanted = Q(pk__in=in_room.values("user"))
-    fields = {field.name for field in user_model._meta.get_fields()}
-    covers = {"content_type__app_label": "realtime", "codename": "join_room"}
-    if "is_superuser" in fields:
+    if any(field.name == "is_superuser" for field in user_model._meta.concrete_fields):
         wanted |= Q(is_superuser=True)
-    for path in ("user_permissions", "groups__permissions"):
-        if path.partition("__")[0] in fields:
-            wanted |= Q(**{f"{path}__{key}": value for key, value in covers.items()})
-    if "groups" in fields:
-        wanted |= Q(groups__in=room.groups.order_by().values("pk"))
+    joins = {"content_type__app_label": "realtime", "codename": "join_room"}
+    directly, groups = user_models.permissions(), user_models.groups()
+    if directly is not None:
+        wanted |= directly.to(Permission.objects.filter(**joins))
+    if groups is not None:
+        able = Group.objects.filter(
+            **{f"permissions__{key}": value for key, value in joins.items()}
+        )
+        wanted |= groups.to(able) | groups.to(room.groups.order_by())
     return user_model._default_manager.filter(wanted)

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from rest_framework_simplejwt.settings import api_settings
 
 from .. import names
-from ..authentication import Identity
+from ..authentication import Identity, profiles
 from ..concurrency.threads import refuse_on_event_loop
 from ..conf import realtime_settings
 from ..databases import reads_up_to_date
@@ -72,8 +72,7 @@ def explain(
         raise ValueError(f"{action!r} is not one of {', '.join(ACTIONS)}.")
     words = scopes.split() if isinstance(scopes, str) else scopes
     narrowed = None if words is None else frozenset(words)
-    is_anonymous = isinstance(user, AnonymousUser)
-    who = _("an anonymous user") if is_anonymous else str(user.get_username())
+    who = profiles.label(user) or _("an anonymous user")
     return _Question(reload_user(user), who, action, room_name, narrowed).explanation()
 
 

@@ -6,8 +6,11 @@ from typing import Any
 
 import msgspec
 from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ImproperlyConfigured, MultipleObjectsReturned
 from django.db import transaction
 
+from ..authentication.users import find_by_text
 from ..codes import CloseCode
 from ..concurrency.threads import refuse_on_event_loop
 from ..control.announcements import (
@@ -19,6 +22,7 @@ from ..control.announcements import (
     review,
 )
 from ..control.messages import Message
+from ..exceptions import LayerUnavailable
 from ..layers import get_layer
 from ..layers.records import Connection, LiveProcess, Process
 from ..names import check_name
@@ -47,6 +51,24 @@ def connections(*, user: Any = None, room: str | None = None) -> list[Connection
         if wanted in (None, connection.user) and (room is None or room in connection.rooms)
     ]
     return sorted(found, key=lambda connection: connection.since, reverse=True)
+
+
+def find_user(text: str) -> Any:
+    """Return the user that a person means by `text`: the username, the primary key, or the label
+    (`USER_LABEL`) of a user who is connected. None if there is no such user.
+
+    Raises `MultipleObjectsReturned` if it could be several.
+    """
+    user = find_by_text(text)
+    if user is not None:
+        return user
+    try:
+        found = {it.user for it in connections() if it.user and it.label == text}
+    except (LayerUnavailable, ImproperlyConfigured):
+        return None
+    if len(found) > 1:
+        raise MultipleObjectsReturned(", ".join(sorted(found)))
+    return get_user_model()._default_manager.filter(pk__in=found).first()
 
 
 NOTICE_MAX = 1_000

@@ -29,6 +29,7 @@ def test_the_defaults_are_fine(settings):
         ({"AUTHENTICATOR": "nowhere.Class"}, "realtime.E005"),
         ({"USER_INFO": "nowhere.function"}, "realtime.E005"),
         ({"MESSAGE_MAX_LEVELS": 491}, "realtime.E007"),
+        ({"USER_LABEL": "nowhere.function"}, "realtime.E005"),
         (["PING_SECONDS"], "realtime.E001"),
     ],
 )

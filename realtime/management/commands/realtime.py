@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 from django.contrib.auth import get_user_model
+from django.core.exceptions import MultipleObjectsReturned
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import CharField
 
-from ...authentication.users import find_by_text
 from ...conf import realtime_settings
 from ...exceptions import RealtimeError
 from ...layers import get_layer
@@ -25,6 +26,7 @@ from ..tables import connection_rows, counted, printable, process_rows, table, t
 MOST_SHOWN = 50
 GONE_SECONDS = 5.0
 LOOK_SECONDS = 0.1
+_WHO = "a username, a primary key, or a name that `status` lists"
 
 
 class Command(BaseCommand):
@@ -36,17 +38,17 @@ class Command(BaseCommand):
         publish.add_argument("room", help="the room's name, as in lobby or orders/42")
         publish.add_argument("data", help="""a JSON value, as in '{"text": "hello"}'""")
         status = commands.add_parser("status", help="Tell who is connected, in all processes.")
-        status.add_argument("--user", help="only connections of this username or primary key")
+        status.add_argument("--user", help=f"only connections of this user: {_WHO}")
         status.add_argument("--room", help="only connections in this room")
         status.add_argument("--json", action="store_true", help="print JSON, with nothing left out")
         disconnect = commands.add_parser("disconnect", help="Close connections at once.")
         named = disconnect.add_mutually_exclusive_group()
-        named.add_argument("--user", help="all connections of this username or primary key")
+        named.add_argument("--user", help=f"all connections of this user: {_WHO}")
         named.add_argument("--client", help="the one connection with this id")
         named.add_argument("--session", help="all of one sign-in: the sid of its tokens")
         disconnect.add_argument("--reason", default="", help="what the clients are told")
         explain = commands.add_parser("explain", help="Tell why a user may or may not.")
-        explain.add_argument("user", help="a username, or else a primary key")
+        explain.add_argument("user", help=_WHO)
         explain.add_argument("room", help="the room's name, as in lobby or orders/42")
         explain.add_argument("action", nargs="?", default="join", choices=ACTIONS)
         explain.add_argument(
@@ -168,7 +170,10 @@ def _wait_until_gone(clients: set[str]) -> set[str]:
 
 
 def _find_user(name: str) -> Any:
-    user = find_by_text(name)
+    try:
+        user = connections.find_user(name)
+    except MultipleObjectsReturned as error:
+        raise CommandError(f"Several users are called {name}. Give a primary key.") from error
     if user is None:
         near = _nearest_username(name)
         hint = f"Did you mean {near}?" if near else "Give a username or a primary key."
@@ -179,8 +184,11 @@ def _find_user(name: str) -> Any:
 def _nearest_username(name: str) -> str:
     field = get_user_model().USERNAME_FIELD
     usernames = get_user_model()._default_manager.values_list(field, flat=True)
-    alike = usernames.filter(**{f"{field}__istartswith": name[:1]})[:MOST_COMPARED]
-    return nearest(name, alike) or nearest(name, usernames[:MOST_COMPARED])
+    alike = usernames.none()
+    if isinstance(get_user_model()._meta.get_field(field), CharField):
+        alike = usernames.filter(**{f"{field}__istartswith": name[:1]})
+    first, others = (list(map(str, it[:MOST_COMPARED])) for it in (alike, usernames))
+    return nearest(name, first) or nearest(name, others)
 
 
 def _require_shared_layer() -> None:

@@ -17,6 +17,7 @@ from tests.support.pages import (
     confirm,
     layer_of_the_site,
     rows_of,
+    said,
     text_of,
 )
 
@@ -244,3 +245,22 @@ def test_nothing_that_people_or_clients_name_is_html(admin_client, layer, connec
 def test_the_model_without_a_table_is_in_no_ones_way(capsys):
     call_command("dumpdata", "realtime", "--all")
     assert capsys.readouterr().out.strip() == "[]"
+
+
+def test_a_person_is_shown_by_the_label_and_found_by_each_name(admin_client, connect, alice, bob):
+    hers = connect(alice, label="Alice Smith")
+    connect(bob, label="Bob Miller")
+    assert "Alice Smith" in text_of(admin_client.get(LIST))
+    for words in ("smith", "alice", "Alice Smith"):
+        assert rows_of(admin_client.get(LIST, {"q": words})) == [hers]
+    answer = confirm(admin_client, "disconnect", hers)
+    assert said(answer) == ["1 connection of Alice Smith was closed."]
+
+
+def test_rights_are_explained_for_somebody_by_the_label(admin_client, connect, alice, bob, lobby):
+    connect(alice, label="Alice Smith")
+    asked = {"room": "lobby", "user": "Alice Smith", "action": "join"}
+    assert "alice may join lobby" in text_of(admin_client.get(EXPLAIN, asked))
+    connect(bob, label="Alice Smith")
+    page = text_of(admin_client.get(EXPLAIN, asked))
+    assert "Several users are called Alice Smith. Give an id." in page

@@ -41,6 +41,7 @@ async def test_a_connection_is_listed_with_what_is_known_of_it(session, alice, l
         client=session.id,
         user=str(alice.pk),
         username="alice",
+        label="alice",
         since=session.opened_at,
         address="192.0.2.7",
         app="js 5.2",

@@ -216,3 +216,37 @@ def test_a_redis_that_is_away_is_told_in_a_sentence(run, unused_port):
             run("status")
     finally:
         channel_layers.backends = {} if before is None else {"default": before}
+
+
+def full_name(user):
+    return f"{user.first_name} Smith"
+
+
+def test_users_are_called_and_found_as_the_site_calls_them(
+    run, shared_layer, alice, staff, settings, monkeypatch
+):
+    monkeypatch.setattr("realtime.management.commands.realtime.GONE_SECONDS", 0.05)
+    settings.REALTIME = {"USER_LABEL": f"{__name__}.full_name"}
+    alice.first_name = "Alice"
+    alice.save()
+    list_connections(shared_layer, connection(user=str(alice.pk), label="Alice Smith"))
+    assert run("explain", "Alice Smith", "staff")[-1].startswith("Alice Smith may join staff")
+    assert "Alice Smith, 127.0.0.1; in lobby" in run("status", "--user", "Alice Smith")[-1]
+    with pytest.raises(CommandError, match="1 connection found, and 1 still listed"):
+        run("disconnect", "--user", "Alice Smith")
+
+
+def test_a_name_of_two_users_is_refused(run, shared_layer, alice, staff):
+    bob = User.objects.create(username="bob")
+    for user in (alice, bob):
+        list_connections(shared_layer, connection(user=str(user.pk), label="The Smiths"))
+    with pytest.raises(CommandError, match="Several users are called The Smiths"):
+        run("disconnect", "--user", "The Smiths")
+
+
+def test_the_case_of_a_username_matters_only_if_two_users_differ_in_it(run, alice, staff):
+    assert run("explain", "ALICE", "staff")[-1].startswith("alice may")
+    User.objects.create(username="ALICE")
+    assert run("explain", "ALICE", "staff")[-1].startswith("ALICE may not")
+    with pytest.raises(CommandError, match="Several users are called Alice"):
+        run("explain", "Alice", "staff")

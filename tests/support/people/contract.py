@@ -6,6 +6,7 @@ import logging
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, Group, Permission
+from django.core.management import CommandError, call_command
 from rest_framework_simplejwt.tokens import AccessToken
 
 from realtime import rooms, user_models
@@ -193,6 +194,17 @@ def test_an_explanation_says_what_a_connection_gets(alice, action):
     assert explanation.user == str(NAME)
 
 
+def test_the_shell_finds_a_user_by_the_name_of_the_model(alice, capsys):
+    Room.objects.create(name="lobby", access="authenticated")
+    User.objects.make("4712" if NAME == 4711 else "bob")
+    for name in {str(NAME), str(NAME).upper(), str(alice.pk)}:
+        call_command("realtime", "explain", name, "lobby")
+        assert f"{NAME} may join lobby" in capsys.readouterr().out
+    near = str(NAME)[:-1]
+    with pytest.raises(CommandError, match=f"There is no user {near}. Did you mean {NAME}?"):
+        call_command("realtime", "explain", near, "lobby")
+
+
 @pytest.fixture
 def told():
     layer = Layer()
@@ -201,7 +213,7 @@ def told():
 
 
 def reviewed(told):
-    return [message["user"] for message in told]
+    return [change["user"] for message in told for change in message.get("changes", [message])]
 
 
 @has_groups
