@@ -18,6 +18,7 @@ class RealtimeConfig(AppConfig):
         from .transports import logs
 
         django_checks.register(checks.check_settings)
+        django_checks.register(checks.check_origins)
         django_checks.register(checks.check_backend)
         django_checks.register(checks.check_middleware)
         django_checks.register(checks.check_user_model)

@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from . import conf, user_models
+from .authentication import origins
 from .conf import realtime_settings
 from .layers import get_layer
 from .layers.memory import MemoryRoomLayer
@@ -74,6 +75,34 @@ def _check_values() -> list[CheckMessage]:
                 )
             )
     return messages
+
+
+def check_origins(**kwargs: Any) -> list[CheckMessage]:
+    hint = (
+        "Write scheme and host, without a path or a slash at the end, such as "
+        '"https://www.example.com", "https://*.example.com" or "capacitor://localhost".'
+    )
+    messages: list[CheckMessage] = [
+        Error(
+            f'REALTIME["ALLOWED_ORIGINS"] contains {entry!r}, which is not an origin.',
+            hint=hint,
+            id="realtime.E010",
+        )
+        for entry in _no_origins(realtime_settings.ALLOWED_ORIGINS)
+    ]
+    messages += [
+        Warning(
+            f"CSRF_TRUSTED_ORIGINS contains {entry!r}, which matches no Origin.",
+            hint=hint,
+            id="realtime.W010",
+        )
+        for entry in _no_origins(settings.CSRF_TRUSTED_ORIGINS)
+    ]
+    return messages
+
+
+def _no_origins(entries: Any) -> list[Any]:
+    return [entry for entry in entries if not (isinstance(entry, str) and origins.is_entry(entry))]
 
 
 def check_backend(**kwargs: Any) -> list[CheckMessage]:
@@ -144,14 +173,6 @@ def check_deployment(**kwargs: Any) -> list[CheckMessage]:
                 "Tokens are accepted in the query string, which proxies and browsers log.",
                 hint='Remove "query" from REALTIME["CREDENTIALS"], and use tickets instead.',
                 id="realtime.W002",
-            )
-        )
-    if "*" in realtime_settings.ALLOWED_ORIGINS:
-        messages.append(
-            Warning(
-                'REALTIME["ALLOWED_ORIGINS"] contains "*", which matches no origin.',
-                hint="List each origin, such as https://www.example.com.",
-                id="realtime.W003",
             )
         )
     if not check_layer() and isinstance(get_layer(), MemoryRoomLayer):

@@ -13,10 +13,14 @@ from django.contrib.auth.models import AnonymousUser
 
 from . import layers
 from .authentication import Identity, credentials, django_sessions, origins, tickets, verification
+from .authentication.handshake import with_script_name
+from .authentication.sparse_log import SparseLog
 from .conf import realtime_settings
 from .exceptions import AuthenticationError, AuthenticationUnavailable, RealtimeError
+from .transports import servers
 
 logger = logging.getLogger("realtime.middleware")
+_refused = SparseLog(logger)
 
 
 class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
@@ -30,13 +34,17 @@ class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
     After a refusal the user is anonymous and the consumer gets the connection. It accepts before it
     closes, because browsers do not report the code of a close before the accept. A foreign Origin
     is refused at once, with HTTP 403.
+
+    The path is matched as Django matches it over HTTP: below `FORCE_SCRIPT_NAME` or the `root_path`
+    of the server.
     """
 
     async def __call__(
         self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
     ) -> Any:
-        if not origins.is_allowed(scope):
-            logger.info("refused a connection from a foreign origin")
+        scope = with_script_name(servers.with_scheme(scope, send))
+        if (reason := origins.refusal(scope)) is not None:
+            _refused.warning("refused a WebSocket: %s", reason)
             return await refuse(receive, send)
         identity: Identity | None = None
         error: RealtimeError | None = None
@@ -44,6 +52,7 @@ class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
             credential = credentials.find(scope)
             if credential is not None:
                 if credential.way in credentials.AMBIENT and not origins.is_present(scope):
+                    _refused.warning("refused a WebSocket: a cookie needs an Origin, and none came")
                     return await refuse(receive, send)
                 async with asyncio.timeout(realtime_settings.CONNECT_SECONDS):
                     identity = await _RESOLVERS[credential.way](credential.value)

@@ -2,90 +2,128 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.http.request import split_domain_port, validate_host
+from django.core.exceptions import DisallowedHost
+from django.utils.http import is_same_domain
 
 from ..conf import realtime_settings
 from .credentials import header_values
+from .handshake import Handshake
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+# Native libraries write the URL of the WebSocket in place of an origin.
+_HTTP = {"ws": "http", "wss": "https"}
 
 
-def is_allowed(scope: dict[str, Any]) -> bool:
-    """Return whether scheme, host and port of the Origin match an allowed origin exactly.
+class Origin(NamedTuple):
+    """A scheme with a host and its port; the default port is left out."""
 
-    A missing Origin passes, because only browsers send it. Cookies need one; `JWTAuthMiddleware`
-    checks that. Two Origin headers are refused.
+    scheme: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.place}"
+
+
+def refusal(scope: dict[str, Any]) -> str | None:
+    """Return the reason to refuse the Origin of a connection, or None.
+
+    The rule is that of Django's CSRF check: the site's own origin and `CSRF_TRUSTED_ORIGINS` pass.
+    So does `REALTIME["ALLOWED_ORIGINS"]`. A missing Origin passes, because only browsers have to
+    send it. Cookies need one; `JWTAuthMiddleware` checks that.
     """
-    origins = header_values(scope, b"origin")
-    if not origins:
-        return True
-    if len(origins) > 1:
-        return False
-    origin = _parse(origins[0])
-    return origin is not None and (origin == _own(scope) or origin in _configured())
+    given = header_values(scope, b"origin")
+    if not given:
+        return None
+    origin = parse(given[0]) if len(given) == 1 else None
+    if origin is None:
+        return f"its Origin is {_shown(', '.join(given))}, which is not an origin"
+    if is_listed(origin, (*realtime_settings.ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)):
+        return None
+    try:
+        own = Handshake(scope).own_origin
+    except DisallowedHost as error:
+        return f"its Origin is {_shown(given[0])}, and the site's own is unknown: {error}"
+    expected = parse(own)
+    if origin == expected:
+        return None
+    return (
+        f"its Origin is {_shown(given[0])}; expected {own}, or an origin from "
+        f'CSRF_TRUSTED_ORIGINS or REALTIME["ALLOWED_ORIGINS"]{_hint(origin, expected)}'
+    )
 
 
 def is_present(scope: dict[str, Any]) -> bool:
     return bool(header_values(scope, b"origin"))
 
 
-def _parse(origin: str) -> tuple[str, str, int] | None:
+@lru_cache(maxsize=64)
+def parse(text: str) -> Origin | None:
+    """Return the origin that `text` is, None if it is not one (RFC 6454, 6.2).
+
+    Apps have schemes of their own, such as `capacitor://localhost`.
+    """
     try:
-        parts = urlsplit(origin)
-        port = parts.port
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - raises for a port that is not a number
     except ValueError:
         return None
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or origin != _serialized(parts):
+    if not parts.scheme or "@" in parts.netloc or text != f"{parts.scheme}://{parts.netloc}":
         return None
-    return parts.scheme, parts.hostname, port or _DEFAULT_PORTS[parts.scheme]
-
-
-def _serialized(parts: Any) -> str:
-    """Return scheme and host, all that an origin may contain (RFC 6454, 6.2); "" with a user."""
-    return f"{parts.scheme}://{parts.netloc}" if "@" not in parts.netloc else ""
-
-
-def _own(scope: dict[str, Any]) -> tuple[str, str, int] | None:
-    """Return the site's own origin, by the rules of `HttpRequest.get_host` and `is_secure`."""
-    host = _host(scope)
-    if host is None:
+    scheme = _HTTP.get(parts.scheme, parts.scheme)
+    if not (parts.hostname if scheme in _DEFAULT_PORTS else parts.netloc or scheme == "file"):
         return None
-    return _parse(f"{_scheme(scope)}://{host}")
+    place = parts.netloc.lower()
+    return Origin(scheme, place.removesuffix(_DEFAULT_PORTS.get(scheme, " ")))
 
 
-def _host(scope: dict[str, Any]) -> str | None:
-    names = [b"x-forwarded-host"] if settings.USE_X_FORWARDED_HOST else []
-    for name in (*names, b"host"):
-        values = header_values(scope, name)
-        if len(values) > 1:
-            return None
-        if values:
-            domain, _port = split_domain_port(values[0])
-            return values[0].lower() if domain and validate_host(domain, _allowed_hosts()) else None
-    return None
+def is_entry(text: str) -> bool:
+    """Return whether `text` may stand in a list of origins: an origin, or `https://*.` and a
+    domain."""
+    origin = parse(text)
+    if origin is None or "*" not in origin.place:
+        return origin is not None
+    return origin.place.startswith("*.") and len(origin.place) > 2 and "*" not in origin.place[1:]
 
 
-def _allowed_hosts() -> list[str]:
-    if settings.DEBUG and not settings.ALLOWED_HOSTS:
-        return [".localhost", "127.0.0.1", "[::1]"]
-    return list(settings.ALLOWED_HOSTS)
+def is_listed(origin: Origin, configured: Iterable[str]) -> bool:
+    """Return whether `origin` is one of the configured ones; `https://*.example.com` stands for a
+    domain with all its subdomains, as in `CSRF_TRUSTED_ORIGINS`."""
+    exact, patterns = _compiled(tuple(configured))
+    return origin in exact or any(
+        origin.scheme == pattern.scheme and is_same_domain(origin.place, pattern.place)
+        for pattern in patterns
+    )
 
 
-def _scheme(scope: dict[str, Any]) -> str:
-    if settings.SECURE_PROXY_SSL_HEADER:
-        header, secure = settings.SECURE_PROXY_SSL_HEADER
-        name = header.removeprefix("HTTP_").replace("_", "-").lower().encode()
-        values = header_values(scope, name)
-        if values:
-            return "https" if values[0].split(",", 1)[0].strip() == secure else "http"
-    # Daphne sets no scheme.
-    return "https" if scope.get("scheme") in ("wss", "https") else "http"
+@lru_cache(maxsize=8)
+def _compiled(configured: tuple[str, ...]) -> tuple[frozenset[Origin], tuple[Origin, ...]]:
+    # The system checks report what can't be parsed.
+    parsed = [(entry, origin) for entry in configured if (origin := parse(entry)) is not None]
+    exact = frozenset(origin for entry, origin in parsed if "*" not in entry)
+    patterns = (
+        Origin(origin.scheme, origin.place.lstrip("*")) for entry, origin in parsed if "*" in entry
+    )
+    return exact, tuple(patterns)
 
 
-def _configured() -> set[tuple[str, str, int] | None]:
-    configured = (*realtime_settings.ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)
-    return {_parse(origin) for origin in configured} - {None}
+def _shown(value: str) -> str:
+    return repr(value[:200])
+
+
+def _hint(origin: Origin, expected: Origin | None) -> str:
+    """Return what usually causes a difference: a proxy that does not pass something on."""
+    if expected is None or _host(origin) != _host(expected):
+        return "; behind a proxy, it must pass the Host header on"
+    if origin.scheme != expected.scheme:
+        return "; only the scheme differs: see SECURE_PROXY_SSL_HEADER"
+    return "; only the port differs: a proxy must pass it on in the Host header"
+
+
+def _host(origin: Origin) -> str | None:
+    return urlsplit(str(origin)).hostname

@@ -46,6 +46,18 @@ def sink_of(send: Send) -> DaphneSink | None:
     return None if getattr(protocol, "transport", None) is None else DaphneSink(send, protocol)
 
 
+def scheme_of(send: Send) -> str | None:
+    """The scheme of a connection, as Daphne tells Django for HTTP; it leaves it out of the scope of
+    a WebSocket. None if `send` is not Daphne's own."""
+    protocol = _protocol(send)
+    transport = getattr(protocol, "transport", None)
+    if transport is None:
+        return None
+    forwarded: str | None = getattr(protocol, "client_scheme", None)  # with `--proxy-headers`
+    # Only the TLS transports of Twisted have this method.
+    return forwarded or ("wss" if hasattr(transport, "getPeerCertificate") else "ws")
+
+
 def give_time_to_close(send: Send, seconds: float) -> None:
     """Give a client some seconds, or up to one less, to answer a close.
 

@@ -18,6 +18,13 @@ def sink_of(send: Send) -> Sink:
     return daphne.sink_of(send) or ASGISink(send)
 
 
+def with_scheme(scope: dict[str, Any], send: Send) -> dict[str, Any]:
+    """Return the scope with its scheme, if it has none and the server knows it all the same."""
+    if scope.get("scheme") or (scheme := daphne.scheme_of(send)) is None:
+        return scope
+    return {**scope, "scheme": scheme}
+
+
 def take_over(receive: Receive, send: Send) -> TakenOver | None:
     """Take the connection over if the server hands it over: then the coroutines that have called us
     need not wait for the client. None on other servers, and if a middleware wraps `receive` or

@@ -57,10 +57,11 @@ def started_sites():
 def start_site(demo_database, tmp_path_factory, request, started_sites):
     """`start_site("daphne", redis=True, beside=other, NAME=value)` starts a server of the site.
 
-    Each has its own database and Redis prefix, unless it is started `beside` another one.
+    Each has its own database and Redis prefix, unless it is started `beside` another one. `options`
+    are words for the command line of the server.
     """
 
-    def _start(server, *, redis=False, beside=None, **env):
+    def _start(server, *, redis=False, beside=None, options=(), **env):
         folder = tmp_path_factory.mktemp(server)
         if beside is None:
             database = folder / "db.sqlite3"
@@ -71,7 +72,7 @@ def start_site(demo_database, tmp_path_factory, request, started_sites):
                 env["REDIS_PREFIX"] = f"test-{uuid.uuid4().hex[:8]}"
         else:
             env = {**beside.env, **env}
-        site = processes.start_site(server, folder, env)
+        site = processes.start_site(server, folder, env, options=options)
         started_sites.append(site)
         return site
 

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from websockets.exceptions import InvalidStatus
 
 from realtime.layers.groups import group_name
+from tests.support.handshakes import raw_handshake
 
 
 @pytest.fixture
@@ -160,29 +161,6 @@ async def test_a_ticket_ends_with_its_time_and_its_user(start_site, sign, whoami
     assert await whoami(site, late) == 3500
 
 
-async def raw_handshake(site, path, *headers):
-    """The status line that a server answers a handshake with, written by hand."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
-    lines = [
-        f"GET {path} HTTP/1.1",
-        f"Host: 127.0.0.1:{site.port}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec-WebSocket-Version: 13",
-        *headers,
-        "",
-        "",
-    ]
-    writer.write("\r\n".join(lines).encode())
-    try:
-        async with asyncio.timeout(5):
-            status = await reader.readline()
-    finally:
-        writer.close()
-    return int(status.split()[1]) if status else 0
-
-
 def foreign_origins(port):
     return [
         ["Origin: http://evil.example"],
@@ -200,13 +178,13 @@ async def test_foreign_origins_are_refused_with_403(site, sign):
     bearer = f"Authorization: Bearer {sign('alice')}"
     for headers in foreign_origins(site.port):
         # Autobahn answers two Origins with 400 by itself.
-        assert await raw_handshake(site, "/ws/", bearer, *headers) in (400, 403), headers
+        assert await raw_handshake(site.port, "/ws/", bearer, *headers) in (400, 403), headers
 
 
 async def test_the_own_origin_and_none_are_fine(site, sign):
     bearer = f"Authorization: Bearer {sign('alice')}"
     for origin in ([], [f"Origin: http://127.0.0.1:{site.port}"]):
-        assert await raw_handshake(site, "/ws/", bearer, *origin) == 101
+        assert await raw_handshake(site.port, "/ws/", bearer, *origin) == 101
 
 
 async def test_a_host_that_is_not_ours_is_refused_with_its_origin(site):
@@ -224,7 +202,7 @@ async def test_a_host_that_is_not_ours_is_refused_with_its_origin(site):
 )
 async def test_unknown_paths_are_refused_in_one_line(site, path):
     before = site.process.log.stat().st_size
-    assert await raw_handshake(site, path.replace(" ", "%20")) in (400, 403, 404, 414)
+    assert await raw_handshake(site.port, path.replace(" ", "%20")) in (400, 403, 404, 414)
     with site.process.log.open("rb") as log:
         log.seek(before)
         printed = log.read()

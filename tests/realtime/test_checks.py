@@ -45,6 +45,31 @@ def test_an_unknown_key_gets_the_nearest_one(settings):
     assert checks.check_settings()[0].hint == "Did you mean 'PING_SECONDS'?"
 
 
+ORIGINS = ["https://example.com", "http://example.com:8000", "https://*.example.com"]
+ORIGINS += ["capacitor://localhost", "ionic://localhost", "app://.", "file://", "wss://example.com"]
+ORIGINS += ["chrome-extension://abcdefghijklmnopabcdefghijklmnop", "http://[::1]:8000"]
+NO_ORIGINS = ["*", "null", "example.com", "https://example.com/", "https://example.com/app", ""]
+NO_ORIGINS += ["https://", "capacitor://", "https://me@example.com", "https://example.com:port"]
+NO_ORIGINS += ["https://*", "https://*.", "https://a.*.com", "https://*example.com"]
+NO_ORIGINS += [" https://example.com", "https://example.com,https://example.org", 5, None]
+
+
+def test_an_origin_that_is_none_is_an_error(settings):
+    settings.REALTIME = {"ALLOWED_ORIGINS": [*ORIGINS, *NO_ORIGINS]}
+    messages = checks.check_origins()
+    assert ids(messages) == ["realtime.E010"] * len(NO_ORIGINS)
+    for entry, message in zip(NO_ORIGINS, messages, strict=True):
+        assert repr(entry) in message.msg
+        assert "https://*.example.com" in message.hint
+
+
+def test_a_trusted_origin_that_django_ignores_is_a_warning(settings):
+    settings.CSRF_TRUSTED_ORIGINS = ["https://*.example.com", "https://example.com/"]
+    (message,) = checks.check_origins()
+    assert message.id == "realtime.W010"
+    assert "'https://example.com/'" in message.msg
+
+
 def test_a_site_without_the_backend_is_warned(settings):
     settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
     assert ids(checks.check_backend()) == ["realtime.W001"]
@@ -68,8 +93,8 @@ def test_a_layer_that_knows_no_rooms_is_an_error(settings, layers):
 
 def test_a_deployment_is_warned_of_what_is_not_for_it(settings):
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "realtime.layers.memory.MemoryRoomLayer"}}
-    settings.REALTIME = {"CREDENTIALS": ["query"], "ALLOWED_ORIGINS": ["*"]}
-    expected = ["realtime.W002", "realtime.W003", "realtime.W004"]
+    settings.REALTIME = {"CREDENTIALS": ["query"]}
+    expected = ["realtime.W002", "realtime.W004"]
     assert ids(checks.check_deployment()) == expected
 
 

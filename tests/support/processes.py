@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -171,6 +171,7 @@ def start_site(
     env: dict[str, str],
     port: int = 0,
     application: str = "config.asgi:application",
+    options: Sequence[str] = (),
 ) -> Site:
     port = port or free_port()
     env = {
@@ -180,5 +181,6 @@ def start_site(
         "PYTHONUNBUFFERED": "1",
         **env,
     }
-    process = start(SERVERS[server](port, application), folder / f"{server}-{port}.log", port, env)
+    command = [*SERVERS[server](port, application), *options]
+    process = start(command, folder / f"{server}-{port}.log", port, env)
     return Site(process, port, env)

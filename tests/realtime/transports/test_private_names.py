@@ -7,6 +7,7 @@ module; if one goes, the failing test says what no longer works.
 import ast
 import asyncio
 import inspect
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from autobahn.websocket.protocol import WebSocketProtocol as AutobahnProtocol
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
 from twisted.internet.abstract import FileDescriptor
+from twisted.internet.interfaces import ISSLTransport, ITCPTransport
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
@@ -107,6 +109,35 @@ def test_daphne_gives_its_protocol_to_the_application():
         f"daphne {version('daphne')} calls the application in another way. "
         "realtime/transports/daphne.py finds the protocol of a connection in `send.args`."
     )
+
+
+def test_daphne_keeps_the_scheme_that_a_proxy_sends():
+    assert "self.client_scheme" in inspect.getsource(DaphneProtocol.onConnect), complaint(
+        "daphne", "client_scheme", "daphne.py", "is the scheme with --proxy-headers"
+    )
+
+
+def test_the_transports_of_twisted_with_tls_have_a_certificate():
+    use = "tells TLS apart"
+    for kind in (ITCPTransport, ISSLTransport):
+        has_it = "getPeerCertificate" in kind.names(all=True)
+        assert has_it is (kind is ISSLTransport), complaint(
+            "twisted", "getPeerCertificate", "daphne.py", use
+        )
+
+
+@pytest.mark.parametrize(
+    ("known", "scheme"),
+    [
+        ({"transport": SimpleNamespace()}, "ws"),
+        ({"transport": SimpleNamespace(getPeerCertificate=None)}, "wss"),
+        ({"transport": SimpleNamespace(), "client_scheme": "https"}, "https"),
+        ({"transport": SimpleNamespace(), "client_scheme": None}, "ws"),
+        ({}, None),
+    ],
+)
+def test_the_scheme_of_daphnes_connections(known, scheme):
+    assert daphne.scheme_of(partial(print, SimpleNamespace(**known))) == scheme
 
 
 def test_autobahn_has_a_time_to_close():

@@ -1,0 +1,148 @@
+"""Sites behind proxies, with TLS and below a path: sockets open where Django's views answer."""
+
+import asyncio
+import datetime
+import ipaddress
+import ssl
+import urllib.error
+import urllib.request
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.support.handshakes import raw_handshake
+from tests.support.processes import free_port
+
+SERVERS = ["daphne", "uvicorn", "uvicorn-fast"]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """The paths of a key and of its certificate for 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("tls")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(names, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+    (folder / "cert.pem").write_bytes(made.public_bytes(pem))
+    return folder / "key.pem", folder / "cert.pem"
+
+
+async def statuses(port, *origins, headers=(), **options):
+    """The status of a handshake from each origin."""
+    return [
+        await raw_handshake(port, "/ws/", f"Origin: {origin}", *headers, **options)
+        for origin in origins
+    ]
+
+
+async def test_daphne_with_tls_serves_pages_of_https(start_site, certificate):
+    key, cert = certificate
+    port = free_port()
+    endpoint = f"ssl:{port}:privateKey={key}:certKey={cert}:interface=127.0.0.1"
+    site = start_site("daphne", options=["-e", endpoint])
+    tls = ssl.create_default_context(cafile=cert)
+    own = [f"https://127.0.0.1:{port}", f"wss://127.0.0.1:{port}"]
+    assert await statuses(port, *own, tls=tls) == [101, 101]
+    others = [f"http://127.0.0.1:{port}", f"https://127.0.0.1:{site.port}"]
+    assert await statuses(port, *others, tls=tls) == [403, 403]
+    plain = [f"http://127.0.0.1:{site.port}", f"https://127.0.0.1:{site.port}"]
+    assert await statuses(site.port, *plain) == [101, 403]
+
+
+@pytest.mark.parametrize(
+    ("server", "options"),
+    [("daphne", ["--proxy-headers"]), ("uvicorn", ["--proxy-headers"]), ("uvicorn-fast", [])],
+)
+async def test_servers_that_trust_a_proxy_know_the_scheme(start_site, server, options):
+    site = start_site(server, options=options)
+    own = f"https://127.0.0.1:{site.port}", f"http://127.0.0.1:{site.port}"
+    for sent in ("https", "wss"):
+        forwarded = ["X-Forwarded-For: 203.0.113.7", f"X-Forwarded-Proto: {sent}"]
+        assert await statuses(site.port, *own, headers=forwarded) == [101, 403]
+    assert await statuses(site.port, *own) == [403, 101]
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def proxied_site(request, start_site):
+    return start_site(request.param, DJANGO_SETTINGS_MODULE="tests.settings.proxied")
+
+
+@pytest.mark.parametrize(
+    ("headers", "host"),
+    [
+        (["X-Forwarded-Proto: wss"], "www.example.com"),
+        (["X-Forwarded-Proto: https"], "www.example.com"),
+        (["X-Forwarded-Proto: https", "X-Forwarded-Host: www.example.com"], None),
+    ],
+    ids=["Traefik", "nginx", "Apache"],
+)
+async def test_proxies_pass_host_and_scheme_on_in_their_ways(proxied_site, headers, host):
+    own = ["https://www.example.com", "wss://www.example.com"]
+    elsewhere = ["https://shop.example.net", "capacitor://localhost"]
+    foreign = ["http://www.example.com", "https://example.com", "ionic://localhost", "null"]
+    seen = await statuses(proxied_site.port, *own, *elsewhere, *foreign, headers=headers, host=host)
+    assert seen == [101] * 4 + [403] * 4
+
+
+async def test_a_refusal_tells_the_operator_what_to_change(start_site):
+    site = start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.settings.proxied")
+    origin = "https://www.example.com"
+    assert await statuses(site.port, origin, origin, host="www.example.com") == [403, 403]
+    log = site.process.log.read_text()
+    lines = [line for line in log.splitlines() if "WARNING realtime.middleware" in line]
+    assert len(lines) == 1
+    assert f"its Origin is {origin!r}; expected http://www.example.com" in lines[0]
+    assert "SECURE_PROXY_SSL_HEADER" in lines[0]
+
+
+PATHS = ["", "/app", "/app/app", "/other"]
+
+
+@pytest.mark.parametrize(
+    ("server", "by"),
+    [
+        ("daphne", "the server"),
+        ("daphne", "the settings"),
+        ("uvicorn", "both"),
+        ("uvicorn-fast", "the server"),
+        ("uvicorn-fast", "the settings"),
+    ],
+)
+async def test_sockets_are_below_the_prefix_of_the_views(start_site, server, by):
+    options = [] if by == "the settings" else ["--root-path", "/app"]
+    env = {} if by == "the server" else {"SCRIPT_NAME": "/app"}
+    site = start_site(
+        server, options=options, DJANGO_SETTINGS_MODULE="tests.settings.proxied", **env
+    )
+    seen = {}
+    for prefix in PATHS:
+        view = await asyncio.to_thread(status_of, f"{site.url}{prefix}/realtime/rooms/")
+        socket = await raw_handshake(site.port, f"{prefix}/ws/")
+        seen[prefix] = (view != 404, socket == 101)
+        assert socket in (101, 403)
+    assert all(view == socket for view, socket in seen.values()), seen
+    assert seen["/other"] == (False, False)
+    assert sum(view for view, _ in seen.values()) >= 1, seen
+    site.process.stop()
+
+
+def status_of(url):
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
