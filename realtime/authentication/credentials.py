@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl
 
 from django.conf import settings
+from django.http.cookie import parse_cookie
 from rest_framework_simplejwt.settings import api_settings
 
 from ..conf import realtime_settings
@@ -103,10 +103,6 @@ def _ambient(scope: dict[str, Any]) -> Credential | None:
 
 
 def _cookies(scope: dict[str, Any]) -> dict[str, str]:
-    jar: SimpleCookie = SimpleCookie()
-    try:
-        for value in header_values(scope, b"cookie"):
-            jar.load(value)
-    except CookieError:
-        return {}
-    return {name: morsel.value for name, morsel in jar.items()}
+    """Return the cookies as Django reads them, whatever stands beside ours. A proxy that speaks
+    HTTP/2 may send several headers (RFC 9113, 8.2.3)."""
+    return parse_cookie("; ".join(header_values(scope, b"cookie")))

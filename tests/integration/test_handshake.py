@@ -106,6 +106,9 @@ async def test_the_session_of_django_is_a_credential_where_it_is_switched_on(opt
     key = site.shell(code).strip()
     options = {"origin": site.url, "additional_headers": {"Cookie": f"sessionid={key}"}}
     assert await whoami(site, **options) == "bob"
+    consent = 'consent={"ads": [1, 2]}; a-flag; spaced=x y'
+    options["additional_headers"] = {"Cookie": f"{consent}; sessionid={key}; {consent}"}
+    assert await whoami(site, **options) == "bob"
     options["additional_headers"] = {"Cookie": "sessionid=unknown"}
     assert await whoami(site, **options) == 3500
 

@@ -1,6 +1,7 @@
 """The credential of a scope: where it is found, and what is refused."""
 
 import pytest
+from django.core.handlers.asgi import ASGIRequest
 
 from realtime.authentication import credentials
 from realtime.exceptions import AuthenticationError
@@ -64,6 +65,66 @@ def test_query_and_cookies_are_opt_in(settings):
     assert credentials.find(scope(**cookie)).value == "tok"
     settings.REALTIME = {"CREDENTIALS": ["session"]}
     assert credentials.find(scope(**cookie)).value == "abc"
+
+
+FOREIGN_COOKIES = [
+    'consent={"ads":false,"at":[1,2]}',
+    "a-flag",
+    "=nameless",
+    "with space=x y z",
+    "name[key]=value",
+    'quoted="open',
+    "caf\u00e9=\u00e9",
+    "path=/app; $Version=1",
+    "a,b=c,d",
+    "empty=",
+    ";;",
+    "dots.and:colons/slashes@at=<>?",
+]
+
+
+@pytest.mark.parametrize("other", FOREIGN_COOKIES)
+@pytest.mark.parametrize("order", ["before", "after", "both", "another header"])
+@pytest.mark.parametrize(
+    ("way", "name"),
+    [("cookie", "access_token"), ("session", "sessionid")],
+    ids=["cookie", "session"],
+)
+def test_a_cookie_is_found_whatever_stands_beside_it(settings, way, name, order, other):
+    settings.REALTIME = {"CREDENTIALS": [way]}
+    lines = {
+        "before": [f"{other}; {name}=tok"],
+        "after": [f"{name}=tok; {other}"],
+        "both": [f"{other}; {name}=tok; {other}"],
+        "another header": [other, f"{name}=tok"],
+    }
+    headers = [(b"cookie", line.encode("utf-8")) for line in lines[order]]
+    found = credentials.find(scope(headers=headers))
+    assert (found.way, found.value) == (way, "tok")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["access_token", "access_token=", "xaccess_token=tok", 'a="x; access_token"', "Access_Token=t"],
+)
+def test_what_is_not_the_cookie_is_no_credential(settings, line):
+    settings.REALTIME = {"CREDENTIALS": ["cookie"]}
+    assert credentials.find(scope(headers=[(b"cookie", line.encode())])) is None
+
+
+@pytest.mark.parametrize(
+    "line", ["access_token=a; access_token=b", 'access_token="a b"', 'access_token="a\\073b"']
+)
+def test_the_value_is_the_one_that_django_reads(settings, line):
+    settings.REALTIME = {"CREDENTIALS": ["cookie"]}
+    request = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "headers": [(b"cookie", line.encode())],
+    }
+    expected = ASGIRequest(request, None).COOKIES["access_token"]
+    assert credentials.find(scope(headers=request["headers"])).value == expected
 
 
 def test_an_explicit_credential_takes_precedence_over_cookies(settings):
