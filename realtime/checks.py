@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from . import conf, user_models
-from .authentication import origins
+from .authentication import credentials, origins
 from .conf import realtime_settings
 from .layers import get_layer
 from .layers.memory import MemoryRoomLayer
@@ -74,7 +74,31 @@ def _check_values() -> list[CheckMessage]:
                     id="realtime.E005",
                 )
             )
-    return messages
+    return [*messages, *_check_token_size()]
+
+
+def _check_token_size() -> list[CheckMessage]:
+    most = realtime_settings.TOKEN_MAX_BYTES
+    if most > realtime_settings.FRAME_MAX_BYTES:
+        return [
+            Error(
+                'REALTIME["TOKEN_MAX_BYTES"] is larger than FRAME_MAX_BYTES, so that no frame can '
+                "carry such a token.",
+                hint="Raise FRAME_MAX_BYTES, or lower TOKEN_MAX_BYTES.",
+                id="realtime.E011",
+            )
+        ]
+    default = conf.KEYS["TOKEN_MAX_BYTES"].default
+    if most > default and "connect" not in realtime_settings.CREDENTIALS:
+        return [
+            Warning(
+                f'REALTIME["TOKEN_MAX_BYTES"] is {most}, but only the connect command carries more '
+                f"than {credentials.LINE_MAX_BYTES} bytes, and it is switched off.",
+                hint='Add "connect" to REALTIME["CREDENTIALS"], or use tickets.',
+                id="realtime.W011",
+            )
+        ]
+    return []
 
 
 def check_origins(**kwargs: Any) -> list[CheckMessage]:

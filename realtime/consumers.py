@@ -18,7 +18,7 @@ from .connection.inbox import Inbox
 from .connection.outbox import Outbox
 from .connection.ports import Sink
 from .connection.session import Session
-from .exceptions import AuthenticationError
+from .exceptions import AuthenticationError, RealtimeError
 from .hub import collector, drain
 from .hub.node import get_node
 from .protocols.base import WireProtocol
@@ -68,7 +68,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         if error is not None and not (
             isinstance(error, AuthenticationError) and error.close_code is CloseCode.EXPIRED
         ):
-            session.close(getattr(error, "close_code", CloseCode.INTERNAL))
+            session.close(*_close_of(error))
         return None
 
     def _hand_over(self, scope: dict[str, Any], socket: TakenOver) -> None:
@@ -121,6 +121,13 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             return self.opened(session, dispatcher, scope)
         session.close(CloseCode.SHUTDOWN)
         return None
+
+
+def _close_of(error: RealtimeError) -> tuple[CloseCode, str]:
+    """Return the code and the reason to close with after an error of the credential."""
+    if isinstance(error, AuthenticationError):
+        return error.close_code, error.reason
+    return CloseCode.INTERNAL, ""
 
 
 def _leave(session: Session, outbox: Outbox) -> None:

@@ -28,6 +28,10 @@ class Credential:
         return f"Credential({self.way!r})"
 
 
+LINE_MAX_BYTES = 7_900
+"""The longest token that arrives in a header or a URL. nginx and uvicorn take lines of 8 KiB, with
+the name of the header or the path; longer ones do not reach us. Daphne alone takes 16 KiB."""
+
 AMBIENT = ("cookie", "session")
 """Ways in which a browser adds a credential by itself, whichever page makes the request."""
 
@@ -40,14 +44,20 @@ def find(scope: dict[str, Any]) -> Credential | None:
     """Return the credential of a scope, or None.
 
     A cookie is used only if there is no other credential. Raises `AuthenticationError` if there
-    are two credentials, if one is malformed, or if its way is switched off.
+    are two credentials, if one is malformed or too long, or if its way is switched off.
     """
     given = [*_subprotocol(scope), *_header(scope), *_query(scope)]
     for credential in given:
         _require_enabled(credential.way)
     if len(given) > 1:
         raise AuthenticationError("two credentials at once are ambiguous")
-    return given[0] if given else _ambient(scope)
+    found = given[0] if given else _ambient(scope)
+    if found is not None and len(found.value) > LINE_MAX_BYTES:
+        raise AuthenticationError(
+            f"{len(found.value)} bytes are too long for a token by {found.way}: "
+            "send it in the connect command, or get a ticket"
+        )
+    return found
 
 
 def selected_subprotocol(scope: dict[str, Any]) -> str | None:

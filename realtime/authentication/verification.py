@@ -30,7 +30,12 @@ async def authenticate(raw_token: str) -> Identity:
     Raises `AuthenticationError`, or `AuthenticationUnavailable` if the token can't be checked in
     time.
     """
-    if not raw_token or len(raw_token) > realtime_settings.TOKEN_MAX_BYTES:
+    most = realtime_settings.TOKEN_MAX_BYTES
+    if len(raw_token) > most:
+        raise AuthenticationError(
+            f"the token has {len(raw_token)} bytes, and TOKEN_MAX_BYTES is {most}: get a ticket"
+        )
+    if not raw_token:
         raise AuthenticationError("the token is not valid")
     if not (raw_token.isascii() and raw_token.isprintable()):
         raise AuthenticationError("the token is not valid")

@@ -31,6 +31,8 @@ def test_the_defaults_are_fine(settings):
         ({"MESSAGE_MAX_LEVELS": 491}, "realtime.E007"),
         ({"USER_LABEL": "nowhere.function"}, "realtime.E005"),
         (["PING_SECONDS"], "realtime.E001"),
+        ({"TOKEN_MAX_BYTES": 2_000_000}, "realtime.E011"),
+        ({"TOKEN_MAX_BYTES": 20_000, "CREDENTIALS": ["header"]}, "realtime.W011"),
     ],
 )
 def test_mistakes_are_errors_with_a_hint(settings, configured, id):

@@ -142,5 +142,24 @@ def test_a_subprotocol_with_a_token_is_never_selected():
     assert credentials.selected_subprotocol(offered) == "realtime.v1"
 
 
+@pytest.mark.parametrize(
+    ("way", "given"),
+    [
+        ("subprotocol", lambda token: {"subprotocols": ["realtime.v1", f"bearer.{token}"]}),
+        ("header", lambda token: {"headers": [(b"authorization", b"Bearer " + token.encode())]}),
+        ("cookie", lambda token: {"headers": [(b"cookie", b"access_token=" + token.encode())]}),
+        ("query", lambda token: {"query": b"token=" + token.encode()}),
+        ("ticket", lambda token: {"query": b"ticket=" + token.encode()}),
+    ],
+)
+def test_a_token_that_is_too_long_for_a_line_is_sent_another_way(settings, way, given):
+    settings.REALTIME = {"CREDENTIALS": [way], "TOKEN_MAX_BYTES": 100_000}
+    most = credentials.LINE_MAX_BYTES
+    assert credentials.find(scope(**given("x" * most))).way == way
+    with pytest.raises(AuthenticationError) as refused:
+        credentials.find(scope(**given("x" * (most + 1))))
+    assert f"by {way}: send it in the connect command, or get a ticket" in str(refused.value)
+
+
 def test_the_repr_hides_the_credential():
     assert "tok" not in repr(credentials.Credential("header", "tok"))
