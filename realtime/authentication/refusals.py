@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import DatabaseError, DataError
-from jwt.exceptions import ExpiredSignatureError, InvalidTokenError
+from jwt.exceptions import ExpiredSignatureError, ImmatureSignatureError, InvalidTokenError
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 
@@ -40,12 +40,21 @@ _REFUSED = (AuthenticationFailed, PermissionDenied, TokenError, InvalidTokenErro
 _UNAVAILABLE = (TimeoutError, DatabaseError)
 
 
+def is_caused_by(error: BaseException | None, kind: type[Exception]) -> bool:
+    """Return whether `error` is of this kind, or was raised from one that is."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__
+    return error is not None
+
+
 def refusal(error: Exception) -> AuthenticationError | AuthenticationUnavailable:
     """Return the error for the client: refused, expired, or unavailable (try again later)."""
     if isinstance(error, AuthenticationError | AuthenticationUnavailable):
         return error
     if isinstance(error, _EXPIRED):
         return AuthenticationError("the token has expired", expired=True)
+    if is_caused_by(error, ImmatureSignatureError):
+        return AuthenticationUnavailable("the token is not valid yet: compare the clocks")
     if isinstance(error, _REFUSED):
         return AuthenticationError("the token is not valid")
     if not isinstance(error, _UNAVAILABLE):

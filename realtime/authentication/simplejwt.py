@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
-from jwt.exceptions import PyJWKClientConnectionError
+import jwt
+from jwt.exceptions import ImmatureSignatureError, PyJWKClientConnectionError
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
@@ -15,7 +17,11 @@ from ..changes import changes
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
 from . import users
 from .identity import Identity, identity_from_claims, permitted
-from .refusals import CLAIM_ERRORS, outcome
+from .refusals import CLAIM_ERRORS, is_caused_by, outcome
+from .token_kinds import require_access_token
+
+EARLY_MAX_SECONDS = 300
+"""How far the clock of an issuer may be ahead for its tokens to be worth another attempt."""
 
 
 class SimpleJWTAuthenticator:
@@ -55,19 +61,28 @@ def _validated(raw_token: str) -> Token:
     for token_class in api_settings.AUTH_TOKEN_CLASSES:
         try:
             token: Token = token_class(raw_token.encode())
+            require_access_token(token)
             return token
         except ExpiredTokenError:
             expired = True
         except TokenError as error:
-            if _is_caused_by(error, PyJWKClientConnectionError):
+            if is_caused_by(error, PyJWKClientConnectionError):
                 raise AuthenticationUnavailable("the issuer's keys can't be read") from error
+            if is_caused_by(error, ImmatureSignatureError):
+                raise _too_early(raw_token) from error
     raise AuthenticationError("the token is not valid", expired=expired)
 
 
-def _is_caused_by(error: BaseException | None, kind: type[Exception]) -> bool:
-    while error is not None and not isinstance(error, kind):
-        error = error.__cause__
-    return error is not None
+def _too_early(raw_token: str) -> AuthenticationError | AuthenticationUnavailable:
+    """Return the error for a token, correctly signed, that is valid only later: "try again" if the
+    clock of the issuer may be ahead of ours by more than SimpleJWT's `LEEWAY`."""
+    claims = jwt.decode(raw_token, options={"verify_signature": False})
+    seconds = max(int(claims.get("iat", 0)), int(claims.get("nbf", 0))) - time.time()
+    if seconds > EARLY_MAX_SECONDS:
+        return AuthenticationError(f"the token is not valid for another {seconds:.0f} s")
+    return AuthenticationUnavailable(
+        f"the token is valid only in {seconds:.0f} s: compare the clocks, or set SimpleJWT's LEEWAY"
+    )
 
 
 def _find_users(tokens: list[Token]) -> dict[str, users.KnownUser]:

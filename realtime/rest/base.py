@@ -14,6 +14,7 @@ from rest_framework_simplejwt.exceptions import InvalidToken
 from ..authentication import Identity, django_sign_in
 from ..authentication.identity import identity_from_claims
 from ..authentication.refusals import CLAIM_ERRORS
+from ..authentication.token_kinds import require_access_token
 from ..databases import up_to_date_reads
 from ..exceptions import AuthenticationError
 
@@ -26,6 +27,14 @@ class _TokenAuthentication(JWTAuthentication):
             return super().authenticate(request)
         except CLAIM_ERRORS as error:
             raise InvalidToken from error
+
+    def get_validated_token(self, raw_token: bytes) -> Any:
+        token = super().get_validated_token(raw_token)
+        try:
+            require_access_token(token)
+        except AuthenticationError as error:
+            raise InvalidToken(error.reason) from error
+        return token
 
 
 class NeverCached:

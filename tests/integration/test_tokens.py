@@ -100,6 +100,7 @@ ODD = {
     "not yet valid": {"nbf": 4_000_000_000},
     "refresh token": {"token_type": "refresh"},
     "sliding token": {"token_type": "sliding"},
+    "refresh token of allauth": {"token_use": "refresh"},
     "no type": {"token_type": ...},
     "no jti": {"jti": ...},
     "no user": {"user_id": ...},
@@ -120,6 +121,15 @@ ODD = {
 @pytest.mark.parametrize("name", list(ODD))
 async def test_signed_but_odd_tokens_are_refused(outcome, sign, name):
     assert await outcome(sign("alice", **ODD[name])) == 3500
+
+
+async def test_a_token_of_a_clock_that_is_ahead_is_tried_again(outcome, sign, open_client):
+    early = sign("alice", nbf=int(time.time()) + 60)
+    assert await outcome(early) == 3004
+    client = await open_client(sign("alice"))
+    late = await client.call(refresh={"token": early})
+    assert (late["error"]["code"], late["error"]["temporary"]) == (100, True)
+    assert "subscribe" in await client.call(subscribe={"channel": "lobby"})
 
 
 async def test_users_who_are_gone_are_refused(start_site, sign, open_client):
