@@ -74,6 +74,11 @@ def announce_change(change: Change, using: str | None = None) -> None:
     announce_together(change, using, _announce_changes)
 
 
+def announce_saved(using: str, *, user: Any = None, **change: Any) -> None:
+    """Announce what was saved in the database `using`, with the arguments of a `Change`."""
+    announce_change(Change(user=None if user is None else str(user), **change), using)
+
+
 def _announce_changes(reviews: list[Recheck], locking_out: list[Recheck]) -> None:
     # This process knows now; the others when they receive the message.
     _record(reviews)
