@@ -86,14 +86,15 @@ class Outbox:
         return self._waiting_bytes + self._sink.held_bytes()
 
     def write(self, frame: str) -> None:
-        if self._along and frame != self._protocol.ping:
+        if self._along and frame and frame != self._protocol.ping:
             frame, self._along = f"{self._along}{self._protocol.separator}{frame}", ""
         size = len(frame) if frame.isascii() else len(frame.encode())
         sent_bytes = self._window.sent_bytes + size
         if sent_bytes < self._quiet_until and size > self._ping_bytes and self._write_text(frame):
             self._window.sent_bytes = sent_bytes
             return
-        if self._is_over:
+        # An empty frame is not longer than a ping, so it comes here from every protocol.
+        if self._is_over or not frame:
             return
         nothing_waits = not self._frames and self._sending is None and self._close is None
         if nothing_waits and self._window_is_open():
@@ -105,7 +106,7 @@ class Outbox:
     def write_along(self, frame: str) -> None:
         if self._protocol.separator is None or self._is_over:
             self.write(frame)
-        else:
+        elif frame:
             self._along = (
                 f"{self._along}{self._protocol.separator}{frame}" if self._along else frame
             )

@@ -186,7 +186,7 @@ class Session:
             raise CommandError(Error.TOO_MANY_REQUESTS)
 
     def write(self, frame: str) -> None:
-        if frame and self.state is not State.CLOSED:
+        if self.state is not State.CLOSED:
             self.transport.write(frame)
 
     def hold_back(self) -> None:

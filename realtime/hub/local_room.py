@@ -141,9 +141,8 @@ class LocalRoom:
         news += [("leave", _decode_info(info)) for info in left]
 
         def encode(protocol: WireProtocol) -> list[str]:
-            return _frames(
-                protocol, [protocol.encode_presence(self.name, *event) for event in news]
-            )
+            encoded = [protocol.encode_presence(self.name, *event) for event in news]
+            return _frames(protocol, [text for text in encoded if text])
 
         _fan_out(self.watchers, encode)
 
@@ -193,7 +192,7 @@ def _fan_out(sessions: Iterable[Recipient], encode: Callable[[WireProtocol], lis
 
 def _frames(protocol: WireProtocol, encoded: list[str]) -> list[str]:
     """Messages as frames: one, unless it would get too large."""
-    if protocol.separator is None or len(encoded) == 1:
+    if protocol.separator is None or len(encoded) <= 1:
         return encoded
     frames, frame, size = [], [encoded[0]], len(encoded[0])
     for text in encoded[1:]:

@@ -15,7 +15,8 @@ class ProtocolError(Exception):
 
 
 class WireProtocol(Protocol):
-    """Decodes and encodes the text of one connection. Encoders return "" to send nothing."""
+    """Decodes and encodes the text of one connection. Encoders return "" to send nothing,
+    except `encode_publication`."""
 
     @property
     def name(self) -> str: ...

@@ -15,8 +15,9 @@ class RecordingTransport:
         self.changed = asyncio.Event()
 
     def write(self, frame):
-        self.frames += [json.loads(line) for line in frame.split("\n")]
-        self.changed.set()
+        if frame:
+            self.frames += [json.loads(line) for line in frame.split("\n")]
+            self.changed.set()
 
     write_along = write
 

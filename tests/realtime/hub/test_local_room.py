@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import msgspec
 import pytest
 
 from realtime.hub.local_room import BATCH_MAX, FRAME_CHARACTERS, LocalRoom
@@ -10,7 +11,7 @@ from realtime.hub.ticks import TickQueue
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.protocols.centrifuge import CentrifugeProtocol
 from realtime.protocols.plain import PlainProtocol
-from realtime.rooms.publications import Publication, publication_body
+from realtime.rooms.publications import ClientInfo, Publication, publication_body
 
 CENTRIFUGE = CentrifugeProtocol()
 
@@ -157,3 +158,21 @@ async def test_a_session_that_fails_delays_nobody(room, say, caplog):
     await turn()
     assert session.lines == [1]
     assert len(caplog.records) == 1
+
+
+class SilentProtocol(CentrifugeProtocol):
+    """Has nothing to send about presence."""
+
+    name = "silent"
+
+    def encode_presence(self, room, event, info):
+        return ""
+
+
+async def test_a_protocol_without_presence_gets_no_frame_about_it(room):
+    told, silent = FakeSession(), FakeSession(protocol=SilentProtocol())
+    for session in (told, silent):
+        room.add(session, watches=True)
+    info = msgspec.json.encode(ClientInfo(user="1", client="c"))
+    room.notify_watchers([info, info], [])
+    assert (told.lines, silent.frames) == ([2], [])
