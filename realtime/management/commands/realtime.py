@@ -17,9 +17,11 @@ from ...conf import realtime_settings
 from ...exceptions import RealtimeError
 from ...layers import get_layer
 from ...layers.memory import MemoryRoomLayer
+from ...models import Room
 from ...rights.backend import ACTIONS
 from ...rights.explanation import MOST_COMPARED, Explanation, Rule, explain, nearest
 from ...rights.verdicts import Verdict
+from ...rooms import finding
 from ...server_api import connections, publishing
 from ..tables import connection_rows, counted, printable, process_rows, table, totals
 
@@ -75,6 +77,8 @@ class Command(BaseCommand):
                 f"The data is not JSON: {error}. Write text in quotes: '\"hello\"'."
             ) from error
         publishing.publish(room, value)
+        if finding.find(room) is None:
+            self.stderr.write(_unknown(room), self.style.WARNING)
         self.stdout.write(self.style.SUCCESS(f"Published to {room}."))
 
     def status(self, *, user: str | None, room: str | None, **options: Any) -> None:
@@ -189,6 +193,13 @@ def _nearest_username(name: str) -> str:
         alike = usernames.filter(**{f"{field}__istartswith": name[:1]})
     first, others = (list(map(str, it[:MOST_COMPARED])) for it in (alike, usernames))
     return nearest(name, first) or nearest(name, others)
+
+
+def _unknown(room: str) -> str:
+    known = Room.objects.filter(archived=False).values_list("name", flat=True)
+    near = nearest(room, known[:MOST_COMPARED])
+    hint = f" Did you mean {near}?" if near else ""
+    return f"There is no room {room}, or it is archived: nobody receives this message.{hint}"
 
 
 def _require_shared_layer() -> None:

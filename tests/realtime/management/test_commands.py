@@ -12,10 +12,12 @@ from channels.layers import channel_layers
 from django.contrib.auth.models import Group, User
 from django.core.management import CommandError, call_command
 
+from realtime import rooms
 from realtime.layers.records import Connection, Process
 from realtime.layers.redis import RedisRoomLayer
 from realtime.management.tables import table
 from realtime.models import Membership, Room
+from realtime.rooms import room_types
 
 pytestmark = pytest.mark.django_db
 
@@ -146,6 +148,38 @@ def shared_layer(redis_server):
     before = channel_layers.set("default", layer)
     yield layer
     channel_layers.backends = {} if before is None else {"default": before}
+
+
+@pytest.fixture
+def publish(run, shared_layer, django_capture_on_commit_callbacks):
+    """`publish("lobby")`: what is printed, and the warning."""
+
+    def _publish(room):
+        warned = StringIO()
+        with django_capture_on_commit_callbacks(execute=True):
+            printed = run("publish", room, '{"text": "hello"}', stderr=warned)
+        assert printed == [f"Published to {room}."]
+        return warned.getvalue().strip()
+
+    return _publish
+
+
+def test_publishing_to_a_room_in_the_database_or_in_code_warns_of_nothing(
+    publish, lobby, monkeypatch
+):
+    monkeypatch.setattr(room_types, "_types", [])
+    rooms.register("orders/<int:pk>")(rooms.RoomType)
+    assert [publish(room) for room in ("lobby", "orders/42")] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("room", "hint"), [("loby", " Did you mean lobby?"), ("attic", ""), ("orders/42", "")]
+)
+def test_publishing_to_a_room_that_is_not_there_warns(publish, lobby, room, hint):
+    Room.objects.create(name="attic", archived=True)
+    assert publish(room) == (
+        f"There is no room {room}, or it is archived: nobody receives this message.{hint}"
+    )
 
 
 def list_connections(layer, *connections):
