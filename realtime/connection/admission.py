@@ -24,6 +24,8 @@ from .session import Session
 
 SECOND_LOOK_SECONDS = 0.5
 APP_MAX = 64
+TTL_MAX_SECONDS = 2**32 - 1
+"""The largest number that the protocol has for it."""
 
 
 async def connect(session: Session, body: requests.Connect) -> Reply:
@@ -147,4 +149,5 @@ def _who_and_until_when(session: Session) -> Reply:
     expires_at = session.caller.expires_at
     if expires_at is None:
         return reply | {"expires": False}
-    return reply | {"expires": True, "ttl": max(1, int(expires_at - time.time()))}
+    ttl = min(int(expires_at - time.time()), TTL_MAX_SECONDS)
+    return reply | {"expires": True, "ttl": max(1, ttl)}

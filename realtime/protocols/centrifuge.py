@@ -5,7 +5,7 @@ objects separated by newlines. Unknown fields are ignored, as the protocol requi
 """
 
 import re
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
@@ -25,7 +25,7 @@ from .requests import (
     Rpc,
     Send,
     Subscribe,
-    WholeNumber,
+    UInt32,
 )
 
 PING = "{}"
@@ -34,7 +34,7 @@ PING = "{}"
 class CommandObject(msgspec.Struct):
     """One JSON object from a client: an id and exactly one command."""
 
-    id: WholeNumber = 0
+    id: UInt32 = 0
     connect: Connect | None = None
     refresh: Refresh | None = None
     subscribe: Subscribe | None = None
@@ -50,7 +50,9 @@ class CommandObject(msgspec.Struct):
 
 
 class _Identified(msgspec.Struct):
-    id: WholeNumber = 0
+    """An id that can be repeated, also if it is out of range: JavaScript represents it exactly."""
+
+    id: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] = 0
 
 
 _COMMANDS = tuple(name for name in CommandObject.__struct_fields__ if name != "id")

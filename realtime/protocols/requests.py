@@ -49,8 +49,24 @@ NULL = msgspec.Raw(b"null")
 REJECT_UNRECOVERED = 2  # a bit of `flag`; we don't support the feature of its first bit
 
 
-# The largest whole number that JavaScript represents exactly is 2**53 - 1.
-WholeNumber = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+# The numbers of the protocol's schema.
+UInt32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+UInt64 = Annotated[int, msgspec.Meta(ge=0)]  # with `_checked`: msgspec compares no larger numbers
+UINT64_MAX = 2**64 - 1
+OFFSET_MAX = 2**53 - 1
+"""No room ever has so many publications, and JavaScript represents no larger number exactly."""
+
+
+def _known(offset: int) -> int:
+    """An offset that layers can compute with: of those that no room has, one is like another."""
+    return min(offset, OFFSET_MAX)
+
+
+def _checked(offset: int) -> None:
+    if offset > UINT64_MAX:
+        raise ValueError(f"Expected `int` <= {UINT64_MAX} - at `offset`")
 
 
 class SubscribeOptions(msgspec.Struct):
@@ -60,18 +76,21 @@ class SubscribeOptions(msgspec.Struct):
     data: msgspec.Raw = NULL
     recover: bool = False
     epoch: str = ""
-    offset: WholeNumber = 0
+    offset: UInt64 = 0
     positioned: bool = False
     recoverable: bool = False
     join_leave: bool = False
-    flag: int = 0
+    flag: Int64 = 0
     tf: Any = None
-    type: int = 0
+    type: Int32 = 0
+
+    def __post_init__(self) -> None:
+        _checked(self.offset)
 
     @property
     def since(self) -> Position | None:
         """The last position of the client, if it asks for the publications after it."""
-        return Position(self.epoch, self.offset) if self.recover else None
+        return Position(self.epoch, _known(self.offset)) if self.recover else None
 
     @property
     def rejects_unrecovered(self) -> bool:
@@ -102,15 +121,19 @@ class Channel(msgspec.Struct):
 
 
 class Since(msgspec.Struct):
-    offset: WholeNumber = 0
+    offset: UInt64 = 0
     epoch: str = ""
+
+    def __post_init__(self) -> None:
+        _checked(self.offset)
+        self.offset = _known(self.offset)
 
 
 class History(msgspec.Struct):
     """`limit` 0 asks only for the position, -1 for as many publications as a reply may hold."""
 
     channel: str = ""
-    limit: int = 0
+    limit: Int32 = 0
     since: Since | None = None
     reverse: bool = False
 

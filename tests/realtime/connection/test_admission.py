@@ -25,6 +25,13 @@ async def test_connecting_tells_the_client_its_id_and_the_pings(open_session, al
     assert 58 <= reply["ttl"] <= 60
 
 
+async def test_the_time_of_a_token_fits_into_the_number_that_the_protocol_has(open_session, alice):
+    session = open_session(
+        Identity(alice, expires_at=253_402_300_799.0)
+    )  # the end of the year 9999
+    assert (await call(session, connect={}))["connect"]["ttl"] == 2**32 - 1
+
+
 async def test_nothing_is_obeyed_before_connect(open_session, alice):
     session = open_session(Identity(alice))
     assert await call(session, subscribe={"channel": "lobby"}) is None

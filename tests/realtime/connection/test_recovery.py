@@ -54,6 +54,7 @@ MATRIX = {
     "what is after a position": (5, {}, 3, None, True, [4, 5]),
     "nothing, when nothing was missed": (5, {}, 5, None, True, []),
     "a position that is not there yet": (5, {}, 6, None, False, []),
+    "the last position that the protocol has": (5, {}, 2**64 - 1, None, False, []),
     "the epoch of another numbering": (5, {}, 3, "other", False, []),
     "any epoch": (5, {}, 3, "", True, [4, 5]),
     "everything, in any epoch": (5, {}, 0, "", True, [1, 2, 3, 4, 5]),
@@ -230,6 +231,9 @@ async def test_history_has_pages_a_position_and_its_right(say, member, lobby, se
     assert offsets(await read(limit=100)) == [1, 2, 3, 4, 5]
     [publication] = (await read(limit=1))["publications"]
     assert publication["data"] == 1 and publication["info"]["conn_info"] == {"name": "alice"}
+    far = {"offset": 2**64 - 1, "epoch": epoch}
+    assert offsets(await read(limit=3, since=far)) == []
+    assert offsets(await read(limit=2, reverse=True, since=far)) == [8, 7]
     lost = await call(
         member, history={"channel": "lobby", "limit": 1, "since": {"offset": 1, "epoch": "other"}}
     )

@@ -124,6 +124,40 @@ UNREADABLE = [
 ]
 
 
+@pytest.mark.parametrize("id", [2**32, 2**53 - 1])
+def test_an_id_out_of_range_is_refused(id):
+    (refused,) = protocol.decode(f'{{"id":{id},"ping":{{}}}}')
+    assert (refused.id, refused.error.code) == (id, 107)
+
+
+OUT_OF_RANGE = {
+    "history": ['"limit":2147483648', '"limit":-2147483649', '"since":{"offset":-1}']
+    + [f'"since":{{"offset":{2**64}}}', '"since":{"offset":1.5}'],
+    "subscribe": ['"offset":-1', f'"offset":{2**64}', f'"flag":{2**63}', '"type":2147483648'],
+    "connect": [f'"subs":{{"a":{{"offset":{2**64}}}}}'],
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "field"), [(name, it) for name, fields in OUT_OF_RANGE.items() for it in fields]
+)
+def test_a_number_out_of_the_range_of_the_protocol_is_refused(command, field):
+    (refused,) = protocol.decode(f'{{"id":7,"{command}":{{"channel":"a",{field}}}}}')
+    assert (refused.id, refused.error.code) == (7, 107)
+
+
+def test_the_largest_numbers_of_the_protocol_are_accepted():
+    assert only(f'{{"id":{2**32 - 1},"ping":{{}}}}').id == 2**32 - 1
+    offset = 2**64 - 1
+    subscribe = only(
+        f'{{"id":1,"subscribe":{{"channel":"a","recover":true,"offset":{offset}}}}}'
+    ).body
+    # For the layers, one offset that no room has is like another.
+    assert (subscribe.offset, subscribe.since.offset) == (offset, 2**53 - 1)
+    history = f'{{"id":1,"history":{{"limit":{2**31 - 1},"since":{{"offset":{offset}}}}}}}'
+    assert only(history).body.since.offset == 2**53 - 1
+
+
 @pytest.mark.parametrize("map", ['"key":"a"', '"type":1', '"key":"a","removed":true,"type":1'])
 def test_a_publication_to_a_map_is_refused(map):
     refused = protocol.decode(f'{{"id":7,"publish":{{"channel":"a","data":1,{map}}}}}')[0]
