@@ -45,6 +45,10 @@ Error.TOO_MANY_REQUESTS = Error(111, "too many requests", temporary=True)
 Error.UNRECOVERABLE_POSITION = Error(112, "unrecoverable position")
 
 
+APPLICATION_CODES = range(400, 2000)
+"""The codes that errors of a site may have."""
+
+
 class CloseCode(IntEnum):
     """WebSocket close codes. SDKs reconnect after 3000-3499, and never after 3500-3999."""
 

@@ -1,6 +1,6 @@
 """The errors that this app raises; each carries a code of the wire protocol."""
 
-from .codes import CloseCode, Error
+from .codes import APPLICATION_CODES, CloseCode, Error
 
 
 class RealtimeError(Exception):
@@ -10,7 +10,7 @@ class RealtimeError(Exception):
 
     @property
     def code(self) -> int:
-        """The reply code of the wire protocol, 100 to 112."""
+        """The reply code of the wire protocol: 100 to 112, or one of the application."""
         return self.error.code
 
 
@@ -55,10 +55,19 @@ class AuthenticationUnavailable(RealtimeError):
 
 
 class Rejected(RealtimeError):
-    """Raised by a hook of the site to refuse a command; the client gets the message."""
+    """Raised by a hook of the site to refuse a command; the client gets the message.
+
+    `code` is one of the application, from 400 to 1999; without one, the client gets 103. Raises
+    `ValueError` for others, which mean something else to the SDKs.
+    """
 
     error = Error.PERMISSION_DENIED
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, code: int | None = None) -> None:
         super().__init__(message)
-        self.error = Error(Error.PERMISSION_DENIED.code, message)
+        if code is not None and code not in APPLICATION_CODES:
+            raise ValueError(
+                f"{code!r} is not a code for Rejected. Use one from {APPLICATION_CODES[0]} to "
+                f"{APPLICATION_CODES[-1]}; other codes belong to the protocol."
+            )
+        self.error = Error(Error.PERMISSION_DENIED.code if code is None else code, message)

@@ -12,6 +12,8 @@ from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db import DatabaseError
 from django.db.models import ManyToManyField, Q, QuerySet
 
+from .exceptions import Rejected
+
 logger = logging.getLogger("realtime.rights")
 
 RELATIONS = ("groups", "user_permissions")
@@ -99,6 +101,8 @@ def held_by(user_id: Any) -> Q:
 def has_perm(user: Any, permission: str, obj: Any = None) -> bool:
     """Return whether `user.has_perm` says exactly True. An exception means no.
 
+    For an object, a `Rejected` of the site is raised: it holds the answer for the client.
+
     A user model without `has_perm` is asked in the same way as one that has Django's
     `PermissionsMixin`.
     """
@@ -106,7 +110,9 @@ def has_perm(user: Any, permission: str, obj: Any = None) -> bool:
         return _ask_user(user, permission, obj) is True
     except DatabaseError:
         raise
-    except Exception:
+    except Exception as error:
+        if isinstance(error, Rejected) and obj is not None:
+            raise
         logger.exception("has_perm raised for %s; the action is denied", permission)
         return False
 

@@ -72,7 +72,7 @@ async def require(session: Session, action: str, name: str) -> tuple[Grant, AnyR
     if grant is None or is_outdated(grant, session.user_id, name):
         grant = await grants.agrant(session.caller, name)
     if action not in grant.actions or grant.room is None:
-        raise CommandError(Error.PERMISSION_DENIED)
+        raise CommandError((grant.errors or {}).get(action, Error.PERMISSION_DENIED))
     return grant, grant.room
 
 

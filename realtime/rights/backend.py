@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextvars import ContextVar
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Any
@@ -14,12 +15,17 @@ from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
 
 from .. import rooms, user_models
+from ..codes import Error
+from ..exceptions import Rejected
 from ..models import Membership, Room
 from ..rooms.finding import AnyRoom
 from . import queries
 from .queries import ACTIONS as ACTIONS
 
 logger = logging.getLogger("realtime.rights")
+
+_rejection: ContextVar[Error | None] = ContextVar("rejection", default=None)
+"""What the last hook that was asked has raised: `has_perm` can answer only yes or no."""
 
 _PERMISSIONS = {f"realtime.{action}_room": action for action in ACTIONS}
 _READ, _READ_AND_PUBLISH = frozenset({"join"}), frozenset({"join", "publish"})
@@ -128,6 +134,9 @@ def _hook_allows(hook_name: str, user: Any, room: rooms.CodeRoom) -> bool:
         return ask_hook(hook_name, user, room) is True
     except DatabaseError:
         raise
+    except Rejected as rejected:
+        _rejection.set(rejected.error)
+        return False
     except Exception:
         # Rights fail closed: an error in a hook denies.
         logger.exception("%s.%s raised; denied", type(room.type).__qualname__, hook_name)
@@ -144,4 +153,16 @@ def ask_hook(hook_name: str, user: Any, room: rooms.CodeRoom) -> Any:
 
 def may(user: Any, action: str, room: AnyRoom) -> bool:
     """Return whether `user.has_perm("realtime.<action>_room", room)` is exactly True."""
-    return user_models.has_perm(user, f"realtime.{action}_room", room)
+    return refusal(user, action, room) is None
+
+
+def refusal(user: Any, action: str, room: AnyRoom) -> Error | None:
+    """Return None if the user may, else the error for the client: that of a `Rejected` which a hook
+    of the site has raised, or "permission denied"."""
+    _rejection.set(None)
+    try:
+        if user_models.has_perm(user, f"realtime.{action}_room", room):
+            return None
+    except Rejected as rejected:
+        return rejected.error
+    return _rejection.get() or Error.PERMISSION_DENIED

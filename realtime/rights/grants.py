@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from .. import names
 from ..authentication import Identity
 from ..authentication.identity import still_valid
 from ..changes import changes
+from ..codes import Error
 from ..concurrency import threads
 from ..concurrency.batching import BatchedLookup
 from ..conf import realtime_settings
@@ -25,7 +26,7 @@ from ..exceptions import LayerUnavailable
 from ..models import Room
 from ..rooms.finding import AnyRoom
 from ..rooms.room_types import find_in_code
-from .backend import may
+from .backend import refusal
 from .queries import absent_room, find_room, find_rooms
 
 logger = logging.getLogger("realtime.grants")
@@ -42,6 +43,8 @@ class Grant:
 
     room: AnyRoom | None = None
     actions: frozenset[str] = frozenset()
+    errors: Mapping[str, Error] | None = field(default=None, compare=False)
+    """The errors with which hooks of the site have refused actions, if they have raised any."""
     version: int = field(default=-1, compare=False)
     """The `changes.version` before the grant was computed."""
     until: float | None = field(default=None, compare=False)
@@ -91,12 +94,18 @@ def grant(identity: Identity, name: str) -> Grant:
 def _grant(identity: Identity, user: Any, name: str, room: AnyRoom | None) -> Grant:
     # The same rules run for a missing room, so that timing does not reveal which rooms exist.
     asked = room if room is not None else absent_room(user, name)
-    actions = frozenset(
-        action for action in GRANTED if identity.permits(action, name) and may(user, action, asked)
-    )
+    refusals = {
+        action: refusal(user, action, asked) for action in GRANTED if identity.permits(action, name)
+    }
+    actions = frozenset(action for action, error in refusals.items() if error is None)
+    errors = {
+        action: error
+        for action, error in refusals.items()
+        if error not in (None, Error.PERMISSION_DENIED)
+    }
     if room is None or "join" not in actions:
-        return NOTHING
-    return Grant(room, actions, until=_until(user, room))
+        return Grant(errors=errors) if errors else NOTHING
+    return Grant(room, actions, errors=errors or None, until=_until(user, room))
 
 
 def _until(user: Any, room: AnyRoom) -> float | None:

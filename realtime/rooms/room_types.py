@@ -15,7 +15,8 @@ class RoomType:
 
     Every hook is a plain method, which runs in a database thread, or an `async def`. It gets the
     user and the parts of the room's name that the pattern captures. A `can_` hook allows only by
-    returning exactly True.
+    returning exactly True. Each may raise `realtime.rooms.Rejected("sentence", code=450)`: the
+    client gets the sentence and the code, which is from 400 to 1999.
     """
 
     history_size: int = 100

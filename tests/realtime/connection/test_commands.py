@@ -85,6 +85,50 @@ class Test_rooms_in_code:
         error = (await call(connected, publish={"channel": "orders/1", "data": "no"}))["error"]
         assert error == {"code": 103, "message": "Orders are closed on Sundays."}
 
+    async def test_each_hook_may_refuse_with_a_code_of_the_application(self, connected):
+        @rooms.register("paid/<slug:name>")
+        class PaidRoom(rooms.RoomType):
+            def can_join(self, user, name):
+                if name == "expired":
+                    raise rooms.Rejected("Your plan has ended.", code=450)
+                if name == "plain":
+                    raise rooms.Rejected("Ask for an invitation.")
+                return True
+
+            async def can_publish(self, user, name):
+                raise rooms.Rejected("Your plan is for readers.", code=1999)
+
+            def on_publish(self, user, data, name):
+                return None
+
+        @rooms.rpc("order")
+        def order(user, data):
+            raise rooms.Rejected("Sold out.", code=400)
+
+        answers = [
+            ({"subscribe": {"channel": "paid/expired"}}, 450, "Your plan has ended."),
+            ({"publish": {"channel": "paid/expired", "data": 1}}, 450, "Your plan has ended."),
+            ({"history": {"channel": "paid/expired"}}, 450, "Your plan has ended."),
+            ({"subscribe": {"channel": "paid/plain"}}, 103, "Ask for an invitation."),
+            ({"publish": {"channel": "paid/open", "data": 1}}, 1999, "Your plan is for readers."),
+            ({"rpc": {"method": "order", "data": 1}}, 400, "Sold out."),
+        ]
+        for command, code, message in answers:
+            assert (await call(connected, **command))["error"] == {"code": code, "message": message}
+        assert "subscribe" in await call(connected, subscribe={"channel": "paid/open"})
+        refused = await call(connected, publish={"channel": "paid/open", "data": 1})
+        assert refused["error"]["code"] == 1999
+
+    @pytest.mark.parametrize("code", [0, 103, 399, 2000, 3500, "450", 450.5])
+    async def test_another_code_is_a_mistake_of_the_site(self, connected, caplog, code):
+        @rooms.rpc("wrong")
+        def wrong(user, data):
+            raise rooms.Rejected("No.", code=code)
+
+        error = (await call(connected, rpc={"method": "wrong", "data": 1}))["error"]
+        assert error["code"] == 100
+        assert "Use one from 400 to 1999" in caplog.text
+
     async def test_a_hook_that_breaks_is_an_error_with_a_reference(self, connected, caplog):
         error = (await call(connected, publish={"channel": "orders/1", "data": "set"}))["error"]
         reference = error["message"].rsplit(" ", 1)[1]
