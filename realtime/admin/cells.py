@@ -26,7 +26,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from ..layers.records import Connection, Process
-from ..models import Room
+from ..models import Membership, Room
 
 SHOWN_ROOMS = 5
 LIST = "admin:realtime_connection_changelist"
@@ -43,6 +43,8 @@ class Links:
         self._user_model = get_user_model()
         self._sees_users = self._may_see(self._user_model)
         self._sees_rooms = self._may_see(Room)
+        # Not if the site has an admin of rooms that is all its own.
+        self._explains = self._sees_rooms and hasattr(site.get_model_admin(Room), "explain_view")
         self._rooms: dict[str, Any] = {}
 
     def know_rooms(self, names: Iterable[str]) -> None:
@@ -65,7 +67,11 @@ class Links:
         return self._address(CONFIRMATION, filters, action)
 
     def explanation(self, **fields: str) -> str:
-        return self._address(EXPLANATION, fields) if self._sees_rooms else ""
+        return self._address(EXPLANATION, fields) if self._explains else ""
+
+    def memberships(self, room: Any) -> str:
+        """The address of the list of the roles in a room, by the primary key of the room."""
+        return memberships_url(self._site, room) if self._may_see(Membership) else ""
 
     def _may_see(self, model: type[Model]) -> bool:
         if not self._site.is_registered(model):
@@ -80,6 +86,11 @@ class Links:
     def _address(self, name: str, params: dict[str, str], *args: str) -> str:
         path = reverse(name, args=args, current_app=self._site.name)
         return f"{path}?{urlencode(params)}" if params else path
+
+
+def memberships_url(site: AdminSite, room: Any) -> str:
+    path = reverse("admin:realtime_membership_changelist", current_app=site.name)
+    return f"{path}?{urlencode({'room__id__exact': room})}"
 
 
 def link(address: str, text: object) -> str | SafeString:

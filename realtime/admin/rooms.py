@@ -5,32 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from .. import user_models
 from ..models import Membership, Room
-from .cells import Links
+from .cells import Links, link, memberships_url
 from .explaining import explain_page
+from .filters import ShortRelatedFilter
+from .memberships import MembershipInline
 from .panels import RoomPanel
-
-
-class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
-    model = Membership
-    extra = 0
-    autocomplete_fields = ("user",)
-    fields = ("user", "role", "muted", "expires_at")
+from .relations import RelatedFields
 
 
 @admin.register(Room)
-class RoomAdmin(RoomPanel, admin.ModelAdmin):  # type: ignore[type-arg]
+class RoomAdmin(RelatedFields, RoomPanel, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "title", "access", "publishing", "member_count", "archived")
-    list_filter = ("access", "publishing", "archived", "groups")
+    list_filter = ("access", "publishing", "archived", ("groups", ShortRelatedFilter))
     search_fields = ("name", "title")
-    autocomplete_fields = ("groups",)
+    related_fields = ("groups",)
     inlines = (MembershipInline,)
     readonly_fields = ("created_at",)
     save_on_top = True
@@ -68,27 +66,36 @@ class RoomAdmin(RoomPanel, admin.ModelAdmin):  # type: ignore[type-arg]
         if room is not None:
             links = Links(request, self.admin_site)
             context["explain_url"] = links.explanation(room=room._realtime_question.name)
+            context["memberships_url"] = links.memberships(room.pk)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Room]:
         rooms: QuerySet[Room] = super().get_queryset(request)
-        return rooms.annotate(_members=Count("memberships"))
+        # Counted for the rows of a page only, and right if a filter joins other tables.
+        of_room = Membership.objects.filter(room=OuterRef("pk")).order_by().values("room")
+        return rooms.annotate(
+            _members=Coalesce(Subquery(of_room.annotate(count=Count("pk")).values("count")), 0)
+        )
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        filters: Any = super().get_list_filter(request)
+        if user_models.groups() is not None:
+            return filters
+        return [each for each in filters if each[0] != "groups"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if user_models.groups() is not None:
+            return fieldsets
+        # The users of this site are in no groups.
+        return [
+            (title, {**options, "fields": [it for it in options["fields"] if it != "groups"]})
+            for title, options in fieldsets
+        ]
 
     @admin.display(description=_("roles"), ordering="_members")
-    def member_count(self, room: Any) -> int:
-        members: int = room._members
-        return members
-
-
-@admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("user", "room", "role", "muted", "expires_at")
-    list_filter = ("role", "muted", "room")
-    list_select_related = ("user", "room")
-    autocomplete_fields = ("user", "room")
-    date_hierarchy = "created_at"
-
-    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        # The site's user model says what its users are found by.
-        username = get_user_model().USERNAME_FIELD
-        return ("room__name", "room__title", f"user__{username}")
+    def member_count(self, room: Any) -> str | SafeString:
+        """The number of roles, with a link to them."""
+        if not self.admin_site.is_registered(Membership):
+            return str(room._members)
+        return link(memberships_url(self.admin_site, room.pk), room._members)

@@ -194,6 +194,29 @@ def test_an_explanation_says_what_a_connection_gets(alice, action):
     assert explanation.user == str(NAME)
 
 
+def test_the_site_passes_the_checks():
+    call_command("check")
+
+
+@pytest.mark.skipif(not hasattr(User, "is_superuser"), reason="it can't use the admin")
+def test_rooms_and_people_are_managed_in_the_admin(client, alice):
+    alice.is_superuser = alice.is_staff = True
+    alice.save()
+    room = Room.objects.create(name="lobby")
+    Membership.objects.create(room=room, user=alice)
+    client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+    for page in ("room/", f"room/{room.pk}/change/", "room/add/", "membership/", "connection/"):
+        for query in ("", "?q=47"):
+            response = client.get(f"/admin/realtime/{page}{query}")
+            assert response.status_code == 200, page
+            assert page == "room/" or ("Groups:" in response.content.decode()) is (
+                page.startswith("room/") and User.__name__ in GROUPS
+            )
+    asked = {"room": "lobby", "user": str(NAME), "action": "join"}
+    page = client.get("/admin/realtime/room/explain/", asked).content.decode()
+    assert f"{NAME} may join lobby" in page
+
+
 def test_the_shell_finds_a_user_by_the_name_of_the_model(alice, capsys):
     Room.objects.create(name="lobby", access="authenticated")
     User.objects.make("4712" if NAME == 4711 else "bob")

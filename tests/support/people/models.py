@@ -55,6 +55,9 @@ class ByNumber(AbstractBaseUser, PermissionsMixin):
     USERNAME_FIELD = "number"
     objects = People()
 
+    def __str__(self):
+        return f"No. {self.number}"
+
 
 class Plain(Person):
     """Without `PermissionsMixin`: no groups, no permissions, no `has_perm`, no superusers."""

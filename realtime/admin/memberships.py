@@ -1,0 +1,91 @@
+"""The roles of users in rooms: a list of their own, and a few rows on the page of a room."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs
+
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from ..models import Membership, Room
+from .filters import ShortRelatedFilter
+from .relations import RelatedFields, user_search_fields
+
+ROOM = "room__id__exact"
+"""The parameter of the list with the key of a room."""
+
+
+class MembershipFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """The roles of one room. A form holds at most `most_rows` of them, because Django refuses forms
+    of more than DATA_UPLOAD_MAX_NUMBER_FIELDS fields; a room with more has an empty form to add
+    some."""
+
+    most_rows = 50
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        all_rows: Any = self.queryset
+        self.row_count = all_rows.count() if self.instance.pk else 0
+        if self.is_bound:
+            # Those of the page that was sent: by now the room may have more, or fewer.
+            self.queryset = all_rows.filter(pk__in=self._sent_keys())
+        elif not self.shows_rows:
+            self.queryset = all_rows.none()
+
+    @property
+    def shows_rows(self) -> bool:
+        return self.row_count <= self.most_rows
+
+    def _sent_keys(self) -> list[Any]:
+        key = Membership._meta.pk
+        sent = []
+        for number in range(min(self.initial_form_count(), self.absolute_max)):
+            try:
+                sent.append(key.to_python(self.data.get(f"{self.add_prefix(number)}-{key.name}")))
+            except ValidationError:
+                continue  # the form of this row reports it
+        return sent
+
+
+class MembershipInline(RelatedFields, admin.TabularInline):  # type: ignore[type-arg]
+    model = Membership
+    formset = MembershipFormSet
+    template = "admin/realtime/room/memberships.html"
+    extra = 0
+    related_fields = ("user",)
+    fields = ("user", "role", "muted", "expires_at")
+
+
+@admin.register(Membership)
+class MembershipAdmin(RelatedFields, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("user", "room", "role", "muted", "expires_at")
+    list_filter = ("role", "muted", ("room", ShortRelatedFilter))
+    list_select_related = ("user", "room")
+    related_fields = ("user", "room")
+    date_hierarchy = "created_at"
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        of_users = user_search_fields(self.admin_site, request, "user")
+        return ("room__name", "room__title", *of_users)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        room = _room(request.GET.get(ROOM))
+        context = {"title": _("Memberships in %s") % room} if room else {}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """A membership that is added from the list of one room is of this room."""
+        initial: dict[str, Any] = super().get_changeform_initial_data(request)
+        filters = parse_qs(request.GET.get("_changelist_filters", ""))
+        room = _room(next(iter(filters.get(ROOM, [])), None))
+        return {"room": room.pk, **initial} if room else initial
+
+
+def _room(key: str | None) -> Room | None:
+    return Room.objects.filter(pk=int(key)).first() if key and key.isdecimal() else None
