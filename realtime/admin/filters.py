@@ -27,13 +27,13 @@ class ShortRelatedFilter(admin.RelatedFieldListFilter):
 
     def has_output(self) -> bool:
         # Without output, Django would leave the filter out, and list all.
-        return bool(self.lookup_val) or super().has_output()
+        return bool(self.lookup_val or self.lookup_val_isnull) or super().has_output()
 
     def _chosen(self, related: Any) -> list[Any]:
         # Django gives a list of values or, before 5.0, one of them.
         values = self.lookup_val if isinstance(self.lookup_val, list) else [self.lookup_val]
         keys = [key for key in values if key]
         try:
-            return list(related._default_manager.filter(pk__in=keys)[:MOST_LISTED])
-        except (ValueError, ValidationError):
+            return list(related._default_manager.filter(pk__in=keys))
+        except (ValueError, OverflowError, ValidationError):
             return []

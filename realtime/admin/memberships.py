@@ -45,10 +45,29 @@ class MembershipFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         sent = []
         for number in range(min(self.initial_form_count(), self.absolute_max)):
             try:
-                sent.append(key.to_python(self.data.get(f"{self.add_prefix(number)}-{key.name}")))
+                text = self.data.get(f"{self.add_prefix(number)}-{key.name}")
+                sent.append(key.clean(text, None))
             except ValidationError:
                 continue  # the form of this row reports it
         return sent
+
+    def clean(self) -> None:
+        """Refuse a second membership of a user, also beside rows that the form does not hold.
+
+        Django's forms of an inline do not check the constraints of the model.
+        """
+        super().clean()
+        forms = {
+            user.pk: form
+            for form in self.forms
+            if form not in self.deleted_forms
+            and (user := getattr(form, "cleaned_data", {}).get("user")) is not None
+        }
+        if self.instance.pk is None or not forms:
+            return
+        others = Membership.objects.filter(room=self.instance, user__in=forms)
+        for user_id in others.exclude(pk__in=self._sent_keys()).values_list("user", flat=True):
+            forms[user_id].add_error("user", _("This user has a membership in the room already."))
 
 
 class MembershipInline(RelatedFields, admin.TabularInline):  # type: ignore[type-arg]
