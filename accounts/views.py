@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from rest_framework.settings import api_settings
 from rest_framework.throttling import AnonRateThrottle
 from rest_framework_simplejwt.views import (
     TokenBlacklistView,
@@ -10,21 +13,30 @@ from rest_framework_simplejwt.views import (
     TokenVerifyView,
 )
 
-from realtime.rest.base import NeverCached
+from realtime.rest.base import NeverCached, OwnDefaults
 
 from . import serializers
 
 
 class TokenThrottle(AnonRateThrottle):
-    """30 requests per minute and address. Set another rate in `DEFAULT_THROTTLE_RATES["token"]`."""
+    """30 requests per minute and address. Set another rate in `DEFAULT_THROTTLE_RATES["token"]`.
+
+    Behind proxies, the address is in `X-Forwarded-For`, at a place that DRF's `NUM_PROXIES` gives.
+    """
 
     scope = "token"
+
+    def get_ident(self, request: Any) -> Any:
+        if api_settings.NUM_PROXIES is None:
+            # DRF would take the whole header, in which a client writes what it likes.
+            return request.META.get("REMOTE_ADDR")
+        return super().get_ident(request)
 
     def get_rate(self) -> str:
         return self.THROTTLE_RATES.get(self.scope) or "30/min"
 
 
-class _TokenView(NeverCached):
+class _TokenView(OwnDefaults, NeverCached):
     throttle_classes = (TokenThrottle,)
 
 

@@ -1,13 +1,16 @@
-"""The base view of all endpoints: it authenticates, and forbids caching."""
+"""The base of all endpoints: it authenticates, forbids caching, and answers alike on every site."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from rest_framework.authentication import SessionAuthentication
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.permissions import IsAuthenticated
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
-from rest_framework.views import APIView
+from rest_framework.views import APIView, exception_handler
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 
@@ -46,7 +49,23 @@ class NeverCached:
         return response
 
 
-class RealtimeView(NeverCached, APIView):
+class OwnDefaults:
+    """An endpoint with a fixed contract: JSON, one address, DRF's own errors.
+
+    The defaults of a site are for its own API. Its versions would hide our addresses, and its
+    renderers, parsers and error handler would change what our clients read and send.
+    """
+
+    versioning_class: Any = None
+    renderer_classes: Any = (JSONRenderer,)
+    parser_classes: Any = (JSONParser, FormParser, MultiPartParser)
+    content_negotiation_class: Any = DefaultContentNegotiation
+
+    def get_exception_handler(self) -> Any:
+        return exception_handler
+
+
+class RealtimeView(OwnDefaults, NeverCached, APIView):
     """An endpoint for signed-in users, by token or by session."""
 
     authentication_classes = (_TokenAuthentication, SessionAuthentication)

@@ -6,6 +6,7 @@ from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from accounts import checks
 from realtime.authentication import django_sign_in
 
 pytestmark = pytest.mark.django_db
@@ -145,6 +146,39 @@ def test_the_endpoints_share_one_rate_limit(post, monkeypatch):
     monkeypatch.setattr("accounts.views.TokenThrottle.get_rate", lambda self: "3/min")
     paths = ["token", "token/refresh", "token/verify", "logout"]
     assert [post(path, {}).status_code for path in paths] == [400, 400, 400, 429]
+
+
+def throttled(client, monkeypatch, *forwarded):
+    """Whether the last of these addresses meets a limit of as many requests as came before."""
+    rate = f"{len(forwarded) - 1}/min"
+    monkeypatch.setattr("accounts.views.TokenThrottle.get_rate", lambda self: rate)
+    return [
+        client.post("/api/token/", {}, headers={"X-Forwarded-For": it}).status_code == 429
+        for it in forwarded
+    ][-1]
+
+
+INVENTED = ["10.0.0.1", "10.0.0.2", "10.0.0.3, 10.0.0.4"]
+
+
+@pytest.mark.parametrize("proxies", [None, 0])
+def test_a_client_can_not_invent_its_address(settings, client, monkeypatch, proxies):
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": proxies}
+    assert throttled(client, monkeypatch, *INVENTED)
+
+
+def test_behind_a_proxy_clients_are_told_apart_by_what_the_proxy_adds(
+    settings, client, monkeypatch
+):
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": 1}
+    assert throttled(client, monkeypatch, *(f"{it}, 203.0.113.7" for it in INVENTED))
+    assert not throttled(client, monkeypatch, "203.0.113.8", "203.0.113.8", "203.0.113.9")
+
+
+def test_a_deployment_is_asked_for_the_number_of_proxies(settings):
+    assert checks.check_proxies() == []
+    settings.REST_FRAMEWORK = {"NUM_PROXIES": None}
+    assert [message.id for message in checks.check_proxies()] == ["accounts.W001"]
 
 
 def test_tokens_are_never_cached(pair, post):
