@@ -19,6 +19,7 @@ class RealtimeConfig(AppConfig):
 
         django_checks.register(checks.check_settings)
         django_checks.register(checks.check_origins)
+        django_checks.register(checks.check_stateless_users)
         django_checks.register(checks.check_backend)
         django_checks.register(checks.check_middleware)
         django_checks.register(checks.check_user_model)

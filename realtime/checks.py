@@ -10,6 +10,9 @@ from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.settings import api_settings
+from rest_framework_simplejwt.authentication import JWTStatelessUserAuthentication
 
 from . import conf, user_models
 from .authentication import credentials, origins
@@ -74,7 +77,41 @@ def _check_values() -> list[CheckMessage]:
                     id="realtime.E005",
                 )
             )
-    return [*messages, *_check_token_size()]
+    return [*messages, *_check_authenticator(), *_check_token_size()]
+
+
+def _check_authenticator() -> list[CheckMessage]:
+    """Report authentication classes of DRF: they look alike, but get a request, not a token."""
+    try:
+        authenticator = import_string(realtime_settings.AUTHENTICATOR)
+    except ImportError:
+        return []  # reported above
+    is_of_drf = isinstance(authenticator, type) and issubclass(authenticator, BaseAuthentication)
+    if not is_of_drf and hasattr(authenticator, "authenticate"):
+        return []
+    return [
+        Error(
+            'REALTIME["AUTHENTICATOR"] is not an authenticator of access tokens.',
+            hint="Write a class whose authenticate(raw_token) returns an Identity with a user of "
+            "AUTH_USER_MODEL that was read from the database.",
+            id="realtime.E012",
+        )
+    ]
+
+
+def check_stateless_users(**kwargs: Any) -> list[CheckMessage]:
+    classes: Any = api_settings.DEFAULT_AUTHENTICATION_CLASSES
+    if not any(issubclass(each, JWTStatelessUserAuthentication) for each in classes):
+        return []
+    return [
+        Warning(
+            "The API of this site has users without a row (JWTStatelessUserAuthentication). On "
+            "WebSockets they are refused, unless AUTH_USER_MODEL has their row.",
+            hint='Create the row when a token is first seen, in a REALTIME["AUTHENTICATOR"] of '
+            "your own, or silence this warning.",
+            id="realtime.W012",
+        )
+    ]
 
 
 def _check_token_size() -> list[CheckMessage]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cache
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
+from django.contrib.auth import get_user_model
 from django.db import DatabaseError
 from django.utils.module_loading import import_string
 
@@ -20,6 +22,10 @@ from . import signing_keys
 from .identity import Identity, permitted
 from .refusals import refusal
 from .simplejwt import SimpleJWTAuthenticator as SimpleJWTAuthenticator
+from .sparse_log import SparseLog
+
+logger = logging.getLogger("realtime.authentication")
+_rowless = SparseLog(logger)
 
 Result = TypeVar("Result")
 
@@ -70,8 +76,27 @@ def _accept(answer: Callable[..., Any], *args: Any) -> Identity:
     if not isinstance(identity, Identity):
         raise TypeError("the authenticator did not return an Identity")
     if not identity.user.is_anonymous:
+        _require_row(identity.user)
         permitted(identity.user)
     return identity
+
+
+def _require_row(user: Any) -> None:
+    """Raise `AuthenticationError` if the user was made from a token, as SimpleJWT's `TokenUser` is.
+
+    Rights, live changes and connection limits belong to a row of `AUTH_USER_MODEL`. An object of
+    another model could even get the rights of the user with the same primary key.
+    """
+    model = get_user_model()
+    if isinstance(user, model) and user.pk is not None and not user._state.adding:
+        return
+    _rowless.warning(
+        "refused a connection: the authenticator returned a %s that was not read from the "
+        "database; return a %s, for example with objects.get(pk=...)",
+        type(user).__qualname__,
+        model.__name__,
+    )
+    raise AuthenticationError("the user is not in the database")
 
 
 async def in_time(

@@ -5,6 +5,8 @@ from django.db import models
 
 from realtime import checks
 
+SIMPLEJWT = "rest_framework_simplejwt.authentication"
+
 
 def ids(messages):
     return [message.id for message in messages]
@@ -30,6 +32,9 @@ def test_the_defaults_are_fine(settings):
         ({"USER_INFO": "nowhere.function"}, "realtime.E005"),
         ({"MESSAGE_MAX_LEVELS": 491}, "realtime.E007"),
         ({"USER_LABEL": "nowhere.function"}, "realtime.E005"),
+        ({"AUTHENTICATOR": f"{SIMPLEJWT}.JWTStatelessUserAuthentication"}, "realtime.E012"),
+        ({"AUTHENTICATOR": f"{SIMPLEJWT}.JWTAuthentication"}, "realtime.E012"),
+        ({"AUTHENTICATOR": "uuid.UUID"}, "realtime.E012"),
         (["PING_SECONDS"], "realtime.E001"),
         ({"TOKEN_MAX_BYTES": 2_000_000}, "realtime.E011"),
         ({"TOKEN_MAX_BYTES": 20_000, "CREDENTIALS": ["header"]}, "realtime.W011"),
@@ -70,6 +75,13 @@ def test_a_trusted_origin_that_django_ignores_is_a_warning(settings):
     (message,) = checks.check_origins()
     assert message.id == "realtime.W010"
     assert "'https://example.com/'" in message.msg
+
+
+def test_an_api_with_users_without_a_row_is_warned(settings):
+    assert checks.check_stateless_users() == []
+    stateless = f"{SIMPLEJWT}.JWTStatelessUserAuthentication"
+    settings.REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": [stateless]}
+    assert ids(checks.check_stateless_users()) == ["realtime.W012"]
 
 
 def test_a_site_without_the_backend_is_warned(settings):

@@ -13,10 +13,12 @@ from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
+from rest_framework_simplejwt.models import TokenUser
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from realtime.authentication import Identity, SimpleJWTAuthenticator, refusals, users, verification
+from realtime.authentication.sparse_log import SparseLog
 from realtime.authentication.verification import authenticate
 from realtime.changes import changes
 from realtime.concurrency import threads
@@ -162,7 +164,29 @@ class Test_many_at_once:
 
 
 KNOWN = "an-opaque-token-that-is-known"
-ALICE = User(pk=1, username="alice")
+
+
+def stored(**fields):
+    """A user as it is after it was read from the database."""
+    user = User(**fields)
+    user._state.adding = False
+    return user
+
+
+ALICE = stored(pk=1, username="alice")
+
+
+class Device:
+    """Of another model: its primary key is that of somebody else's row."""
+
+    pk, is_active, is_anonymous = 1, True, False
+
+
+ROWLESS = {
+    "TokenUser": lambda: TokenUser({"user_id": 1}),
+    "User": lambda: User(pk=1, username="alice"),
+    "Device": Device,
+}
 
 
 class Opaque:
@@ -176,7 +200,9 @@ class Opaque:
         if raw_token == "pair":
             return (ALICE, raw_token)
         if raw_token == "inactive":
-            return Identity(User(pk=77, username="inactive", is_active=False))
+            return Identity(stored(pk=77, username="inactive", is_active=False))
+        if raw_token in ROWLESS:
+            return Identity(ROWLESS[raw_token]())
         raise _ERRORS[raw_token]
 
 
@@ -223,6 +249,14 @@ class Test_an_authenticator_of_the_site:
 
     async def test_can_not_admit_inactive_users(self):
         assert await outcome("inactive") == "refused"
+
+    @pytest.mark.parametrize("kind", ROWLESS)
+    async def test_can_not_admit_users_without_a_row(self, kind, caplog, monkeypatch):
+        monkeypatch.setattr(verification, "_rowless", SparseLog(verification.logger))
+        assert await outcomes([kind] * 3) == ["refused"] * 3
+        (record,) = caplog.records
+        assert f"returned a {kind} that was not read from the database" in record.getMessage()
+        assert "return a User, for example" in record.getMessage()
 
     async def test_without_its_database_asks_clients_to_retry_later(self, caplog):
         assert await outcome("database") == "later"
