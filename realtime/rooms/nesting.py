@@ -33,7 +33,7 @@ def is_deeper(data: bytes, levels: int) -> bool:
     # Now every second part between quotes is a string, whose brackets don't count.
     outside_strings = data.translate(_PARENTHESES, _IRRELEVANT).split(b'"')[::2]
     marks = b"".join(outside_strings)
-    for _ in range(_PASSES):
+    for _ in range(min(_PASSES, levels)):
         # Each pass takes the deepest level away. What is wide and not deep is gone soon.
         marks = marks.replace(b"()", b"")
         levels -= 1

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from realtime.rooms.nesting import is_deeper
@@ -26,6 +26,9 @@ def depth(value):
     return 0
 
 
+@settings(max_examples=300, deadline=None)
+@example("[", 0, False)
+@example([[]], 1, False)
 @given(JSON, st.integers(0, 12), st.booleans())
 def test_it_is_the_depth_of_the_value(value, levels, escapes):
     data = json.dumps(value, ensure_ascii=escapes).encode()
