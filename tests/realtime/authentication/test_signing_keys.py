@@ -24,6 +24,7 @@ from realtime.exceptions import AuthenticationError, AuthenticationUnavailable
 from tests.support.issuers import Issuer, Key, forgeries
 
 ALICE = User(pk=1, username="alice", password="!")
+ALICE._state.adding = False  # as if it was read from the database
 
 
 @pytest.fixture(autouse=True)
