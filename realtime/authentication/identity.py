@@ -11,7 +11,7 @@ from django.utils.crypto import salted_hmac
 from rest_framework_simplejwt.settings import api_settings
 
 from ..exceptions import AuthenticationError
-from . import rehashing
+from . import rehashing, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Identity:
     """The key of the Django session that is the credential, to see when it ends; or ""."""
     own_password: str = field(default="", compare=False)
     """The digest of the password that this sign-in has set, or ""."""
+    manager: str = field(default="", compare=False)
+    """The name of the manager that finds the user; "" for the default manager of the user model."""
     version: int = field(default=-1, compare=False)
     """The `changes.version` before `user` was read."""
     user_id: str = field(init=False, repr=False, compare=False)
@@ -60,6 +62,7 @@ def identity_from_claims(user: Any, claims: Mapping[str, Any] | None) -> Identit
         session_id=str(claims.get("sid", "")),
         scopes=_scopes(claims),
         expires_at=float(claims["exp"]),
+        manager=users.manager_of_tokens(),
     )
 
 

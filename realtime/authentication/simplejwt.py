@@ -93,7 +93,7 @@ def _find_users(tokens: list[Token]) -> dict[str, users.KnownUser]:
 
 def _find_by_ids(ids: list[str | int]) -> dict[str, users.KnownUser]:
     try:
-        return users.find(api_settings.USER_ID_FIELD, ids)
+        return users.find(api_settings.USER_ID_FIELD, ids, users.manager_of_tokens())
     except CLAIM_ERRORS:
         if len(ids) < 2:
             return {}  # SimpleJWT refuses it later

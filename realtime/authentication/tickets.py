@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from typing import Any
 
 from ..concurrency.batching import BatchedLookup
@@ -35,6 +36,7 @@ def identity_to_ticket(identity: Identity) -> bytes:
             "session": identity.session_key,
             "scopes": None if identity.scopes is None else sorted(identity.scopes),
             "exp": identity.expires_at,
+            "manager": identity.manager,
             "password": password_digest(identity.user),
         }
     ).encode()
@@ -42,8 +44,16 @@ def identity_to_ticket(identity: Identity) -> bytes:
 
 def identities_from_tickets(tickets: list[bytes]) -> list[Identity | Exception]:
     kept = [json.loads(ticket) for ticket in tickets]
-    known = users.find("pk", {claims["user"] for claims in kept})
-    return [outcome(_identity_from_ticket, claims, known) for claims in kept]
+    keys: defaultdict[str, set[str]] = defaultdict(set)
+    for claims in kept:
+        keys[_manager(claims)].add(claims["user"])
+    known = {name: users.find("pk", of_manager, name) for name, of_manager in keys.items()}
+    return [outcome(_identity_from_ticket, claims, known[_manager(claims)]) for claims in kept]
+
+
+def _manager(claims: dict[str, Any]) -> str:
+    name: str = claims.get("manager", "")  # tickets of an older release have none
+    return name
 
 
 def _identity_from_ticket(claims: dict[str, Any], known: dict[str, users.KnownUser]) -> Identity:
@@ -61,5 +71,6 @@ def _identity_from_ticket(claims: dict[str, Any], known: dict[str, users.KnownUs
         session_key=claims.get("session", ""),
         scopes=None if scopes is None else frozenset(scopes),
         expires_at=claims["exp"],
+        manager=_manager(claims),
         version=found.version,
     )

@@ -25,26 +25,44 @@ class KnownUser:
     read_at: float
 
 
-_known: dict[tuple[str, str], KnownUser] = {}
+_known: dict[tuple[str, str, str], KnownUser] = {}
 
 
-def find(field: str, values: Collection[Any]) -> dict[str, KnownUser]:
+def manager(name: str) -> Any:
+    """Return a manager of the user model by its name; "" is the default manager.
+
+    A manager may hide users, such as those that are deleted softly. Django's own backend uses the
+    default manager, and SimpleJWT uses `objects`. They can differ.
+    """
+    model: Any = get_user_model()
+    return getattr(model, name) if name else model._default_manager
+
+
+def manager_of_tokens() -> str:
+    """Return the name of the manager with which SimpleJWT finds users."""
+    model: Any = get_user_model()
+    default = model._default_manager
+    return "" if getattr(model, "objects", default) is default else "objects"
+
+
+def find(field: str, values: Collection[Any], manager_name: str = "") -> dict[str, KnownUser]:
     """Return users by the text of a unique `field`. One query reads those that are not cached.
 
-    A cached user is used until a change is reported, for `RECHECK_SECONDS` at most. Raises the
-    error of the database for a value that the field can't hold.
+    Users that the manager hides are not found. A cached user is used until a change is reported,
+    for `RECHECK_SECONDS` at most. Raises the error of the database for a value that the field can't
+    hold.
     """
     if field == get_user_model()._meta.pk.name:
         field = "pk"
     found, missing = {}, []
     for value in values:
-        known = _known.get((field, str(value)))
+        known = _known.get((manager_name, field, str(value)))
         if known is not None and _is_current(known):
             found[str(value)] = known
         else:
             missing.append(value)
     if missing:
-        found |= _read(field, missing)
+        found |= _read(field, missing, manager_name)
     return found
 
 
@@ -79,27 +97,26 @@ _NOT_FOUND = (ObjectDoesNotExist, ValueError, TypeError, OverflowError, Validati
 
 def remember(user: Any, version: int) -> None:
     """Add a user to the cache that was read elsewhere."""
-    _remember("pk", str(user.pk), KnownUser(user, version, time.monotonic()))
+    _remember("", "pk", str(user.pk), KnownUser(user, version, time.monotonic()))
 
 
-def _read(field: str, values: list[Any]) -> dict[str, KnownUser]:
+def _read(field: str, values: list[Any], manager_name: str) -> dict[str, KnownUser]:
     version, read_at = changes.version, time.monotonic()
-    user_model = get_user_model()
-    asked = user_model._default_manager.filter(**{f"{field}__in": values})
+    asked = manager(manager_name).filter(**{f"{field}__in": values})
     found = {}
     for user in asked:
         value = str(user.pk if field == "pk" else getattr(user, field))
         found[value] = KnownUser(user, version, read_at)
-        _remember(field, value, found[value])
+        _remember(manager_name, field, value, found[value])
     return found
 
 
-def _remember(field: str, value: str, known: KnownUser) -> None:
+def _remember(manager_name: str, field: str, value: str, known: KnownUser) -> None:
     if known.version < 0:
         return  # this process is not notified of changes
     if len(_known) >= MOST_KNOWN:
         _known.clear()
-    _known[field, value] = known
+    _known[manager_name, field, value] = known
 
 
 def _is_current(known: KnownUser) -> bool:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError
 
 from .. import names
-from ..authentication import Identity
+from ..authentication import Identity, users
 from ..authentication.identity import still_valid
 from ..changes import changes
 from ..codes import Error
@@ -85,7 +85,7 @@ def grant(identity: Identity, name: str) -> Grant:
     user = identity.user
     if changes.is_stale(identity.version, identity.user_id):
         # Django caches permissions on the user object.
-        user = reload_user(user)
+        user = reload_user(user, identity.manager)
     if user is None:
         return NOTHING
     return _grant(identity, user, name, find_in_code(name) or find_room(user, name))
@@ -115,24 +115,38 @@ def _until(user: Any, room: AnyRoom) -> float | None:
     return None if ends is None else ends.timestamp()
 
 
-def reload_user(user: Any) -> Any:
-    """Return the user from the database, None if it no longer exists."""
+def reload_user(user: Any, manager: str = "") -> Any:
+    """Return the user from the database, None if it no longer exists or the manager hides it."""
     if isinstance(user, AnonymousUser):
         return AnonymousUser()
-    return get_user_model()._default_manager.filter(pk=user.pk).first()
+    return users.manager(manager).filter(pk=user.pk).first()
 
 
 def _answer_all(questions: list[Question]) -> list[Answer]:
-    user_ids = {question.identity.user.pk for question in questions} - {None}
-    users = get_user_model()._default_manager.in_bulk(list(user_ids))
+    found_users = _users_of(question.identity for question in questions)
     wanted = {name for question in questions for name in question.rooms if names.is_room_name(name)}
-    found = find_rooms({name for name in wanted if find_in_code(name) is None}, users)
-    return [_answer(question, users, found) for question in questions]
+    user_ids = {user_id for of_manager in found_users.values() for user_id in of_manager}
+    found = find_rooms({name for name in wanted if find_in_code(name) is None}, user_ids)
+    return [_answer(question, found_users, found) for question in questions]
 
 
-def _answer(question: Question, users: dict[Any, Any], found: dict[str, Room]) -> Answer:
+_UsersByManager = dict[str, dict[Any, Any]]
+
+
+def _users_of(identities: Iterable[Identity]) -> _UsersByManager:
+    """Return the users by manager and id: one query, or two if SimpleJWT has its own manager."""
+    wanted: defaultdict[str, set[Any]] = defaultdict(set)
+    for identity in identities:
+        if identity.user.pk is not None:
+            wanted[identity.manager].add(identity.user.pk)
+    return {name: users.manager(name).in_bulk(list(ids)) for name, ids in wanted.items()}
+
+
+def _answer(question: Question, found_users: _UsersByManager, found: dict[str, Room]) -> Answer:
     identity = question.identity
-    user = AnonymousUser() if identity.user.is_anonymous else users.get(identity.user.pk)
+    user = found_users.get(identity.manager, {}).get(identity.user.pk)
+    if identity.user.is_anonymous:
+        user = AnonymousUser()
     if not still_valid(identity, user):
         return Answer(None)
     grants = {}

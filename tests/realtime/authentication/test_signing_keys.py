@@ -32,7 +32,7 @@ def known_users(monkeypatch, request):
     """Alice, for tests without a database."""
     if not request.node.get_closest_marker("django_db"):
         known = users.KnownUser(ALICE, -1, 0)
-        monkeypatch.setattr(users, "find", lambda field, ids: dict.fromkeys(ids, known))
+        monkeypatch.setattr(users, "find", lambda field, ids, manager: dict.fromkeys(ids, known))
 
 
 @pytest.fixture

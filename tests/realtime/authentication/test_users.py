@@ -112,7 +112,7 @@ def test_nothing_is_cached_without_notifications_of_changes(somebody, django_ass
         for _ in range(2):
             with django_assert_num_queries(1):
                 users.find("pk", [somebody[1].pk])
-        assert ("pk", str(somebody[1].pk)) not in users._known
+        assert ("", "pk", str(somebody[1].pk)) not in users._known
     finally:
         changes.listen()
     with django_assert_num_queries(1):
