@@ -12,7 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from playwright.async_api import expect
 
+from tests.support.browsers import enter, fill_in, messages, say, sockets
 from tests.support.handshakes import raw_handshake
 from tests.support.processes import free_port
 
@@ -146,3 +148,16 @@ def status_of(url):
     except urllib.error.HTTPError as error:
         error.close()
         return error.code
+
+
+@pytest.mark.parametrize("server", ["daphne", "uvicorn-fast"])
+async def test_the_playground_works_below_a_path(start_site, open_page, server):
+    site = start_site(server, DJANGO_SETTINGS_MODULE="tests.settings.proxied", SCRIPT_NAME="/app")
+    page = await open_page(f"{site.url}/app/")
+    await fill_in(page, "alice")
+    await expect(page.locator("#connection")).to_have_text("Connected")
+    await enter(page, "Lobby")
+    await say(page, "Hello from below")
+    await expect(messages(page)).to_contain_text("Hello from below")
+    assert [socket.url for socket in sockets(page)] == [f"ws://127.0.0.1:{site.port}/app/ws/"]
+    site.process.stop()

@@ -81,7 +81,7 @@ function start() {
 }
 
 function connect() {
-  realtime = new Realtime({ url: "/ws/", getToken: session.accessToken });
+  realtime = new Realtime({ url: "ws/", getToken: session.accessToken });
   realtime.addEventListener("state", ({ detail }) => showState(detail));
   realtime.addEventListener("frame", ({ detail }) => showFrame(detail));
   realtime.addEventListener("rights", () => listing.refresh());

@@ -26,7 +26,7 @@ export function userId() {
 }
 
 export async function signIn(username, password) {
-  const response = await post("/api/token/", { username, password });
+  const response = await post("api/token/", { username, password });
   if (response.status === 401) throw new SignInError("That name and password don’t fit together.");
   if (response.status === 400) throw new SignInError("Please fill in a name and a password.");
   await requireOk(response);
@@ -37,7 +37,7 @@ export async function signIn(username, password) {
 export async function signOut() {
   const refresh = stored()?.refresh;
   sessionStorage.removeItem(KEY);
-  if (refresh) await post("/api/logout/", { refresh }).catch(() => {});
+  if (refresh) await post("api/logout/", { refresh }).catch(() => {});
 }
 
 export function forget() {
@@ -54,7 +54,7 @@ export async function accessToken({ fresh = false } = {}) {
 
 export async function listRooms() {
   const headers = { Authorization: `Bearer ${await accessToken()}` };
-  const response = await request("/realtime/rooms/", { headers });
+  const response = await request("realtime/rooms/", { headers });
   if (response.status === 401) throw new SignInError("Your sign-in is no longer valid.", { final: true });
   await requireOk(response);
   return (await response.json()).rooms;
@@ -69,7 +69,7 @@ function refreshed(session) {
 }
 
 async function rotate(session) {
-  const response = await post("/api/token/refresh/", { refresh: session.refresh });
+  const response = await post("api/token/refresh/", { refresh: session.refresh });
   if (response.status === 401) {
     throw new SignInError("Your sign-in has ended. Please sign in again.", { final: true });
   }
