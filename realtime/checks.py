@@ -163,6 +163,8 @@ def check_origins(**kwargs: Any) -> list[CheckMessage]:
 
 
 def _no_origins(entries: Any) -> list[Any]:
+    if isinstance(entries, str):
+        return []  # not a list, which is reported elsewhere
     return [entry for entry in entries if not (isinstance(entry, str) and origins.is_entry(entry))]
 
 

@@ -18,8 +18,13 @@ class Handshake(ASGIRequest):
 
     def __init__(self, scope: dict[str, Any]) -> None:
         wanted = _header_names(settings.SECURE_PROXY_SSL_HEADER)
-        headers = [header for header in scope["headers"] if header[0] in wanted]
-        request = {"path": "/", **scope, "method": "GET", "query_string": b"", "headers": headers}
+        request = {
+            "method": "GET",
+            "path": "/",
+            "headers": [header for header in scope["headers"] if header[0] in wanted],
+            "scheme": scope.get("scheme"),
+            "server": scope.get("server"),
+        }
         super().__init__(request, BytesIO())
         _translate_proxy_header(self.META)
 

@@ -141,6 +141,15 @@ async def test_sockets_are_below_the_prefix_of_the_views(start_site, server, by)
     site.process.stop()
 
 
+async def test_a_client_of_daphne_can_not_move_the_site(start_site):
+    """Daphne takes the root path from a header, whoever sends it."""
+    site = start_site("daphne")
+    for root in ("/elsewhere", "/ws", "/ws/", "", "%00", "/%1b[31m"):
+        seen = await raw_handshake(site.port, "/ws/", f"Daphne-Root-Path: {root}")
+        assert seen in (101, 403), root
+        assert await raw_handshake(site.port, "/nope/", f"Daphne-Root-Path: {root}") == 403
+
+
 def status_of(url):
     try:
         with urllib.request.urlopen(url, timeout=10) as response:

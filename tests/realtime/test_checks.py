@@ -70,6 +70,11 @@ def test_an_origin_that_is_none_is_an_error(settings):
         assert "https://*.example.com" in message.hint
 
 
+def test_one_text_in_place_of_a_list_is_reported_once(settings):
+    settings.REALTIME = {"ALLOWED_ORIGINS": "https://example.com"}
+    assert ids([*checks.check_settings(), *checks.check_origins()]) == ["realtime.E003"]
+
+
 def test_a_trusted_origin_that_django_ignores_is_a_warning(settings):
     settings.CSRF_TRUSTED_ORIGINS = ["https://*.example.com", "https://example.com/"]
     (message,) = checks.check_origins()
