@@ -6,9 +6,9 @@ import logging
 from typing import Any
 
 from django.contrib import auth
-from django.contrib.auth.backends import AllowAllUsersModelBackend, ModelBackend
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Group, Permission, PermissionsMixin
-from django.core.exceptions import FieldDoesNotExist, PermissionDenied
+from django.core.exceptions import FieldDoesNotExist, FieldError, PermissionDenied
 from django.db import DatabaseError
 from django.db.models import ManyToManyField, Q, QuerySet
 
@@ -17,7 +17,6 @@ from .exceptions import Rejected
 logger = logging.getLogger("realtime.rights")
 
 RELATIONS = ("groups", "user_permissions")
-_DJANGO_BACKENDS = (ModelBackend, AllowAllUsersModelBackend)
 
 
 class Relation:
@@ -137,15 +136,17 @@ def _ask_user(user: Any, permission: str, obj: Any) -> Any:
 def ask_backend(backend: Any, user: Any, permission: str, obj: Any = None) -> Any:
     """Return the answer of one backend.
 
-    Django's own reads `groups`, `user_permissions` and `is_superuser` of every user. For a user
-    model that lacks one of them, the others are read here.
+    Django's own, and those derived from it, read `groups`, `user_permissions` and `is_superuser` of
+    every user. If the user model lacks one of them, they fail, and the others are read here.
     """
-    if obj is None and type(backend) in _DJANGO_BACKENDS and not _suits_django():
-        app_label, codename = permission.split(".")
-        named = {"content_type__app_label": app_label, "codename": codename}
-        held = Permission.objects.filter(held_by(user.pk), **named)
-        return not user.is_anonymous and user.is_active and held.exists()
-    return backend.has_perm(user, permission, obj)
+    try:
+        return backend.has_perm(user, permission, obj)
+    except (AttributeError, FieldError, TypeError, ValueError):
+        if obj is not None or not isinstance(backend, ModelBackend) or _suits_django():
+            raise
+    app_label, codename = permission.split(".")
+    named = {"content_type__app_label": app_label, "codename": codename}
+    return user.is_active and Permission.objects.filter(held_by(user.pk), **named).exists()
 
 
 def _suits_django() -> bool:

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, Group, Permission
 from django.core.management import CommandError, call_command
 from rest_framework_simplejwt.tokens import AccessToken
@@ -90,6 +91,26 @@ def test_access_and_roles_decide(client, alice):
     assert rooms_of_alice.keys() == {"lobby", "news"}
     assert rooms_of_alice["lobby"] == {"join": True, "publish": True, "moderate": False}
     assert rooms_of_alice["news"]["moderate"] is True
+
+
+class DerivedBackend(ModelBackend):
+    """As of a library for sign-in."""
+
+
+@by_our_rules
+def test_a_backend_that_is_derived_from_djangos_is_no_obstacle(client, alice, settings):
+    settings.AUTHENTICATION_BACKENDS = [
+        f"{__name__}.DerivedBackend",
+        "realtime.rights.RoomBackend",
+    ]
+    Room.objects.create(name="lobby", access="authenticated")
+    Room.objects.create(name="closed")
+    assert (rights(alice, "lobby"), rights(alice, "closed")) == (TALK, set())
+    assert listed(client, alice).keys() == {"lobby"}
+    assert explain(alice, "lobby").allowed
+    if User.__name__ in GROUPS:
+        enter_group(alice).permissions.add(Permission.objects.get(codename="join_room"))
+        assert rights(User.objects.get(), "closed") == {"join"}
 
 
 def test_users_who_are_not_active_get_nothing(alice):
