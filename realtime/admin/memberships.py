@@ -10,8 +10,10 @@ from django.core.exceptions import ValidationError
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from ..models import Membership, Room
+from .deletion import delete_some
 from .filters import ShortRelatedFilter
 from .relations import RelatedFields, user_search_fields
 
@@ -54,7 +56,7 @@ class MembershipFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
     def clean(self) -> None:
         """Refuse a second membership of a user, also beside rows that the form does not hold.
 
-        Django's forms of an inline do not check the constraints of the model.
+        Before Django 6.1 the forms of an inline do not check the constraints of the model.
         """
         super().clean()
         forms = {
@@ -66,8 +68,11 @@ class MembershipFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         if self.instance.pk is None or not forms:
             return
         others = Membership.objects.filter(room=self.instance, user__in=forms)
-        for user_id in others.exclude(pk__in=self._sent_keys()).values_list("user", flat=True):
-            forms[user_id].add_error("user", _("This user has a membership in the room already."))
+        taken = others.exclude(pk__in=self._sent_keys()).values_list("user", flat=True)
+        for form in (forms[user_id] for user_id in taken):
+            if not form.errors:
+                # Django from 6.1 on may have found it too.
+                form.add_error("user", _("This user has a membership in the room already."))
 
 
 class MembershipInline(RelatedFields, admin.TabularInline):  # type: ignore[type-arg]
@@ -86,10 +91,15 @@ class MembershipAdmin(RelatedFields, admin.ModelAdmin):  # type: ignore[type-arg
     list_select_related = ("user", "room")
     related_fields = ("user", "room")
     date_hierarchy = "created_at"
+    actions = ("delete_selected",)
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         of_users = user_search_fields(self.admin_site, request, "user")
         return ("room__name", "room__title", *of_users)
+
+    @admin.action(permissions=["delete"], description=gettext_lazy("Delete selected memberships"))
+    def delete_selected(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:
+        return delete_some(self, request, queryset)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

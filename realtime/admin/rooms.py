@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from .. import user_models
 from ..models import Membership, Room
 from .cells import Links, link, memberships_url
+from .deletion import deleted_with_rooms
 from .explaining import explain_page
 from .filters import ShortRelatedFilter
 from .memberships import MembershipInline
@@ -92,6 +93,10 @@ class RoomAdmin(RelatedFields, RoomPanel, admin.ModelAdmin):  # type: ignore[typ
             (title, {**options, "fields": [it for it in options["fields"] if it != "groups"]})
             for title, options in fieldsets
         ]
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        found = deleted_with_rooms(objs, request, self.admin_site)
+        return super().get_deleted_objects(objs, request) if found is None else found
 
     @admin.display(description=_("roles"), ordering="_members")
     def member_count(self, room: Any) -> str | SafeString:
