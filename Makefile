@@ -6,13 +6,16 @@ PYTHON := $(VENV)/bin/python
 CLIENTS := tests/integration/clients
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: run test delivery revocation bench bench-long features setup system lint format clean
+.PHONY: run test floors delivery revocation bench bench-long features setup system lint format clean
 
 run: setup
 	@DJANGO_DEBUG=1 ./config/serve.sh $(PYTHON) $(PORT)
 
 test: system setup $(CLIENTS)/node_modules/.installed $(CLIENTS)/python_modules/.installed lint
 	$(PYTHON) -m pytest
+
+floors: system setup
+	@./tests/floors.sh $(PYTHON)
 
 delivery: system setup
 	@$(PYTHON) -m tests.delivery
