@@ -203,7 +203,7 @@ def check_user_model(**kwargs: Any) -> list[CheckMessage]:
                 Error(
                     f"The user model {user_model._meta.label} has no {name}.",
                     hint="Derive it from django.contrib.auth.models.AbstractBaseUser.",
-                    id="realtime.E010",
+                    id="realtime.E013",
                 )
             )
     if hasattr(user_model, "groups") and user_models.groups() is None:
@@ -213,7 +213,7 @@ def check_user_model(**kwargs: Any) -> list[CheckMessage]:
                 "of a room admit nobody.",
                 hint="Make it a ManyToManyField to auth.Group, as PermissionsMixin does. Or give "
                 "users a role in the room, and silence this warning.",
-                id="realtime.W010",
+                id="realtime.W013",
             )
         )
     return messages

@@ -1,5 +1,8 @@
 """The system checks of the settings."""
 
+import re
+from pathlib import Path
+
 import pytest
 from django.db import models
 
@@ -140,5 +143,11 @@ def test_a_user_model_that_cannot_sign_in_is_an_error(monkeypatch):
     assert checks.check_user_model() == []
     monkeypatch.setattr(checks, "get_user_model", lambda: Visitor)
     found = checks.check_user_model()
-    assert ids(found) == ["realtime.E010", "realtime.E010"]
+    assert ids(found) == ["realtime.E013", "realtime.E013"]
     assert "no is_active" in found[0].msg and "AbstractBaseUser" in found[0].hint
+
+
+def test_each_check_has_its_own_id():
+    """A site silences a check by its id."""
+    found = re.findall(r'id="(realtime\.[EW]\d+)"', Path(checks.__file__).read_text())
+    assert sorted(found) == sorted(set(found))

@@ -292,7 +292,7 @@ def test_a_saved_row_between_users_and_groups_is_announced(
 def test_the_check_tells_what_has_no_effect():
     found = [message.id for message in check_user_model()]
     leads_elsewhere = User.__name__ in ("InTeams", "WithOwnAnswer")
-    assert found == (["realtime.W010"] if leads_elsewhere else [])
+    assert found == (["realtime.W013"] if leads_elsewhere else [])
     assert (user_models.groups() is not None) is (User.__name__ in GROUPS)
 
 
