@@ -17,6 +17,7 @@ from ..rooms.handlers import rpc_handler, send_handlers
 from ..rooms.publications import Publication, retention
 from ..server_api.reading import to_client_infos
 from . import admission, publisher
+from .batches import Turn
 from .joining import enter, require
 from .session import Session
 
@@ -25,8 +26,8 @@ _TOO_MANY_TO_LIST = Error(
 )
 
 
-async def subscribe(session: Session, body: requests.Subscribe) -> Reply:
-    return await enter(session, _required(body.channel), body)
+async def subscribe(session: Session, body: requests.Subscribe, turn: Turn | None = None) -> Reply:
+    return await enter(session, _required(body.channel), body, turn)
 
 
 async def unsubscribe(session: Session, body: requests.Channel) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Sequence
@@ -11,8 +12,15 @@ from ..concurrency.eager import Rest
 from ..conf import realtime_settings
 from ..exceptions import RealtimeError
 from ..protocols.base import ProtocolError
-from ..protocols.requests import CloseSession, Command, CommandError, MalformedCommand
-from .commands import HANDLERS, Handler
+from ..protocols.requests import (
+    CloseSession,
+    Command,
+    CommandError,
+    MalformedCommand,
+    Subscribe,
+)
+from .batches import Turn, parts, turns
+from .commands import HANDLERS, Handler, subscribe
 from .publisher import Publisher
 from .replies import refuse, reply
 from .session import Session
@@ -46,13 +54,17 @@ class Dispatcher:
         """End the session for a mistake of ours, which was logged."""
         self._session.close(CloseCode.INTERNAL)
 
-    async def run(self, command: Command | MalformedCommand) -> Error | None:
+    async def run(
+        self, command: Command | MalformedCommand, turn: Turn | None = None
+    ) -> Error | None:
         """Carry out one command and write its reply. Return the error if it was refused."""
         self._session.pending += 1
         try:
-            return await self._answer(command)
+            return await self._answer(command, turn)
         finally:
             self._session.finish()
+            if turn is not None:
+                turn.end()
 
     def _receive_text(self, text: str) -> Rest | None:
         try:
@@ -66,18 +78,27 @@ class Dispatcher:
         return None
 
     async def _run_all(self, commands: Sequence[Command | MalformedCommand]) -> None:
-        for command in commands:
+        for part in parts(commands, options=_subscription) if len(commands) > 1 else [commands]:
             if self._publisher.is_full:
                 await self._publisher.wait()
             if self._session.is_closed:
                 return
-            if self._try_at_once(command):
+            if len(part) > 1 and not self._session.is_connecting:
+                await self._run_together(part)
                 continue
-            error = await self.run(command)
+            if self._try_at_once(part[0]):
+                continue
+            error = await self.run(part[0])
             if error is not None and self._session.is_connecting:
                 # Many SDKs send connect and subscribes in one frame. The client connects again, for
                 # example with a newer token: what is behind a connect that was refused is void.
                 return
+
+    async def _run_together(self, subscribes: Sequence[Command | MalformedCommand]) -> None:
+        """Carry out subscribes: all are prepared at the same time, and answered in order."""
+        async with asyncio.TaskGroup() as group:
+            for command, turn in zip(subscribes, turns(len(subscribes)), strict=True):
+                group.create_task(self.run(command, turn))
 
     def _try_at_once(self, command: Command | MalformedCommand) -> bool:
         """Carry out a command that needs no waiting. Return whether it was one."""
@@ -90,13 +111,18 @@ class Dispatcher:
             return True
         return False
 
-    async def _answer(self, command: Command | MalformedCommand) -> Error | None:
+    async def _answer(self, command: Command | MalformedCommand, turn: Turn | None) -> Error | None:
         try:
             self._spend(command)
             if isinstance(command, MalformedCommand):
                 raise command
-            result = await self._handler(command)(self._session, command.body)
+            if turn is None:
+                result = await self._handler(command)(self._session, command.body)
+            else:
+                result = await subscribe(self._session, command.body, turn)
         except CloseSession as request:
+            if turn is not None:
+                await turn.wait()
             self._session.close(request.code, request.reason)
             return None
         except (CommandError, RealtimeError) as refused:
@@ -106,6 +132,8 @@ class Dispatcher:
         else:
             reply(self._session, command, result)
             return None
+        if turn is not None:
+            await turn.wait()
         refuse(self._session, command.id, error)
         return error
 
@@ -126,6 +154,11 @@ class Dispatcher:
         if handler is None:
             raise CommandError(Error.NOT_AVAILABLE)
         return handler
+
+
+def _subscription(command: Command | MalformedCommand) -> Subscribe | None:
+    body = command.body if isinstance(command, Command) else None
+    return body if isinstance(body, Subscribe) else None
 
 
 def _mistake() -> Error:

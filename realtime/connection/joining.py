@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from operator import itemgetter
 
 from ..changes import changes
 from ..codes import CloseCode, Error
@@ -16,6 +18,8 @@ from ..rights import grants
 from ..rights.grants import Grant
 from ..rooms.finding import AnyRoom
 from ..rooms.publications import Retention, retention
+from ..rooms.room_types import find_in_code
+from .batches import Turn, parts, turns
 from .session import Session
 from .subscriptions import is_outdated
 
@@ -25,22 +29,28 @@ _NO_FILTERS = Error(Error.NOT_AVAILABLE.code, "not available: filters by tags")
 _NO_TYPES = Error(Error.NOT_AVAILABLE.code, "not available: map and shared poll subscriptions")
 
 
-async def enter(session: Session, name: str, options: SubscribeOptions) -> Reply:
-    """Enter a room, and return the reply to the client. Raises `CommandError`, `CloseSession` and
-    `LayerUnavailable`."""
+async def enter(
+    session: Session, name: str, options: SubscribeOptions, turn: Turn | None = None
+) -> Reply:
+    """Enter a room, and return the reply to the client. With a `turn`, everything is looked up
+    before it. Raises `CommandError`, `CloseSession` and `LayerUnavailable`."""
     _refuse_what_is_not_available(options)
     _refuse_what_is_too_much(session, name, options)
     for _ in range(_TRIES):
         version = changes.version
-        grant, room = await require(session, "join", name)
+        grant, room = await _may_join(session, name, turn)
         changed_at = -1.0
         if options.recover:
             changed_at = await session.node.last_changes.of(session.user_id, name)
         async with session.node.hub.entering(name, options.since) as entry:
+            if turn is not None:
+                await turn.wait()
+                _refuse_what_is_too_much(session, name, options)
             # What follows is one step of the loop: no change and no publication comes between.
-            if version >= 0 and changes.is_stale(version, session.user_id, name):
+            point = entry.point()
+            if point is None or (version >= 0 and changes.is_stale(version, session.user_id, name)):
                 continue
-            point = _without_time_shut_out(entry.point, changed_at)
+            point = _without_time_shut_out(point, changed_at)
             return _enter_now(session, entry, name, options, grant, room, point)
     raise CommandError(Error.TOO_MANY_REQUESTS)
 
@@ -53,16 +63,44 @@ async def enter_all(session: Session, wanted: Mapping[str, SubscribeOptions]) ->
     replies = {}
     try:
         await grants.prepare(session.caller, wanted)
-        for name, options in wanted.items():
-            try:
-                replies[name] = await enter(session, name, options)
-            except CommandError as refused:
-                if refused.error.temporary:
-                    raise
+        for part in parts(wanted.items(), options=itemgetter(1)):
+            if len(session.rooms) >= realtime_settings.ROOMS_PER_CONNECTION:
+                break
+            entering = [
+                _enter_if_allowed(session, name, options, turn)
+                for (name, options), turn in zip(part, turns(len(part)), strict=True)
+            ]
+            # All have ended before one of them fails the others, or a room could be entered later.
+            outcomes = await asyncio.gather(*entering, return_exceptions=True)
+            for (name, _), outcome in zip(part, outcomes, strict=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                if outcome is not None:
+                    replies[name] = outcome
     except BaseException:
         session.leave_all()
         raise
     return replies
+
+
+async def _enter_if_allowed(
+    session: Session, name: str, options: SubscribeOptions, turn: Turn
+) -> Reply | None:
+    try:
+        return await enter(session, name, options, turn)
+    except CommandError as refused:
+        if refused.error.temporary:
+            raise
+        return None
+    finally:
+        turn.end()
+
+
+async def _may_join(session: Session, name: str, turn: Turn | None) -> tuple[Grant, AnyRoom]:
+    if turn is None or find_in_code(name) is None:
+        return await require(session, "join", name)
+    async with turn.rules:  # each rule of a site takes a thread
+        return await require(session, "join", name)
 
 
 async def require(session: Session, action: str, name: str) -> tuple[Grant, AnyRoom]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..concurrency import tasks
 from ..concurrency.background import until_available
@@ -30,6 +30,7 @@ class JoinPoint:
     missed: list[Publication] | None = None
     missed_since_ms: int = 0
     """Unix time in ms at which the first of them was published."""
+    turn: int = field(default=0, compare=False)
 
 
 class Feed:
@@ -55,7 +56,7 @@ class Feed:
         self._newest = 0
         self._held: list[tuple[str, Publication]] = []
         self._recent: list[Publication] = []
-        self._starting = 0
+        self._joining = 0
         self._repairing = asyncio.Lock()
         self._repair: asyncio.Task[None] | None = None
 
@@ -117,24 +118,39 @@ class Feed:
 
     async def join_point(self, since: Position | None) -> JoinPoint:
         """The position at which a subscription begins if it joins before anything else is awaited.
+        Call it between `begin_joining` and `end_joining`.
 
         With `since`, `missed` holds every publication after it, or is None if one of them is gone.
         Raises `LayerUnavailable`.
         """
-        self._starting += 1
-        try:
-            while True:
-                await self.open()
-                turn = self._turn
-                missed, since_ms = None, 0
-                if since is not None:
-                    missed, since_ms = await self._missed(since)
-                if turn == self._turn and self.position is not None:
-                    return JoinPoint(self.position, missed, since_ms)
-        finally:
-            self._starting -= 1
-            if not self._starting:
-                self._recent.clear()
+        while True:
+            await self.open()
+            turn = self._turn
+            missed, since_ms = None, 0
+            if since is not None:
+                missed, since_ms = await self._missed(since)
+            if turn == self._turn and self.position is not None:
+                return JoinPoint(self.position, missed, since_ms, turn)
+
+    def begin_joining(self) -> None:
+        """From now on, remember publications for those who are about to join."""
+        self._joining += 1
+
+    def end_joining(self) -> None:
+        self._joining -= 1
+        if not self._joining:
+            self._recent.clear()
+
+    def move_on(self, point: JoinPoint) -> JoinPoint | None:
+        """The same point after what was published since; None if it has to be read again."""
+        if self.position is None or point.turn != self._turn:
+            return None
+        if self.position is point.position:
+            return point
+        missed = point.missed
+        if missed is not None:
+            missed = missed + [it for it in self._recent if it.offset > point.position.offset]
+        return JoinPoint(self.position, missed, point.missed_since_ms, point.turn)
 
     async def _missed(self, since: Position) -> tuple[list[Publication] | None, int]:
         """All missed publications, or None, and when the first of them was published."""
@@ -155,7 +171,7 @@ class Feed:
     def _pass_on(self, publication: Publication) -> None:
         assert self.position is not None
         self.position = Position(self.position.epoch, publication.offset)
-        if self._starting:
+        if self._joining:
             self._recent.append(publication)
         self._on_publication(publication)
 

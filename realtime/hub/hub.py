@@ -54,8 +54,8 @@ class Hub:
     def entering(self, name: str, since: Position | None = None) -> Entering:
         """Enter a room: `async with hub.entering(name, since) as entry:`, then `entry.add(...)`.
 
-        In the block the room's publications reach this process. `entry.point` is the position of a
-        member that is added before anything is awaited; with `since`, also what it has missed.
+        In the block the room's publications reach this process. `entry.point()` is the position of
+        a member that is added before anything is awaited; with `since`, also what it has missed.
         Raises `LayerUnavailable`.
         """
         return Entering(self, name, since)
@@ -184,9 +184,9 @@ class Hub:
 class Entering:
     """The time in which a member enters a room: the room stays, even if nobody is in it yet."""
 
-    __slots__ = ("_hub", "_room", "_since", "point")
+    __slots__ = ("_hub", "_point", "_room", "_since")
 
-    point: JoinPoint
+    _point: JoinPoint
 
     def __init__(self, hub: Hub, name: str, since: Position | None) -> None:
         self._hub = hub
@@ -195,9 +195,10 @@ class Entering:
 
     async def __aenter__(self) -> Entering:
         self._room.entering += 1
+        self._room.feed.begin_joining()
         try:
             await self._hub.receive_for(self._room)
-            self.point = await self._room.feed.join_point(self._since)
+            self._point = await self._room.feed.join_point(self._since)
         except BaseException:
             self._end()
             raise
@@ -206,10 +207,15 @@ class Entering:
     async def __aexit__(self, *error: object) -> None:
         self._end()
 
+    def point(self) -> JoinPoint | None:
+        """The position of a member that is added now; None if it has to enter again."""
+        return self._room.feed.move_on(self._point)
+
     def add(self, member: Recipient, *, watches: bool = False) -> None:
         """Add a member; with `watches` it is notified of members who join or leave."""
         self._room.add(member, watches=watches)
 
     def _end(self) -> None:
         self._room.entering -= 1
+        self._room.feed.end_joining()
         self._hub.release(self._room)
