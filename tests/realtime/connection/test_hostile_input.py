@@ -69,6 +69,9 @@ fields = st.fixed_dictionaries(
         "epoch": st.text(max_size=8) | json_values,
         "flag": st.integers(-1, 9) | json_values,
         "join_leave": st.booleans() | json_values,
+        "type": st.integers(-1, 4) | json_values,
+        "tf": json_values,
+        "key": st.text(max_size=8) | json_values,
         "method": st.text(max_size=8) | json_values,
         "subs": st.dictionaries(st.sampled_from(NAMES), json_values, max_size=3) | json_values,
     },
@@ -85,7 +88,15 @@ lines = (
     commands.map(json.dumps)
     | json_values.map(json.dumps)
     | st.sampled_from(PIECES)
-    | st.sampled_from(['{"id":7,"publish":{"channel":"lobby","data":"\\ud800"}}', "[" * 2_000])
+    | st.sampled_from(
+        [
+            r'{"id":7,"publish":{"channel":"lobby","data":"\ud800"}}',
+            r'{"publish":{"channel":"lobby","data":{"id":8,"a":"\ud83d"}},"id":9}',
+            r'{"send":{"data":"\ud83d"}}',
+            '{"id":7,"rpc":{"data":NaN}}',
+            "[" * 2_000,
+        ]
+    )
     | st.text(max_size=40)
 )
 frames = st.lists(lines, min_size=1, max_size=4).map("\n".join)
