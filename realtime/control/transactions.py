@@ -66,11 +66,23 @@ def announce_together(change: Change, using: str | None, announce: Announce) -> 
     rights are then computed again for nothing, which changes nothing.
     """
     connection = transaction.get_connection(using)
-    pending = connection.__dict__.setdefault("_realtime_changes", ChangeSet())
-    if not connection.run_on_commit:
-        pending.clear()  # of a transaction that was rolled back
+    pending = _changes_of_transaction(connection)
     pending.add(change)
     after_commit(partial(_announce_all, pending, connection, announce), using)
+
+
+def _changes_of_transaction(connection: BaseDatabaseWrapper) -> ChangeSet:
+    """Return the changes of the outermost transaction that is open, or a new set if there is none.
+
+    Callbacks of a transaction that was just committed may save something as well: that is another
+    set, and theirs is announced by its own callbacks.
+    """
+    blocks = getattr(connection, "atomic_blocks", None)
+    outermost = blocks[0] if blocks else None
+    known: ChangeSet | None = connection.__dict__.get("_realtime_changes")
+    if known is None or outermost is None or known.outermost is not outermost:
+        known = connection.__dict__["_realtime_changes"] = ChangeSet(outermost)
+    return known
 
 
 def _announce_all(pending: ChangeSet, connection: BaseDatabaseWrapper, announce: Announce) -> None:
@@ -105,7 +117,8 @@ def _named(change: Change, names: dict[int, str]) -> Recheck:
 class ChangeSet:
     """Changes that are merged. Very many become changes of whole rooms, or one change of all."""
 
-    def __init__(self) -> None:
+    def __init__(self, outermost: object = None) -> None:
+        self.outermost = outermost
         self._changes: dict[Key, Change] = {}
 
     def add(self, change: Change) -> None:
@@ -118,11 +131,8 @@ class ChangeSet:
     def take(self) -> list[Change]:
         """Return all changes, and forget them."""
         taken = list(self._changes.values())
-        self.clear()
-        return taken
-
-    def clear(self) -> None:
         self._changes = {}
+        return taken
 
     def _collapse(self) -> None:
         changes = self.take()

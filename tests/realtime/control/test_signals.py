@@ -363,6 +363,17 @@ def test_what_one_transaction_changes_is_announced_once(alice, lobby, announced)
     assert len(message.changes) == 51
 
 
+def test_a_callback_that_saves_after_the_commit_loses_nothing_of_the_transaction(
+    alice, lobby, changes
+):
+    changes()
+    with transaction.atomic():
+        transaction.on_commit(lobby.save)  # of the site, and before ours
+        alice.is_active = False
+        alice.save()
+    assert changes() == [(None, "lobby"), (str(alice.pk), None)]
+
+
 def test_a_rollback_announces_nothing(alice, changes):
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         alice.is_active = False
