@@ -1,9 +1,9 @@
 """The contract for user models; `tests/realtime/test_user_models.py` runs it for each."""
 
-import asyncio
 import logging
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, Group, Permission
@@ -310,7 +310,7 @@ async def session():
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_client_enters_a_room_and_talks(session):
-    alice = await asyncio.to_thread(User.objects.make, NAME)
+    alice = await sync_to_async(User.objects.make)(NAME)
     room = await Room.objects.acreate(name="lobby", access="authenticated")
     await Membership.objects.acreate(room=room, user=alice)
     token = str(AccessToken.for_user(alice))
