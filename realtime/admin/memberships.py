@@ -56,7 +56,7 @@ class MembershipFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
     def clean(self) -> None:
         """Refuse a second membership of a user, also beside rows that the form does not hold.
 
-        Before Django 6.1 the forms of an inline do not check the constraints of the model.
+        Before Django 6.0 the forms of an inline do not check the constraints of the model.
         """
         super().clean()
         forms = {
@@ -71,7 +71,7 @@ class MembershipFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         taken = others.exclude(pk__in=self._sent_keys()).values_list("user", flat=True)
         for form in (forms[user_id] for user_id in taken):
             if not form.errors:
-                # Django from 6.1 on may have found it too.
+                # Django from 6.0 on may have found it too.
                 form.add_error("user", _("This user has a membership in the room already."))
 
 
