@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
@@ -11,7 +12,6 @@ from rest_framework_simplejwt.settings import api_settings
 
 from ..changes import changes
 from ..layers import RoomLayer, get_layer
-from ..layers.groups import CONTROL_GROUP
 from .announcer import Announcer
 from .messages import Message, Notice, Recheck, Rechecks, Removal, to_dict
 from .transactions import Change, after_commit, announce_together
@@ -100,7 +100,8 @@ def _send(layer: RoomLayer, message: Message, locking_out: Collection[Recheck] =
     if isinstance(message, Removal) and message.sign_in and not message.room:
         lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
         layer.end_sign_in_sync(message.sign_in, lifetime)
-    layer.group_send_sync(CONTROL_GROUP, to_dict(message))
+    # The id tells a process that reads it once more later.
+    layer.send_order_sync({**to_dict(message), "id": uuid.uuid4().hex})
 
 
 def _record(reviews: Sequence[Recheck]) -> None:

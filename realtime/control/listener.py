@@ -19,12 +19,14 @@ from ..exceptions import AuthenticationError, LayerUnavailable
 from ..layers import RoomLayer
 from ..layers.groups import CONTROL_GROUP
 from .messages import NewSignIn, Notice, Recheck, Rechecks, Removal, from_dict
+from .order_log import OrderLog
 from .reviewer import Reviewed, Reviewer
 from .session_watch import SessionWatch
 
 logger = logging.getLogger("realtime.control")
 
 LISTEN_SECONDS = 2.0
+CATCH_UP_SECONDS = 0.5
 
 
 class Controlled(Reviewed, Protocol):
@@ -61,6 +63,7 @@ class ControlListener:
         self._sessions = sessions
         self._reviewer = reviewer
         self._open_channel = open_channel
+        self._orders = OrderLog(layer)
         self._session_watch = SessionWatch(sessions)
         self._ended_sign_ins: dict[str, float] = {}
         self._listening: asyncio.Task[None] | None = None
@@ -78,13 +81,32 @@ class ControlListener:
             raise LayerUnavailable("what changes can't be heard") from error
 
     def on_gap(self) -> None:
-        """Messages may have been missed: look at everything."""
-        self._reviewer.on_gap()
-        catching_up = until_available(self._learn_ended)
-        self._catching_up = asyncio.create_task(catching_up, name="realtime-catch-up")
+        """Messages may have been missed: carry them out, and look at everything."""
+        changes.record()  # what was read before is not used any more
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        self._catching_up = asyncio.create_task(self._catch_up(), name="realtime-catch-up")
+
+    async def _catch_up(self) -> None:
+        """The missed messages come first: they say which sign-in changed its own password. But a
+        review never waits long for them."""
+        reading = asyncio.create_task(until_available(self._carry_out_missed))
+        try:
+            await asyncio.wait([reading], timeout=CATCH_UP_SECONDS)
+            self._reviewer.on_gap()
+            await reading
+            await until_available(self._learn_ended)
+        finally:
+            await tasks.cancel(reading)
+
+    async def _carry_out_missed(self) -> None:
+        for message in await self._orders.missed():
+            self.carry_out(message)
 
     def carry_out(self, received: dict[str, Any]) -> None:
         """Carry out a message of the control group."""
+        if not self._orders.is_new(received):
+            return
         try:
             message = from_dict(received)
         except msgspec.ValidationError as error:
@@ -133,7 +155,9 @@ class ControlListener:
         self._reviewer.on_gap()
 
     async def _join_group(self) -> None:
+        await self._orders.start()
         await self._layer.group_add(CONTROL_GROUP, await self._open_channel())
+        await self._carry_out_missed()
         await self._learn_ended()
 
     async def _learn_ended(self) -> None:

@@ -1,4 +1,4 @@
-"""The contract of a room layer, in seven parts, which both implementations keep."""
+"""The contract of a room layer, in eight parts, which both implementations keep."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ PUBLICATION = "realtime.publication"
 PRESENCE = "realtime.presence"
 """The `type` of a message about users who have come or gone: `{type, room, joined, left}`, each a
 list of `Member.info`."""
+
+ORDERS_KEPT = 5_000
+"""How many messages to the control group are kept at most."""
 
 OnKept = Callable[[Any], None]
 """Called once an append has ended; with a `LayerUnavailable` if it may not have been kept."""
@@ -184,6 +187,23 @@ class Changes(Protocol):
         ...
 
 
+class Orders(Protocol):
+    """The messages to the control group, which no process may miss."""
+
+    def send_order_sync(self, message: dict[str, Any]) -> None:
+        """Send `message` to the control group, and keep it for some minutes for processes that
+        lost their connection. From any thread."""
+        ...
+
+    async def last_order(self) -> str:
+        """Return the position of the last message; "" if none is kept."""
+        ...
+
+    async def orders_since(self, position: str) -> tuple[str, list[dict[str, Any]]]:
+        """Return the position of the last message, and the kept messages after `position`."""
+        ...
+
+
 class Usage(Protocol):
     """The usage of rate limits by users."""
 
@@ -194,7 +214,7 @@ class Usage(Protocol):
 
 
 @runtime_checkable
-class RoomLayer(Groups, Streams, Presence, Connections, Tickets, Changes, Usage, Protocol):
+class RoomLayer(Groups, Streams, Presence, Connections, Tickets, Changes, Orders, Usage, Protocol):
     """A Channels layer that also stores publications, presence and connections.
 
     Methods raise `LayerUnavailable` if Redis does not answer within 2 s.

@@ -2,6 +2,7 @@
 
 from .changes import MemoryChanges
 from .connections import MemoryConnections
+from .orders import MemoryOrders
 from .presence import MemoryPresence
 from .streams import MemoryStreams
 from .tickets import MemoryTickets
@@ -9,7 +10,13 @@ from .usage import MemoryUsage
 
 
 class MemoryRoomLayer(
-    MemoryPresence, MemoryConnections, MemoryTickets, MemoryChanges, MemoryUsage, MemoryStreams
+    MemoryPresence,
+    MemoryConnections,
+    MemoryTickets,
+    MemoryChanges,
+    MemoryUsage,
+    MemoryStreams,
+    MemoryOrders,
 ):
     """Rooms within one process. Safe to use from all its threads and event loops.
 

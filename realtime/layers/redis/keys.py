@@ -52,6 +52,9 @@ class Keys:
     def change(self, user: str | None, room: str | None) -> str:
         return f"{self.prefix}:changed:{_digest(json.dumps([user, room]))}"
 
+    def orders(self) -> str:
+        return f"{self.prefix}:orders"
+
     def ended_sign_ins(self) -> str:
         return f"{self.prefix}:ended_sign_ins"
 

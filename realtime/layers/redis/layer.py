@@ -11,6 +11,7 @@ from ..records import Attendance, Change, Page, PresenceChange, PresenceNews, St
 from .changes import Changes
 from .channel_layer import RedisGroups
 from .connections import Connections
+from .orders import Orders
 from .presence import Presence
 from .streams import Streams
 from .tickets import Tickets
@@ -36,6 +37,7 @@ class RedisRoomLayer(RedisGroups):
         self._connections = Connections(self.topology, self.codec)
         self._tickets = Tickets(self.topology)
         self._changes = Changes(self.topology)
+        self._orders = Orders(self.topology, self)
         self._usage = Usage(self.topology)
 
     # Streams
@@ -123,6 +125,17 @@ class RedisRoomLayer(RedisGroups):
 
     def ended_sign_ins(self) -> Awaited[dict[str, float]]:
         return self._changes.ended_sign_ins()
+
+    # Orders
+
+    def send_order_sync(self, message: dict[str, Any]) -> None:
+        self._orders.send_order_sync(message)
+
+    def last_order(self) -> Awaited[str]:
+        return self._orders.last_order()
+
+    def orders_since(self, position: str) -> Awaited[tuple[str, list[dict[str, Any]]]]:
+        return self._orders.orders_since(position)
 
     # Usage
 
