@@ -14,7 +14,7 @@ from django.contrib.auth.models import AnonymousUser
 from . import layers
 from .authentication import Identity, credentials, django_sessions, origins, tickets, verification
 from .authentication.handshake import with_script_name
-from .authentication.sparse_log import SparseLog
+from .concurrency.sparse_log import SparseLog
 from .conf import realtime_settings
 from .exceptions import AuthenticationError, AuthenticationUnavailable, RealtimeError
 from .transports import servers

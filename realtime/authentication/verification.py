@@ -14,6 +14,7 @@ from django.db import DatabaseError
 from django.utils.module_loading import import_string
 
 from ..concurrency.batching import BatchedLookup
+from ..concurrency.sparse_log import SparseLog
 from ..concurrency.threads import run_in_thread, run_separately, timeout
 from ..conf import realtime_settings
 from ..databases import reads_up_to_date
@@ -22,7 +23,6 @@ from . import signing_keys
 from .identity import Identity, permitted
 from .refusals import refusal
 from .simplejwt import SimpleJWTAuthenticator as SimpleJWTAuthenticator
-from .sparse_log import SparseLog
 
 logger = logging.getLogger("realtime.authentication")
 _rowless = SparseLog(logger)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from redis.exceptions import RedisError
 
-from ...exceptions import LayerUnavailable
+from .refusals import report
 
 TIMEOUT_SECONDS = 1.9
 """Less than the 2 s that `RoomLayer` promises, so that the error is in time."""
@@ -23,7 +23,7 @@ def redis_errors() -> Iterator[None]:
     try:
         yield
     except ERRORS as error:
-        raise LayerUnavailable("Redis does not answer") from error
+        raise report(error) from error
 
 
 @asynccontextmanager

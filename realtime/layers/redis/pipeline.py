@@ -19,6 +19,7 @@ from ...concurrency import tasks
 from ...exceptions import LayerUnavailable
 from .availability import ERRORS, TIMEOUT_SECONDS
 from .connection import Command, RedisConnection
+from .refusals import Refused, report
 from .scripts import SCRIPTS, Call, Script
 
 logger = logging.getLogger("realtime.layers.redis")
@@ -54,6 +55,8 @@ class Pipeline:
         self._pool = pool
         self._loop = asyncio.get_running_loop()
         self._connection: RedisConnection | None = None
+        # A connection that Redis answers for the last time: commands after it wait for a new one.
+        self._retiring: RedisConnection | None = None
         self._opening: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._unsent: deque[_Waiting] = deque()
@@ -83,7 +86,8 @@ class Pipeline:
             self._watch.cancel()
             self._watch = None
         await tasks.cancel(self._opening)
-        connection, self._connection, self._opening = self._connection, None, None
+        connection = self._connection or self._retiring
+        self._connection = self._retiring = self._opening = None
         if connection is not None:
             await connection.close()
         self._fail(self._sent, self._unsent)
@@ -100,13 +104,17 @@ class Pipeline:
         waiting = _Waiting(command, answer, self._loop.time(), script)
         if self._connection is None:
             self._unsent.append(waiting)
-            if self._opening is None:
-                self._opening = asyncio.create_task(self._open(), name="realtime-redis-pipeline")
+            if self._retiring is None:
+                self._open_soon()
         else:
             self._sent.append(waiting)
             self._connection.send(command)
         if self._watch is None:
             self._watch = self._loop.call_later(TIMEOUT_SECONDS, self._look_at_the_oldest)
+
+    def _open_soon(self) -> None:
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open(), name="realtime-redis-pipeline")
 
     async def _open(self) -> None:
         try:
@@ -115,7 +123,7 @@ class Pipeline:
         except ERRORS as error:
             logger.debug("Redis can't be reached: %s", type(error).__name__)
             self._opening = None
-            self._fail(self._unsent)
+            self._fail(self._unsent, error=report(error))
             return
         self._connection, self._opening = connection, None
         for script in SCRIPTS:
@@ -134,9 +142,17 @@ class Pipeline:
             return
         if isinstance(reply, ResponseError):
             # Such as a Redis that is out of memory, or still loading its data.
-            logger.debug("Redis refused a command: %s", type(reply).__name__)
-            reply = LayerUnavailable("Redis refuses the command")
+            reply = report(reply)
+            if isinstance(reply, Refused) and reply.needs_new_connection:
+                self._retire()
         _answer(waiting, reply)
+        if self._retiring is not None and not self._sent:
+            self._on_lost()
+
+    def _retire(self) -> None:
+        """Use another connection as soon as what was sent on this one is answered."""
+        if self._connection is not None:
+            self._retiring, self._connection = self._connection, None
 
     def _nobody_waits(self) -> _Waiting:
         return _Waiting((), _nothing, self._loop.time())
@@ -145,9 +161,10 @@ class Pipeline:
         """Send the text of a script that Redis does not know. Others that wait for the same script
         are answered likewise, and so keep their order."""
         command = ("EVAL", script.text, *_parts(waiting.command)[2:])
-        if self._connection is not None:
+        connection = self._connection or self._retiring
+        if connection is not None:
             self._sent.append(replace(waiting, command=command, script=None))
-            self._connection.send(command)
+            connection.send(command)
         else:
             self._fail(deque([waiting]))
 
@@ -170,18 +187,21 @@ class Pipeline:
 
     def _on_lost(self) -> None:
         """Fail what was sent, which may have been done; new commands open a new connection."""
-        connection, self._connection = self._connection, None
+        connection = self._connection or self._retiring
+        self._connection = self._retiring = None
         self._fail(self._sent)
         if connection is not None:
             connection.abort()
             task = asyncio.create_task(connection.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
+        if self._unsent:
+            self._open_soon()
 
-    def _fail(self, *queues: deque[_Waiting]) -> None:
+    def _fail(self, *queues: deque[_Waiting], error: LayerUnavailable | None = None) -> None:
         for queue in queues:
             while queue:
-                _answer(queue.popleft(), LayerUnavailable("Redis does not answer"))
+                _answer(queue.popleft(), error or LayerUnavailable("Redis does not answer"))
 
 
 def _parts(command: Command) -> Sequence[Any]:

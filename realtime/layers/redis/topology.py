@@ -15,9 +15,10 @@ import redis.asyncio.sentinel
 import redis.sentinel
 from redis.exceptions import NoScriptError
 
-from .availability import TIMEOUT_SECONDS, redis_errors
+from .availability import ERRORS, TIMEOUT_SECONDS
 from .keys import Keys
 from .pipeline import Pipeline
+from .refusals import Refused, report
 from .scripts import Call
 from .subscriber import Subscriber
 
@@ -90,14 +91,14 @@ class Topology:
     @contextmanager
     def client(self, name: str) -> Iterator[redis.Redis]:
         """Lend the client of the shard that holds `name`; its errors become `LayerUnavailable`."""
-        with redis_errors():
-            yield self._clients[self.index(name)]
+        with _lend(self._clients[self.index(name)]) as client:
+            yield client
 
     @contextmanager
     def first_client(self) -> Iterator[redis.Redis]:
         """Lend the client of the first shard, for what every shard holds."""
-        with redis_errors():
-            yield self._clients[0]
+        with _lend(self._clients[0]) as client:
+            yield client
 
     def run_sync(self, room: str, call: Call) -> Any:
         """Run a script on the shard of a room."""
@@ -106,8 +107,8 @@ class Topology:
 
     def run_everywhere_sync(self, call: Call) -> None:
         """Run a script on every shard."""
-        with redis_errors():
-            for client in self._clients:
+        for each in self._clients:
+            with _lend(each) as client:
                 _run(client, call)
 
     @cached_property
@@ -171,6 +172,18 @@ def _create_pool(library: ModuleType, host: Host) -> Any:
         sentinel = module.Sentinel(sentinels, sentinel_kwargs=options.pop("sentinel_kwargs", None))
         return module.SentinelConnectionPool(master, sentinel, **options)
     return library.ConnectionPool(**options)
+
+
+@contextmanager
+def _lend(client: redis.Redis) -> Iterator[redis.Redis]:
+    """Lend a client; its errors become `LayerUnavailable`."""
+    try:
+        yield client
+    except ERRORS as error:
+        reported = report(error)
+        if isinstance(reported, Refused) and reported.needs_new_connection:
+            client.connection_pool.disconnect(inuse_connections=False)
+        raise reported from error
 
 
 def _run(client: redis.Redis, call: Call) -> Any:

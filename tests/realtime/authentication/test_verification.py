@@ -18,10 +18,10 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from realtime.authentication import Identity, SimpleJWTAuthenticator, refusals, users, verification
-from realtime.authentication.sparse_log import SparseLog
 from realtime.authentication.verification import authenticate
 from realtime.changes import changes
 from realtime.concurrency import threads
+from realtime.concurrency.sparse_log import SparseLog
 from realtime.exceptions import AuthenticationError, AuthenticationUnavailable
 
 needs_database = pytest.mark.django_db(transaction=True)

@@ -1,11 +1,13 @@
-"""A log for warnings that anybody on the network can cause: one line a minute."""
+"""A log for warnings that can come very often: one line a minute."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Hashable
 
 INTERVAL_SECONDS = 60.0
+MOST_KINDS = 1_000
 
 
 class SparseLog:
@@ -26,3 +28,18 @@ class SparseLog:
         if left_out:
             message, args = f"{message} (and %d more since the last line)", (*args, left_out)
         self._logger.warning(message, *args)
+
+
+class SparseLogs:
+    """A `SparseLog` for each kind of warning, for example for each room."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._logs: dict[Hashable, SparseLog] = {}
+
+    def warning(self, kind: Hashable, message: str, *args: object) -> None:
+        if kind not in self._logs:
+            if len(self._logs) >= MOST_KINDS:
+                self._logs.clear()
+            self._logs[kind] = SparseLog(self._logger)
+        self._logs[kind].warning(message, *args)
