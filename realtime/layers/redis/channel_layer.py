@@ -50,7 +50,7 @@ class RedisGroups(RedisPubSubChannelLayer):  # type: ignore[misc]
     def group_send_sync(self, group: str, message: dict[str, Any]) -> None:
         name = self.topology.keys.group(group)
         with self.topology.client(name) as client:
-            client.publish(name, self.serialize(message))
+            client.publish(self.topology.keys.pubsub(name), self.serialize(message))
 
     async def receive(self, channel: str) -> dict[str, Any]:
         message: dict[str, Any] = await self._get_layer().receive(channel)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from functools import lru_cache
 
 from ..groups import group_name
@@ -15,24 +16,29 @@ class Keys:
     User ids, tickets and rights become digests: their text may hold anything.
     """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, database_of: Callable[[str], int] | None = None) -> None:
         self.prefix = prefix
+        self._database_of = database_of
 
     def group(self, group: str) -> str:
-        """The pub/sub channel of a group; channels_redis gives it the same name."""
+        """The name of a group, which decides on its shard; as in channels_redis."""
         return f"{self.prefix}__group__{group}"
+
+    def pubsub(self, name: str) -> str:
+        """The pub/sub channel of a group or channel. In database 0 it has the name itself."""
+        return pubsub_name(name, self._database_of(name)) if self._database_of else name
 
     def room(self, room: str, part: str) -> str:
         return f"{self.prefix}:room:{room}:{part}"
 
     def room_group(self, room: str) -> str:
-        """The pub/sub channel of the group of a room."""
+        """The name of the group of a room."""
         return self.group(group_name(room))
 
     def publications(self, room: str) -> tuple[str, str, str, str]:
         """The four names that each append needs, cached: the hash of the numbering, the stream, a
         key for appends without an idempotency key, and the pub/sub channel of the room."""
-        return _publications(self.prefix, room)
+        return _publications(self, room)
 
     def idempotency(self, room: str, once: str) -> str:
         digest = hashlib.sha256(once.encode(errors="replace")).hexdigest()
@@ -62,16 +68,20 @@ class Keys:
         return f"{self.prefix}:processes"
 
 
+def pubsub_name(name: str, database: int) -> str:
+    """The pub/sub channel of `name`: pub/sub itself knows no databases."""
+    return f"{name}:db{database}" if database else name
+
+
 def owner(key: str) -> str:
     """The part that all keys of one process, or of one user, share: one shard holds them."""
     return key.rpartition(":")[0]
 
 
 @lru_cache(maxsize=16_384)
-def _publications(prefix: str, room: str) -> tuple[str, str, str, str]:
-    keys = Keys(prefix)
+def _publications(keys: Keys, room: str) -> tuple[str, str, str, str]:
     meta, stream, once = (keys.room(room, part) for part in ("meta", "stream", "once"))
-    return meta, stream, once, keys.room_group(room)
+    return meta, stream, once, keys.pubsub(keys.room_group(room))
 
 
 def _digest(text: str) -> str:

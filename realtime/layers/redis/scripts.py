@@ -67,15 +67,15 @@ def append(keys: Keys, room: str, message: bytes, keep: Retention, once: str) ->
 
 def packed_append(keys: Keys, room: str, message: bytes, keep: Retention) -> bytes:
     """The command of `append` as it goes over the wire: but for two parts the same each time."""
-    head, tail = _around_message(keys.prefix, room, keep)
+    head, tail = _around_message(keys, room, keep)
     epoch, size = random.getrandbits(32), len(message)
     return b"%b$8\r\n%08x\r\n$%d\r\n%b\r\n%b" % (head, epoch, size, message, tail)
 
 
 @lru_cache(maxsize=16_384)
-def _around_message(prefix: str, room: str, keep: Retention) -> tuple[bytes, bytes]:
+def _around_message(keys: Keys, room: str, keep: Retention) -> tuple[bytes, bytes]:
     """The bytes of an append before its epoch and message, and those behind them."""
-    command = append(Keys(prefix), room, b"message", keep, "").command
+    command = append(keys, room, b"message", keep, "").command
     epoch = command[command.index(b"message") - 1]
     packed = hiredis.pack_command(command)
     head, tail = packed.split(b"$8\r\n%b\r\n$7\r\nmessage\r\n" % epoch.encode())

@@ -13,10 +13,11 @@ import redis
 import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
+from redis.connection import parse_url
 from redis.exceptions import NoScriptError
 
 from .availability import ERRORS, TIMEOUT_SECONDS
-from .keys import Keys
+from .keys import Keys, pubsub_name
 from .pipeline import Pipeline
 from .refusals import Refused, report
 from .scripts import Call
@@ -51,13 +52,17 @@ class Topology:
     """
 
     def __init__(self, hosts: Sequence[Host], prefix: str, get_local: Callable[[], Local]) -> None:
-        self.keys = Keys(prefix)
         self._hosts = hosts
+        self._databases = list(map(_database, hosts))
+        self.keys = Keys(prefix, self._database_of if any(self._databases) else None)
         self._get_local = get_local
 
     def open_shards(self, on_message: OnMessage, on_reconnect: Callable[[], None]) -> list[Shard]:
         """Make the shards of an event loop. They connect when they are used."""
         return [Shard(host, on_message, on_reconnect) for host in self._hosts]
+
+    def _database_of(self, name: str) -> int:
+        return self._databases[self.index(name)]
 
     def index(self, name: str) -> int:
         """Return the number of the shard that holds `name`.
@@ -127,7 +132,15 @@ class Shard:
 
     def __init__(self, host: Host, on_message: OnMessage, on_reconnect: Callable[[], None]) -> None:
         self._host = host
-        self._subscriber = Subscriber(lambda: self._pool, on_message, on_reconnect)
+        self._database = _database(host)
+        ending = len(pubsub_name("", self._database))
+
+        def receive(channel: str, message: bytes) -> None:
+            on_message(channel[:-ending], message)
+
+        self._subscriber = Subscriber(
+            lambda: self._pool, receive if ending else on_message, on_reconnect
+        )
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -142,13 +155,13 @@ class Shard:
         return pool
 
     async def publish(self, channel: str, message: bytes) -> None:
-        await self.pipeline.send("PUBLISH", channel, message)
+        await self.pipeline.send("PUBLISH", pubsub_name(channel, self._database), message)
 
     async def subscribe(self, channel: str) -> None:
-        await self._subscriber.subscribe(channel)
+        await self._subscriber.subscribe(pubsub_name(channel, self._database))
 
     async def unsubscribe(self, channel: str) -> None:
-        await self._subscriber.unsubscribe(channel)
+        await self._subscriber.unsubscribe(pubsub_name(channel, self._database))
 
     async def flush(self) -> None:
         """Close the connections; the next use opens new ones."""
@@ -159,6 +172,12 @@ class Shard:
         if "_pool" in self.__dict__:
             await self._pool.disconnect()
             del self.__dict__["_pool"]
+
+
+def _database(host: Host) -> int:
+    """The number of the database that a host means."""
+    options: Host = parse_url(host["address"]) if "address" in host else host  # type: ignore[no-untyped-call]
+    return int(options.get("db") or host.get("db") or 0)
 
 
 def _create_pool(library: ModuleType, host: Host) -> Any:

@@ -30,14 +30,16 @@ async def open_redis_layer(redis_server):
         await layer.flush()
 
 
-@pytest.fixture(params=["memory", "redis", "redis, encrypted"])
+@pytest.fixture(params=["memory", "redis", "redis, encrypted", "redis, database 2"])
 def layer(request):
     """Each of the layers, empty."""
     if request.param == "memory":
         return MemoryRoomLayer()
     open_redis_layer = request.getfixturevalue("open_redis_layer")
-    encrypted = {"symmetric_encryption_keys": ["k" * 32]}
-    return open_redis_layer(**encrypted if "encrypted" in request.param else {})
+    if "encrypted" in request.param:
+        return open_redis_layer(symmetric_encryption_keys=["k" * 32])
+    database = "2" if "database" in request.param else "0"
+    return open_redis_layer(hosts=[f"{request.getfixturevalue('redis_server')}/{database}"])
 
 
 @pytest.fixture

@@ -39,6 +39,55 @@ async def test_two_sites_on_one_redis_are_apart(open_redis_layer):
             await other.receive(channel)
 
 
+@pytest.mark.parametrize(("one", "other"), [("{}/0", "{}/1"), ("{}/1", "{}/2"), ("{}?db=3", "{}")])
+async def test_two_sites_with_one_prefix_in_two_databases_are_apart(
+    one, other, open_redis_layer, redis_server
+):
+    """Pub/sub knows no database: without its number one site hears the messages of the other."""
+    sites = [
+        open_redis_layer(hosts=[url.format(redis_server)], prefix="shared") for url in (one, other)
+    ]
+    heard = []
+    for site in sites:
+        channel = await site.new_channel()
+        site.on_message(channel, heard.append, lambda *it: heard.append(it))
+        await site.group_add(group_name("lobby"), channel)
+    first, second = sites
+    await first.append("lobby", b"1")
+    await asyncio.to_thread(first.append_sync, "lobby", b"2")
+    await first.group_send(group_name("lobby"), {"type": "t", "n": 1})
+    await asyncio.to_thread(first.group_send_sync, group_name("lobby"), {"type": "t", "n": 2})
+    await second.append("lobby", b"end")
+    async with asyncio.timeout(5):
+        while len(heard) < 5:
+            await asyncio.sleep(0.01)
+    bodies = sorted(each[2].body for each in heard if isinstance(each, tuple))
+    assert bodies == [b"1", b"2", b"end"]
+    for site in sites:
+        await site.topology.room_pipeline("lobby").send("FLUSHDB")
+
+
+def test_database_zero_has_the_names_of_channels_redis(open_redis_layer, redis_server):
+    keys = open_redis_layer(hosts=[redis_server], prefix="site").topology.keys
+    assert keys.publications("lobby")[3] == keys.pubsub(keys.room_group("lobby"))
+    assert keys.pubsub(keys.room_group("lobby")) == "site__group__" + group_name("lobby")
+
+
+async def test_a_consumer_of_the_site_works_in_another_database(open_redis_layer, redis_server):
+    layer = open_redis_layer(hosts=[f"{redis_server}/1"])
+    channel = await layer.new_channel()
+    await layer.group_add("chat", channel)
+    await layer.group_send("chat", {"type": "chat.message"})
+    await layer.send(channel, {"type": "chat.direct"})
+    async with asyncio.timeout(5):
+        assert await layer.receive(channel) == {"type": "chat.message"}
+        assert await layer.receive(channel) == {"type": "chat.direct"}
+    await layer.group_discard("chat", channel)
+    await layer.group_send("chat", {"type": "chat.message"})
+    await layer.send(channel, {"type": "chat.last"})
+    assert await asyncio.wait_for(layer.receive(channel), 5) == {"type": "chat.last"}
+
+
 async def test_rooms_are_spread_over_shards(open_redis_layer, redis_server):
     layer = open_redis_layer(hosts=[f"{redis_server}/0", f"{redis_server}/1"])
     shards = {id(layer.topology.room_pipeline(f"room-{n}")) for n in range(50)}
