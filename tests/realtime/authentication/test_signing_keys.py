@@ -144,6 +144,7 @@ async def test_an_issuer_that_hangs_delays_only_tokens_with_a_new_key(sign, issu
     assert not any(task.done() for task in waiting)
     assert set(await asyncio.gather(*waiting)) == {"later"}
     issuer.heal()
+    settings.REALTIME = {"RIGHTS_SECONDS": 30}
     assert await outcome(sign()) == "alice"
 
 
