@@ -19,14 +19,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from ..conf import realtime_settings
 from ..connection.inbox import MOST_UNREAD
-from ..hub.limits import UnauthenticatedLimit
-from ..hub.node import get_node
 from .frames import last_frame
 from .websocket import Socket
 from .websockets_library import (
@@ -37,6 +35,9 @@ from .websockets_library import (
     is_open,
     is_plain,
 )
+
+if TYPE_CHECKING:
+    from ..hub.limits import UnauthenticatedLimit
 
 logger = logging.getLogger("realtime.uvicorn")
 
@@ -82,7 +83,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
         elif self._counted is None:
-            self._counted = get_node().unauthenticated
+            self._counted = _unauthenticated()
             if not self._counted.enter(self._address):
                 logger.info("an address has too many unfinished handshakes")
                 self.transport.abort()
@@ -177,6 +178,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._end_handshake()
             # Headers that were read and answered take kilobytes a connection.
             del self.request, self.response
+
+
+def _unauthenticated() -> UnauthenticatedLimit:
+    # Imported late: uvicorn's workers load this module before the site, and Django's apps.
+    from ..hub.node import get_node
+
+    return get_node().unauthenticated
 
 
 class _Taken(asyncio.Transport):

@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 import uvicorn
@@ -95,6 +98,12 @@ async def refuse(scope, receive, send):
 async def hang(scope, receive, send):
     await receive()
     await receive()
+
+
+def test_it_can_be_imported_before_the_site():
+    """As the workers of uvicorn do."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("DJANGO")}
+    subprocess.run([sys.executable, "-c", "import realtime.uvicorn"], env=env, check=True)
 
 
 # Unfinished handshakes
