@@ -105,7 +105,7 @@ async def _may_join(session: Session, name: str, turn: Turn | None) -> tuple[Gra
 
 async def require(session: Session, action: str, name: str) -> tuple[Grant, AnyRoom]:
     """The grant of a connection in a room, if it allows `action`. Raises `CommandError`, the same
-    for a room that may not be entered and for one that does not exist."""
+    for a room that may not be entered and for one that does not exist, if no hook gives another."""
     grant = session.rooms.get(name)
     if grant is None or is_outdated(grant, session.user_id, name):
         grant = await grants.agrant(session.caller, name)

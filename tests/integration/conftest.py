@@ -187,6 +187,13 @@ class Client:
             text = await self.connection.recv()
             self.frames += [json.loads(line) for line in text.split("\n")]
 
+    async def first(self):
+        """The first frame; an empty one if the server closes instead."""
+        try:
+            return await self.until(lambda frame: True)
+        except websockets.ConnectionClosed:
+            return {}
+
     async def closed(self):
         """The close code of the server; 1006 if it cuts the connection."""
         try:

@@ -30,8 +30,7 @@ async def open_and_ask(open_client, site, token):
     """Connect; returns the client and whether it was let in."""
     client = await open_client(url=site.ws_url, connect=False)
     await client.send(connect={"token": token})
-    frame = await client.until(lambda frame: True)
-    return client, "connect" in frame
+    return client, "connect" in await client.first()
 
 
 async def until_let_in(open_client, site, token):
