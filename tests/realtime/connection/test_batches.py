@@ -14,6 +14,7 @@ from tests.support.sessions import call, is_publication, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+FIRST_ID = 2_000_000_000  # far beyond those of `call`
 NAMES = [f"room-{number}" for number in range(100)]
 
 
@@ -71,13 +72,14 @@ async def two_rooms(alice):
 
 def frame(*bodies):
     return "\n".join(
-        json.dumps({"id": number, "subscribe": body}) for number, body in enumerate(bodies, 1001)
+        json.dumps({"id": number, "subscribe": body})
+        for number, body in enumerate(bodies, FIRST_ID)
     )
 
 
 def answers(session):
     """The replies of a frame, in the order in which they came."""
-    return [frame for frame in session.transport.frames if frame.get("id", 0) > 1000]
+    return [frame for frame in session.transport.frames if frame.get("id", 0) >= FIRST_ID]
 
 
 async def test_a_hundred_are_looked_up_and_read_together(
@@ -87,7 +89,7 @@ async def test_a_hundred_are_looked_up_and_read_together(
     with count_queries() as queries:
         await send(connected, frame(*({"channel": name} for name in NAMES)))
     replies = answers(connected)
-    assert [reply["id"] for reply in replies] == list(range(1001, 1101))
+    assert [reply["id"] for reply in replies] == list(range(FIRST_ID, FIRST_ID + 100))
     assert all("subscribe" in reply for reply in replies)
     assert list(connected.rooms) == NAMES
     assert len(queries) < 10
