@@ -153,5 +153,12 @@ def _merged(one: Change, other: Change) -> Change:
         may_lock_out=one.may_lock_out or other.may_lock_out,
         own=other.own or one.own,
         password=other.password or one.password,
-        rehashed=one.rehashed or other.rehashed,
+        rehashed=_rehashed(one, other),
     )
+
+
+def _rehashed(one: Change, other: Change) -> str:
+    """Return the hash before both, unless one of them stored another password."""
+    if any(change.password and not change.rehashed for change in (one, other)):
+        return ""
+    return one.rehashed or other.rehashed

@@ -452,3 +452,16 @@ def test_a_new_password_is_a_change(alice, harder, announced, change, fields):
     (message,) = announced
     assert not message.rehashed
     assert message.audience is Audience.EVERYONE
+
+
+def test_a_password_that_is_checked_and_changed_in_one_transaction_is_a_change(
+    alice, harder, announced
+):
+    user = User.objects.get(pk=alice.pk)
+    with transaction.atomic():
+        assert user.check_password("secret")  # stores the harder hash
+        user.set_password("another")
+        user.save()
+    (message,) = announced
+    assert not message.rehashed
+    assert message.audience is Audience.EVERYONE

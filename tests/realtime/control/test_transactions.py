@@ -1,5 +1,7 @@
 """How changes of one transaction are merged."""
 
+import pytest
+
 from realtime.control.messages import Audience
 from realtime.control.transactions import Change, ChangeSet
 
@@ -26,6 +28,26 @@ def test_the_widest_audience_is_told():
 def test_a_password_is_kept_with_a_later_change_of_the_same_user():
     (change,) = merged(Change("1", own=["phone"], password="x"), Change("1"))
     assert (change.own, change.password) == (["phone"], "x")
+
+
+HARDER_HASH = Change("1", password="b", rehashed="a")
+
+
+@pytest.mark.parametrize(
+    ("changes", "rehashed"),
+    [
+        ([HARDER_HASH, Change("1")], "a"),
+        ([Change("1"), HARDER_HASH], "a"),
+        ([HARDER_HASH, Change("1", password="c", rehashed="b")], "a"),
+        ([HARDER_HASH, Change("1", password="another")], ""),
+        ([Change("1", password="another"), HARDER_HASH], ""),
+        ([HARDER_HASH, Change("1", password="another"), Change("1")], ""),
+    ],
+    ids=["rehashed first", "rehashed last", "twice", "changed last", "changed first", "and more"],
+)
+def test_a_new_password_is_no_harder_hash_of_the_old_one(changes, rehashed):
+    (change,) = merged(*changes)
+    assert change.rehashed == rehashed
 
 
 def test_many_users_of_one_room_become_a_change_of_the_room():
