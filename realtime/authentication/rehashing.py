@@ -9,7 +9,21 @@ from django.contrib.auth.hashers import get_hasher, identify_hasher
 
 MOST_KEPT = 10_000
 
+_IS_NEW = "_realtime_password_is_new"
+
 _rehashed: dict[tuple[str, str], str] = {}
+
+
+def before_save(user: Any) -> None:
+    """Keep what `set_password` has noted on the user: every save drops it, also one of another
+    field, such as that of a receiver that runs before ours."""
+    if user.__dict__.get("_password") is not None:
+        user.__dict__[_IS_NEW] = True
+
+
+def after_save(user: Any, update_fields: Collection[str] | None) -> None:
+    if update_fields is None or "password" in update_fields:
+        user.__dict__.pop(_IS_NEW, None)
 
 
 def is_rehashed(user: Any, old: str, new: str, update_fields: Collection[str] | None) -> bool:
@@ -21,17 +35,19 @@ def is_rehashed(user: Any, old: str, new: str, update_fields: Collection[str] | 
     return (
         set(update_fields or ()) == {"password"}
         and user.__dict__.get("_password", "") is None
-        and _is_outdated(old)
-        and not _is_outdated(new)
+        and _IS_NEW not in user.__dict__
+        and _is_outdated(old) is True
+        and _is_outdated(new) is False
     )
 
 
-def _is_outdated(encoded: str) -> bool:
+def _is_outdated(encoded: str) -> bool | None:
+    """None: no password fits, so none was checked."""
     preferred = get_hasher()
     try:
         hasher = identify_hasher(encoded)
     except ValueError:
-        return False  # no password can be used, so none was checked
+        return None
     return hasher.algorithm != preferred.algorithm or preferred.must_update(encoded)
 
 

@@ -17,6 +17,7 @@ from django.db.models.signals import (
     post_init,
     post_save,
     pre_delete,
+    pre_save,
 )
 
 from .. import user_models
@@ -54,6 +55,7 @@ def _watch(model: type[Model]) -> None:
     user_model = get_user_model()
     if issubclass(model, user_model) or model in user_model._meta.get_parent_list():
         _listen(post_init, user_signals.load_user, model)
+        _listen(pre_save, user_signals.before_user_is_saved, model)
         _listen(post_save, user_signals.user_saved, model)
         _listen(pre_delete, user_signals.user_deleted, model)
         if model is user_model:

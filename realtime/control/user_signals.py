@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db.models import Model
 
+from ..authentication import rehashing
 from ..authentication.identity import digest
-from ..authentication.rehashing import is_rehashed
 from .announcements import announce_saved
 from .loaded_values import LoadedValues
 from .messages import Audience
@@ -23,6 +23,10 @@ def load_user(instance: Model, **kwargs: Any) -> None:
     _of_user.remember(instance)
 
 
+def before_user_is_saved(instance: Model, **kwargs: Any) -> None:
+    rehashing.before_save(instance)
+
+
 def user_saved(
     instance: Any, created: bool, using: str, update_fields: Any = None, **kwargs: Any
 ) -> None:
@@ -31,14 +35,16 @@ def user_saved(
     _of_user.remember_saved(instance, update_fields)
     # Every sign-in writes this field, and it gives no right.
     if created or set(update_fields or ()) == {"last_login"}:
+        rehashing.after_save(instance, update_fields)
         return
     own, password, rehashed = [], "", ""
     if "password" in changed:
         old, new = before.get("password"), instance.password
         own, password = of_running_request(), digest(new)
-        if old is not None and is_rehashed(instance, old, new, update_fields):
+        if old is not None and rehashing.is_rehashed(instance, old, new, update_fields):
             changed.discard("password")
             rehashed = digest(old)
+    rehashing.after_save(instance, update_fields)
     announce_saved(
         using,
         user=instance.pk,

@@ -8,7 +8,8 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.db import connection, models, transaction
-from django.db.models.signals import m2m_changed
+from django.db.models.signals import m2m_changed, post_save
+from django.test import override_settings
 from django.utils import timezone
 
 from realtime.control import announcements
@@ -465,3 +466,63 @@ def test_a_password_that_is_checked_and_changed_in_one_transaction_is_a_change(
     (message,) = announced
     assert not message.rehashed
     assert message.audience is Audience.EVERYONE
+
+
+@pytest.fixture
+def first_receiver():
+    """`first_receiver(function)` is called for each saved user, before our own receiver is."""
+    receivers = post_save.receivers
+
+    def _connect(function):
+        post_save.connect(function, sender=User, weak=False)
+        post_save.receivers = [*post_save.receivers[-1:], *post_save.receivers[:-1]]
+        post_save.sender_receivers_cache.clear()
+
+    post_save.receivers = list(receivers)
+    yield _connect
+    post_save.receivers = receivers
+    post_save.sender_receivers_cache.clear()
+
+
+def test_a_password_that_is_stored_by_the_second_save_is_a_change(alice, harder, announced):
+    user = User.objects.get(pk=alice.pk)
+    user.set_password("another")
+    user.save(update_fields=["email"])
+    user.save(update_fields=["password"])
+    assert [message.rehashed for message in announced] == ["", ""]
+    assert announced[-1].audience is Audience.EVERYONE
+
+
+def test_a_receiver_that_saves_the_user_does_not_hide_a_new_password(
+    alice, harder, announced, first_receiver
+):
+    def note_when(instance, update_fields, **kwargs):
+        if "password" in update_fields:
+            instance.save(update_fields=["email"])
+
+    user = User.objects.get(pk=alice.pk)
+    first_receiver(note_when)
+    user.set_password("another")
+    user.save(update_fields=["password"])
+    assert [message.rehashed for message in announced] == ["", ""]
+    assert announced[-1].audience is Audience.EVERYONE
+
+
+def test_a_password_that_nobody_knows_is_no_harder_hash(alice, harder, announced):
+    user = User.objects.get(pk=alice.pk)
+    user._password = None  # as of a user that was saved with its password, and pickled
+    user.set_unusable_password()
+    user.save(update_fields=["password"])
+    (message,) = announced
+    assert not message.rehashed
+
+
+def test_a_harder_hash_after_a_new_password_is_no_change(alice, harder, settings, announced):
+    user = User.objects.get(pk=alice.pk)
+    with override_settings(PASSWORD_HASHERS=settings.PASSWORD_HASHERS[::-1]):
+        user.set_password("another")
+        user.save()
+    assert user.check_password("another")
+    new, rehashed = announced
+    assert not new.rehashed
+    assert rehashed.rehashed == new.password
