@@ -14,7 +14,8 @@ class _Unknown:
     """Stands for the value of a field that was not loaded."""
 
 
-UNKNOWN: Any = _Unknown()
+UNKNOWN: Any = _Unknown
+"""The class itself: it stays the same if a row is copied deeply or pickled."""
 
 
 class LoadedValues:
