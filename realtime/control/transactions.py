@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from weakref import ref
 
 from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -66,23 +67,16 @@ def announce_together(change: Change, using: str | None, announce: Announce) -> 
     rights are then computed again for nothing, which changes nothing.
     """
     connection = transaction.get_connection(using)
-    pending = _changes_of_transaction(connection)
+    # Only the callbacks hold it: with a rollback, Django drops them all.
+    pending = connection.__dict__.get("_realtime_changes", _nothing)()
+    if pending is None:
+        pending = ChangeSet()
+        connection.__dict__["_realtime_changes"] = ref(pending)
     pending.add(change)
     after_commit(partial(_announce_all, pending, connection, announce), using)
 
 
-def _changes_of_transaction(connection: BaseDatabaseWrapper) -> ChangeSet:
-    """Return the changes of the outermost transaction that is open, or a new set if there is none.
-
-    Callbacks of a transaction that was just committed may save something as well: that is another
-    set, and theirs is announced by its own callbacks.
-    """
-    blocks = getattr(connection, "atomic_blocks", None)
-    outermost = blocks[0] if blocks else None
-    known: ChangeSet | None = connection.__dict__.get("_realtime_changes")
-    if known is None or outermost is None or known.outermost is not outermost:
-        known = connection.__dict__["_realtime_changes"] = ChangeSet(outermost)
-    return known
+def _nothing() -> None: ...
 
 
 def _announce_all(pending: ChangeSet, connection: BaseDatabaseWrapper, announce: Announce) -> None:
@@ -117,8 +111,7 @@ def _named(change: Change, names: dict[int, str]) -> Recheck:
 class ChangeSet:
     """Changes that are merged. Very many become changes of whole rooms, or one change of all."""
 
-    def __init__(self, outermost: object = None) -> None:
-        self.outermost = outermost
+    def __init__(self) -> None:
         self._changes: dict[Key, Change] = {}
 
     def add(self, change: Change) -> None:
