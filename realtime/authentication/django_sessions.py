@@ -14,7 +14,7 @@ from django.utils.module_loading import import_string
 
 from ..changes import changes
 from ..databases import reads_up_to_date
-from ..exceptions import AuthenticationError
+from ..exceptions import AuthenticationError, AuthenticationUnavailable
 from .identity import Identity, permitted
 
 
@@ -50,7 +50,8 @@ def identity_from_session(session_key: str) -> Identity:
 
 @reads_up_to_date
 def ended(session_keys: Collection[str]) -> set[str]:
-    """Return those of `session_keys` whose session has expired or was deleted.
+    """Return those of `session_keys` whose session has expired or was deleted. Raises
+    `AuthenticationUnavailable` or the error of the database if they can't be read.
 
     One query for each 500 of them if sessions are in the database; otherwise each one is loaded.
     """
@@ -67,7 +68,15 @@ def ended(session_keys: Collection[str]) -> set[str]:
 
 
 def _load(session_key: str) -> dict[str, Any]:
-    data: dict[str, Any] = _store()(session_key).load()
+    """Return what a session holds; nothing if it has ended. Raises `AuthenticationUnavailable`."""
+    store = _store()(session_key)
+    data: dict[str, Any] = store.load()
+    if SESSION_KEY not in data and _table() is None:
+        # Django's store takes a cache that does not answer for an empty one. Only `load` does.
+        try:
+            store.exists(session_key)
+        except Exception as error:
+            raise AuthenticationUnavailable("the sessions can't be read") from error
     return data
 
 

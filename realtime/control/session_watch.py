@@ -15,7 +15,7 @@ from ..codes import CloseCode
 from ..concurrency import tasks, threads
 from ..concurrency.background import attempt
 from ..conf import realtime_settings
-from ..exceptions import LayerUnavailable
+from ..exceptions import AuthenticationUnavailable, LayerUnavailable
 
 logger = logging.getLogger("realtime.sessions")
 
@@ -66,5 +66,5 @@ class SessionWatch:
             return set()
         try:
             return await threads.run_in_thread(django_sessions.ended, keys)
-        except DatabaseError as error:
+        except (DatabaseError, AuthenticationUnavailable) as error:
             raise LayerUnavailable("the sessions can't be read") from error

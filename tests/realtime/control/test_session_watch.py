@@ -2,12 +2,15 @@
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.core.cache.backends.locmem import LocMemCache
 from django.test import Client
 from django.utils import timezone
 
+from realtime.authentication import django_sessions
 from realtime.codes import CloseCode
 from realtime.control import session_watch
 from realtime.control.session_watch import SessionWatch
+from realtime.exceptions import AuthenticationUnavailable, LayerUnavailable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -84,3 +87,38 @@ async def test_a_session_that_got_a_new_key_in_between_stays(
     monkeypatch.setattr(session_watch.asyncio, "sleep", renamed)
     await SessionWatch([connection]).look()
     assert connection.closed is None
+
+
+class AbsentCache(LocMemCache):
+    """A cache whose server does not answer."""
+
+    def get(self, *args, **kwargs):
+        raise ConnectionError
+
+    has_key = get
+
+
+@pytest.fixture
+def without_cache(settings):
+    """`without_cache()`: the server of the cache stops, and Django does not see its sessions."""
+
+    def _stop():
+        path = f"{__name__}.AbsentCache"
+        settings.CACHES = {"default": {"BACKEND": path, "LOCATION": "absent"}}
+        settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+
+    return _stop
+
+
+async def test_a_connection_stays_while_the_sessions_cannot_be_read(without_cache):
+    without_cache()
+    connection = Connection("a" * 32)
+    with pytest.raises(LayerUnavailable):
+        await SessionWatch([connection]).look()
+    assert connection.closed is None
+
+
+def test_a_client_may_try_again_while_the_sessions_cannot_be_read(without_cache):
+    without_cache()
+    with pytest.raises(AuthenticationUnavailable):
+        django_sessions.identity_from_session("a" * 32)
