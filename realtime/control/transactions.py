@@ -53,10 +53,12 @@ def after_commit(call: Callable[[], None], using: str | None = None) -> None:
     An exception of `call` is logged and does not reach the request, whose data is saved.
     """
     connection = transaction.get_connection(using)
-    if connection.in_atomic_block or connection.get_autocommit():
+    is_open = connection.connection is not None
+    if connection.in_atomic_block or (is_open and connection.get_autocommit()):
         transaction.on_commit(call, using=using, robust=True)
     else:
-        # The site commits by hand, and nothing reports when it does.
+        # There is no transaction, perhaps not even a database: `default` may be empty. Or the site
+        # commits by hand, and nothing reports when it does.
         call()
 
 

@@ -1,9 +1,11 @@
 """How changes of one transaction are merged."""
 
 import pytest
+from django.db import transaction
+from django.db.utils import ConnectionHandler
 
 from realtime.control.messages import Audience
-from realtime.control.transactions import Change, ChangeSet
+from realtime.control.transactions import Change, ChangeSet, after_commit
 
 
 def merged(*changes):
@@ -65,3 +67,14 @@ def test_what_was_taken_is_forgotten():
     collected.add(Change("1"))
     assert collected.take() == [Change("1")]
     assert collected.take() == []
+
+
+@pytest.mark.parametrize("engine", ["dummy", "sqlite3"], ids=["no database", "one that is away"])
+def test_nothing_waits_for_a_database_without_a_connection(monkeypatch, engine, tmp_path):
+    """A site may have no default database; and a sign-out needs none if the cache has sessions."""
+    described = {"ENGINE": f"django.db.backends.{engine}", "NAME": tmp_path / "missing" / "file"}
+    site = ConnectionHandler({"default": described, "other": {}})
+    monkeypatch.setattr(transaction, "connections", site)
+    called = []
+    after_commit(lambda: called.append("now"))
+    assert called == ["now"]
