@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db.models import Model
 
 from ..authentication import rehashing
@@ -36,6 +37,8 @@ def user_saved(
     # Every sign-in writes this field, and it gives no right.
     if created or set(update_fields or ()) == {"last_login"}:
         rehashing.after_save(instance, update_fields)
+        if created and _may_extend_a_user(instance):
+            announce_saved(using, user=instance.pk)
         return
     own, password, rehashed = [], "", ""
     if "password" in changed:
@@ -54,6 +57,13 @@ def user_saved(
         password=password,
         rehashed=rehashed,
     )
+
+
+def _may_extend_a_user(instance: Model) -> bool:
+    """Return whether a row of a child of the user model was created, which then writes the columns
+    of a user who may have been there before."""
+    model: Any = instance._meta.concrete_model
+    return get_user_model() in model._meta.get_parent_list()
 
 
 def user_deleted(instance: Any, using: str, **kwargs: Any) -> None:

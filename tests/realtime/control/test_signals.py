@@ -157,12 +157,20 @@ def test_a_child_of_a_room_is_announced_as_the_room(child_of, changes):
 
 def test_a_child_of_a_user_is_announced_as_the_user(child_of, changes):
     guest = child_of(User).objects.create(username="guest")
+    changes()
     guest.is_active = False
     guest.save()
     assert changes() == [(str(guest.pk), None)]
     pk = guest.pk
     guest.delete()
     assert set(changes()) == {(str(pk), None)}
+
+
+def test_a_user_who_gets_a_row_in_a_child_is_announced(alice, child_of, changes):
+    guest = child_of(User)(user_ptr=alice, username="alice", is_active=False)
+    guest.save()
+    assert not User.objects.get(pk=alice.pk).is_active
+    assert changes() == [(str(alice.pk), None)]
 
 
 # Fixtures
