@@ -31,21 +31,21 @@ def room_saved(
     _of_room.remember_saved(instance, update_fields)
     if created:
         # The name may be that of a room before it.
-        announce_saved(using, room=instance.name, audience=Audience.ENTITLED)
+        announce_saved(using, room=_name_of(instance), audience=Audience.ENTITLED)
         return
     may_lock_out = not changed.isdisjoint(_ACCESS_COLUMNS)
-    if "name" in changed and "name" in before:
+    if "name" in changed and isinstance(before.get("name"), str):
         announce_saved(using, room=before["name"])
     announce_saved(
         using,
-        room=instance.name,
+        room=_name_of(instance),
         audience=Audience.EVERYONE if changed else Audience.NOBODY,
         may_lock_out=may_lock_out,
     )
 
 
 def room_deleted(instance: Room, using: str, **kwargs: Any) -> None:
-    announce_saved(using, room=instance.name)
+    announce_saved(using, room=_name_of(instance))
 
 
 def room_groups_changed(
@@ -54,7 +54,14 @@ def room_groups_changed(
     if action not in M2M_DONE or kwargs.get("pk_set") == set():
         return
     audience = Audience.ENTITLED if action == "post_add" else Audience.EVERYONE
-    announce_saved(using, room=None if reverse else instance.name, audience=audience)
+    announce_saved(using, room=None if reverse else _name_of(instance), audience=audience)
+
+
+def _name_of(room: Room) -> str | int:
+    """Return the name of a room, or its primary key if the database has computed the name, as from
+    `Lower("name")`."""
+    name: Any = room.name
+    return name if isinstance(name, str) else int(room.pk)
 
 
 # Memberships
@@ -100,7 +107,7 @@ def _room_of(instance: Membership) -> str | int:
     """Return the name of the room if it was read already, else its primary key. Fixtures may load
     the membership before the room."""
     if Membership.room.is_cached(instance):
-        return instance.room.name
+        return _name_of(instance.room)
     return int(instance.room_id)
 
 

@@ -10,6 +10,8 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.db import connection, models, transaction
+from django.db.models import Value
+from django.db.models.functions import Concat
 from django.db.models.signals import m2m_changed, post_save
 from django.test import override_settings
 from django.utils import timezone
@@ -250,6 +252,16 @@ def test_groups_that_are_set_as_they_were_are_not_announced(alice, changes):
     alice.groups.set([group])
     alice.groups.add(group)
     assert changes() == []
+
+
+def test_a_name_that_the_database_computes_is_announced(lobby, changes):
+    lobby.name = Concat("name", Value("-2"))
+    changes()
+    lobby.save()
+    assert changes() == [(None, "lobby"), (None, "lobby-2")]
+    lobby.name = "lobby-3"
+    lobby.save()
+    assert (None, "lobby-3") in changes()
 
 
 # Queries
