@@ -23,13 +23,13 @@ class Orders:
     def send_order_sync(self, message: dict[str, Any]) -> None:
         keys = self._topology.keys
         packed = self._serializer.serialize(message)
-        channel = keys.group(CONTROL_GROUP)
-        with self._topology.client(channel) as client:
+        group = keys.group(CONTROL_GROUP)
+        with self._topology.client(group) as client:
             # In one step: whoever subscribes later finds it in the stream.
             with client.pipeline(transaction=True) as pipeline:
                 pipeline.xadd(keys.orders(), {FIELD: packed}, maxlen=ORDERS_KEPT, approximate=False)
                 pipeline.expire(keys.orders(), KEPT_SECONDS)
-                pipeline.publish(channel, packed)
+                pipeline.publish(keys.pubsub(group), packed)
                 *_, published = pipeline.execute(raise_on_error=False)
             # A stream that can't be written, in a full Redis for example, keeps nobody connected.
             if isinstance(published, Exception):
