@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from threading import Lock
 
 MOST_KEPT = 20_000
@@ -54,6 +55,11 @@ class Changes:
             latest.get((user, room), 0) if room is not None else 0,
         )
 
+    def free_lock(self) -> None:
+        """Take a new lock in a process that was forked: the thread that held the old one may not
+        be there."""
+        self._lock = Lock()
+
     def listen(self) -> None:
         """Start to rely on notifications. Everything that was read before is stale."""
         self._listeners += 1
@@ -64,3 +70,5 @@ class Changes:
 
 
 changes = Changes()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=changes.free_lock)

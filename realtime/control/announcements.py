@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -115,3 +116,5 @@ def _review_everything() -> None:
 
 
 _announcer = Announcer(on_given_up=_review_everything)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_announcer.start_afresh)

@@ -36,12 +36,17 @@ class Announcer:
     """
 
     def __init__(self, on_given_up: Callable[[], None]) -> None:
+        self._on_given_up = on_given_up
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Forget everything, as a process does that was forked: it has no thread of the announcer,
+        the lock may be held by a thread that it has not, and its parent sends what waits."""
         self._waiting: deque[_Waiting] = deque()
         self._worker: Thread | None = None
         self._lock = Lock()
         self._is_late = False
         self._has_given_up = False
-        self._on_given_up = on_given_up
 
     def submit(self, send: Callable[[], None]) -> None:
         """Call `send` soon, until it raises no `LayerUnavailable` any more, for a minute at most.
@@ -49,7 +54,7 @@ class Announcer:
         waiting = _Waiting(send)
         with self._lock:
             self._waiting.append(waiting)
-            # A thread that has ended is started again; also in a process that was forked.
+            # A thread that has ended is started again.
             if self._worker is None or not self._worker.is_alive():
                 self._worker = Thread(target=self._run, name="realtime-announcer", daemon=True)
                 self._worker.start()
