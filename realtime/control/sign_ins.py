@@ -100,6 +100,10 @@ def _announce_new_key(request: HttpRequest, before: str | None) -> None:
     after = _session_key(request)
     if not before or before == after:
         return
+    if not after and not request.session.modified:
+        # Nothing was found under the key of the cookie, which anybody may have made up, or whose
+        # store does not answer. `SessionWatch` finds connections of sessions that have ended.
+        return
     message = NewSignIn(
         user=str(request.session.get(SESSION_KEY, "")) if after else "",
         old=django_sign_in(before),
