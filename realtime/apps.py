@@ -22,6 +22,7 @@ class RealtimeConfig(AppConfig):
         django_checks.register(checks.check_stateless_users)
         django_checks.register(checks.check_backend)
         django_checks.register(checks.check_middleware)
+        django_checks.register(checks.check_sessions)
         django_checks.register(checks.check_user_model)
         django_checks.register(checks.check_layer)
         django_checks.register(checks.check_deployment, deploy=True)

@@ -23,6 +23,7 @@ from .rooms.nesting import PAYLOAD_LEVELS
 
 _BACKEND = "realtime.rights.RoomBackend"
 _MIDDLEWARE = "realtime.sign_ins.SignInMiddleware"
+_COOKIE_SESSIONS = "django.contrib.sessions.backends.signed_cookies"
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
@@ -190,6 +191,22 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
             "a session in which another user signs in keeps the connections of the first user.",
             hint=f'Add "{_MIDDLEWARE}" to MIDDLEWARE, after SessionMiddleware.',
             id="realtime.W005",
+        )
+    ]
+
+
+def check_sessions(**kwargs: Any) -> list[CheckMessage]:
+    if (
+        "session" not in realtime_settings.CREDENTIALS
+        or settings.SESSION_ENGINE != _COOKIE_SESSIONS
+    ):
+        return []
+    return [
+        Warning(
+            "Sessions are held by cookies alone, so they have no name that stays: a sign-out does "
+            "not close connections that were opened before the cookie was written last.",
+            hint='Use another SESSION_ENGINE, or remove "session" from REALTIME["CREDENTIALS"].',
+            id="realtime.W014",
         )
     ]
 

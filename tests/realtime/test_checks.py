@@ -105,6 +105,15 @@ def test_sessions_as_credentials_want_the_middleware(settings):
     assert ids(checks.check_middleware()) == ["realtime.W005"]
 
 
+def test_sessions_that_no_server_holds_are_reported(settings):
+    settings.REALTIME = {"CREDENTIALS": ["session"]}
+    assert checks.check_sessions() == []
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    assert ids(checks.check_sessions()) == ["realtime.W014"]
+    settings.REALTIME = {"CREDENTIALS": ["header"]}
+    assert checks.check_sessions() == []
+
+
 @pytest.mark.parametrize(
     "layers", [{}, {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}]
 )
