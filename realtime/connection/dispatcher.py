@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from ..codes import CloseCode, Error
 from ..concurrency.eager import Rest
@@ -16,9 +17,10 @@ from ..protocols.requests import (
     CloseSession,
     Command,
     CommandError,
-    MalformedCommand,
+    RefusedCommand,
     Subscribe,
 )
+from .allowance import charge
 from .batches import Turn, parts, turns
 from .commands import HANDLERS, Handler, subscribe
 from .publisher import Publisher
@@ -26,6 +28,12 @@ from .replies import refuse, reply
 from .session import Session
 
 logger = logging.getLogger("realtime.dispatcher")
+
+COMMANDS_PER_FRAME = 500
+Step = Command | RefusedCommand | CloseSession
+"""What a part of a frame is: a command, or what becomes of it instead."""
+
+_PONG = Command(0, "pong")
 
 
 class Dispatcher:
@@ -44,7 +52,7 @@ class Dispatcher:
             return None  # what comes after our close, until the client answers it
         if text is None:
             session.close(CloseCode.BAD_REQUEST, "text frames only")
-        elif len(text) > realtime_settings.FRAME_MAX_BYTES:
+        elif _is_larger(text, realtime_settings.FRAME_MAX_BYTES):
             session.close(CloseCode.BAD_REQUEST, "the frame is too large")
         else:
             return self._receive_text(text)
@@ -54,31 +62,67 @@ class Dispatcher:
         """End the session for a mistake of ours, which was logged."""
         self._session.close(CloseCode.INTERNAL)
 
-    async def run(
-        self, command: Command | MalformedCommand, turn: Turn | None = None
-    ) -> Error | None:
+    async def run(self, step: Command | RefusedCommand) -> Error | None:
+        """Carry out one command, which was in no frame. Return the error if it was refused."""
+        try:
+            charge(self._session)
+        except CommandError as refused:
+            return await self._run(RefusedCommand(step.id, refused.error))
+        except CloseSession as close:
+            return await self._run(close)
+        return await self._run(step)
+
+    async def _run(self, step: Step, turn: Turn | None = None) -> Error | None:
         """Carry out one command and write its reply. Return the error if it was refused."""
         self._session.pending += 1
         try:
-            return await self._answer(command, turn)
+            return await self._answer(step, turn)
         finally:
             self._session.finish()
             if turn is not None:
                 turn.end()
 
     def _receive_text(self, text: str) -> Rest | None:
-        try:
-            commands = self._session.protocol.decode(text)
-        except ProtocolError as error:
-            self._session.close(CloseCode.BAD_REQUEST, str(error))
+        session = self._session
+        separator = session.protocol.separator
+        if separator is None or separator not in text:
+            step = self._read(text)
+            if self._publisher.is_full or not self._try_at_once(step):
+                return self._run_all(((step,),))
             return None
-        for number, command in enumerate(commands):
-            if self._publisher.is_full or not self._try_at_once(command):
-                return self._run_all(commands[number:])
+        # The subscribes with which an SDK comes back are one frame.
+        most = max(COMMANDS_PER_FRAME, 2 * realtime_settings.ROOMS_PER_CONNECTION)
+        try:
+            lines = session.protocol.split(text, most)
+        except ProtocolError as error:
+            session.close(CloseCode.BAD_REQUEST, str(error))
+            return None
+        # Each is read when those before it are begun: what a client may not do is never read.
+        steps = map(self._read, lines)
+        for step in steps:
+            if self._publisher.is_full or not self._try_at_once(step):
+                return self._run_all(parts(chain((step,), steps), options=_subscription))
+            if session.is_closed:
+                break
         return None
 
-    async def _run_all(self, commands: Sequence[Command | MalformedCommand]) -> None:
-        for part in parts(commands, options=_subscription) if len(commands) > 1 else [commands]:
+    def _read(self, line: str) -> Step:
+        """Read a command, if one more is allowed."""
+        session = self._session
+        if line and line == session.protocol.ping:
+            return _PONG  # it is not charged, because it may answer a ping
+        try:
+            charge(session)
+            return session.protocol.decode(line)
+        except CommandError as refused:
+            return RefusedCommand(session.protocol.id_in(line), refused.error)
+        except CloseSession as close:
+            return close
+        except ProtocolError as error:
+            return CloseSession(CloseCode.BAD_REQUEST, str(error))
+
+    async def _run_all(self, steps: Iterable[Sequence[Step]]) -> None:
+        for part in steps:
             if self._publisher.is_full:
                 await self._publisher.wait()
             if self._session.is_closed:
@@ -88,38 +132,47 @@ class Dispatcher:
                 continue
             if self._try_at_once(part[0]):
                 continue
-            error = await self.run(part[0])
+            error = await self._run(part[0])
             if error is not None and self._session.is_connecting:
                 # Many SDKs send connect and subscribes in one frame. The client connects again, for
                 # example with a newer token: what is behind a connect that was refused is void.
                 return
 
-    async def _run_together(self, subscribes: Sequence[Command | MalformedCommand]) -> None:
+    async def _run_together(self, subscribes: Sequence[Step]) -> None:
         """Carry out subscribes: all are prepared at the same time, and answered in order."""
         async with asyncio.TaskGroup() as group:
             for command, turn in zip(subscribes, turns(len(subscribes)), strict=True):
-                group.create_task(self.run(command, turn))
+                group.create_task(self._run(command, turn))
 
-    def _try_at_once(self, command: Command | MalformedCommand) -> bool:
+    def _try_at_once(self, step: Step) -> bool:
         """Carry out a command that needs no waiting. Return whether it was one."""
-        if not isinstance(command, Command):
+        if not isinstance(step, Command):
             return False
-        if command.name == "publish":
-            return self._publisher.try_publish(command)
-        if command.name == "pong" and not self._session.is_connecting:
-            self._session.on_pong()
-            return True
+        if step.name == "publish":
+            return self._publisher.try_publish(step)
+        if step.name == "pong" and not self._session.is_connecting:
+            return self._session.on_pong() or self._charge_pong()
         return False
 
-    async def _answer(self, command: Command | MalformedCommand, turn: Turn | None) -> Error | None:
+    def _charge_pong(self) -> bool:
+        """A pong that answers no ping is a command. It gets no answer."""
         try:
-            self._spend(command)
-            if isinstance(command, MalformedCommand):
-                raise command
+            charge(self._session)
+        except CommandError:
+            pass
+        except CloseSession as request:
+            self._session.close(request.code, request.reason)
+        return True
+
+    async def _answer(self, step: Step, turn: Turn | None) -> Error | None:
+        id = 0 if isinstance(step, CloseSession) else step.id
+        try:
+            if not isinstance(step, Command):
+                raise step
             if turn is None:
-                result = await self._handler(command)(self._session, command.body)
+                result = await self._handler(step)(self._session, step.body)
             else:
-                result = await subscribe(self._session, command.body, turn)
+                result = await subscribe(self._session, step.body, turn)
         except CloseSession as request:
             if turn is not None:
                 await turn.wait()
@@ -130,22 +183,12 @@ class Dispatcher:
         except Exception:
             error = _mistake()
         else:
-            reply(self._session, command, result)
+            reply(self._session, step, result)
             return None
         if turn is not None:
             await turn.wait()
-        refuse(self._session, command.id, error)
+        refuse(self._session, id, error)
         return error
-
-    def _spend(self, command: Command | MalformedCommand) -> None:
-        """Use up one command of the user's allowance."""
-        allowance = self._session.node.command_limit
-        user = self._session.user_id or self._session.id
-        if allowance.take(user):
-            return
-        if allowance.is_exhausted(user):
-            raise CloseSession(CloseCode.TOO_MANY_REQUESTS)
-        raise CommandError(Error.TOO_MANY_REQUESTS)
 
     def _handler(self, command: Command) -> Handler:
         if self._session.is_connecting and command.name != "connect":
@@ -156,9 +199,16 @@ class Dispatcher:
         return handler
 
 
-def _subscription(command: Command | MalformedCommand) -> Subscribe | None:
-    body = command.body if isinstance(command, Command) else None
+def _subscription(step: Step) -> Subscribe | None:
+    body = step.body if isinstance(step, Command) else None
     return body if isinstance(body, Subscribe) else None
+
+
+def _is_larger(text: str, size: int) -> bool:
+    """Return whether a text has more than so many bytes in UTF-8."""
+    if text.isascii() or 4 * len(text) <= size:
+        return len(text) > size
+    return len(text) > size or len(text.encode(errors="replace")) > size
 
 
 def _mistake() -> Error:

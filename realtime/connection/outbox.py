@@ -141,11 +141,13 @@ class Outbox:
             self._has_overflown = True  # the message about it must not overflow again
             self.on_overflow()
 
-    def acknowledge(self) -> None:
-        if self._window.acknowledge():
-            if self._frames and self._sending is None:
-                self._go_on()
-            self._look_ahead()
+    def acknowledge(self) -> bool:
+        if not self._window.acknowledge():
+            return False
+        if self._frames and self._sending is None:
+            self._go_on()
+        self._look_ahead()
+        return True
 
     def close(self, code: CloseCode, reason: str, last: str = "") -> None:
         self.flush()

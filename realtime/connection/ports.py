@@ -28,8 +28,9 @@ class Transport(Protocol):
         ...
 
     def flush(self) -> None: ...
-    def acknowledge(self) -> None:
-        """The client has read everything up to a ping that it answers now."""
+    def acknowledge(self) -> bool:
+        """The client has read everything up to a ping that it answers now. Return whether there was
+        a ping to answer."""
         ...
 
     def close(self, code: CloseCode, reason: str, last: str = "") -> None:

@@ -72,8 +72,6 @@ class Publisher:
             info = session.client_info()
         except Exception:
             return False  # `publish` finds it too, and answers
-        if not session.node.command_limit.take(session.user_id or session.id):
-            return False
         self._in_flight += 1
         self._bytes += len(data)
         session.pending += 1

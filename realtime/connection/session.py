@@ -171,11 +171,13 @@ class Session:
         self.pending -= 1
         self._close_if_done()
 
-    def on_pong(self) -> None:
-        """The client has answered a ping."""
+    def on_pong(self) -> bool:
+        """The client has sent a pong. Return whether there was a ping to answer."""
+        if not self.transport.acknowledge():
+            return False
         self.errors_in_a_row = 0
         self.timers.on_pong()
-        self.transport.acknowledge()
+        return True
 
     def send_ping(self) -> None:
         self.write(self.protocol.ping)

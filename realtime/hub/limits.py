@@ -43,8 +43,8 @@ class CommandLimit:
         self._buckets: dict[str, _Bucket] = {}
         self._sharing: asyncio.Task[None] | None = None
 
-    def take(self, user: str) -> bool:
-        """Use up one command. Return whether it was still allowed."""
+    def take(self, user: str, cost: int = 1) -> bool:
+        """Use up `cost` commands, or one if so many are not left. Return whether they were left."""
         rate, burst = realtime_settings.COMMANDS_PER_SECOND, realtime_settings.COMMANDS_BURST
         if not rate:
             return True
@@ -55,9 +55,14 @@ class CommandLimit:
             if self._sharing is None:
                 self._sharing = asyncio.create_task(self._share_often(), name="realtime-limits")
         _fill(bucket, now)
-        bucket.left = max(bucket.left - 1, -burst)
-        bucket.used += 1
-        return bucket.left >= 0
+        cost = min(cost, burst)
+        if bucket.left < cost:
+            bucket.left = max(bucket.left - 1, -burst)
+            bucket.used += 1
+            return False
+        bucket.left -= cost
+        bucket.used += cost
+        return True
 
     def is_exhausted(self, user: str) -> bool:
         """Return whether the user went on after being refused, for twice the burst: that is no

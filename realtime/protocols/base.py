@@ -1,5 +1,6 @@
 """The interface of a wire protocol."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ..codes import CloseCode, Error, UnsubscribeCode
@@ -37,7 +38,20 @@ class WireProtocol(Protocol):
         """Whether a connection serves exactly one room, and ends when it leaves that room."""
         ...
 
-    def decode(self, text: str) -> list[Command | MalformedCommand]: ...
+    def split(self, text: str, most: int) -> Sequence[str]:
+        """Divide a frame that has a separator into its commands, without reading them.
+
+        Raises `ProtocolError` if there is none, or more than `most`."""
+        ...
+
+    def decode(self, text: str) -> Command | MalformedCommand:
+        """Read one command. Raises `ProtocolError` if it can't be answered."""
+        ...
+
+    def id_in(self, text: str) -> int:
+        """Return the id of a command that is refused without being read; 0 if it is not found."""
+        ...
+
     def encode_reply(self, command: Command, result: Reply) -> list[str]: ...
     def encode_error(self, id: int, error: Error) -> str: ...
     def encode_publication(self, room: str, publication: Publication) -> str: ...

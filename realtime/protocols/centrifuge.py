@@ -5,6 +5,7 @@ objects separated by newlines. Unknown fields are ignored, as the protocol requi
 """
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar
 
 import msgspec
@@ -73,18 +74,21 @@ class CentrifugeProtocol:
     has_pings: ClassVar[bool] = True
     has_one_room: ClassVar[bool] = False
 
-    def decode(self, text: str) -> list[Command | MalformedCommand]:
-        """Return the commands of one frame, in order. The client's pong is the command "pong".
-
-        Raises `ProtocolError` if a part of the frame can't be answered. No command of the frame has
-        run by then, so a broken frame never has half an effect.
-        """
-        if text and "\n" not in text:
-            return [_decode_line(text)]
+    def split(self, text: str, most: int) -> Sequence[str]:
+        # Counted before a list is made: a frame of newlines would take forty times its size.
+        if text.count("\n") > most:
+            raise ProtocolError(f"a frame holds at most {most} commands")
         lines = [line for line in text.split("\n") if line]
         if not lines:
             raise ProtocolError("a frame holds at least one command")
-        return [_decode_line(line) for line in lines]
+        return lines
+
+    def decode(self, text: str) -> Command | MalformedCommand:
+        """Read one command. The client's pong is the command "pong"."""
+        return _decode_line(text)
+
+    def id_in(self, text: str) -> int:
+        return _id_in(text) or 0
 
     def encode_reply(self, command: Command, result: dict[str, Any]) -> list[str]:
         if not command.id:

@@ -1,6 +1,7 @@
 """The plain protocol, for a bare WebSocket: one room per connection, one JSON value per frame."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
@@ -27,13 +28,19 @@ class PlainProtocol:
     def __init__(self, room: str) -> None:
         self.room = room
 
-    def decode(self, text: str) -> list[Command | MalformedCommand]:
+    def split(self, text: str, most: int) -> Sequence[str]:
+        return (text,)
+
+    def decode(self, text: str) -> Command | MalformedCommand:
         """Return the frame as a payload to publish. `publish` checks later that it is JSON."""
         try:
             payload = msgspec.Raw(text.encode())
         except UnicodeError:
-            return [MalformedCommand(0, "bad request: the text is not Unicode")]
-        return [Command(0, "publish", Publish(self.room, payload))]
+            return MalformedCommand(0, "bad request: the text is not Unicode")
+        return Command(0, "publish", Publish(self.room, payload))
+
+    def id_in(self, text: str) -> int:
+        return 0
 
     def encode_reply(self, command: Command, result: dict[str, Any]) -> list[str]:
         if command.name != "subscribe":

@@ -35,12 +35,19 @@ class CloseSession(Exception):
         self.reason = reason or code.reason
 
 
-class MalformedCommand(CommandError):
+class RefusedCommand(CommandError):
+    """A command that is answered with an error instead of being carried out."""
+
+    def __init__(self, id: int, error: Error) -> None:
+        super().__init__(error)
+        self.id = id
+
+
+class MalformedCommand(RefusedCommand):
     """A command with an id but an invalid body, answered with "bad request"."""
 
     def __init__(self, id: int, message: str = Error.BAD_REQUEST.message) -> None:
-        super().__init__(Error(Error.BAD_REQUEST.code, message))
-        self.id = id
+        super().__init__(id, Error(Error.BAD_REQUEST.code, message))
 
 
 NULL = msgspec.Raw(b"null")

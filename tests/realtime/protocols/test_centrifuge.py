@@ -18,8 +18,13 @@ from realtime.rooms.publications import ClientInfo, Publication, publication_bod
 protocol = CentrifugeProtocol()
 
 
+def decode(text: str) -> list[Command | MalformedCommand]:
+    """All commands of a frame."""
+    return [protocol.decode(line) for line in protocol.split(text, 500)]
+
+
 def only(text: str) -> Command:
-    (command,) = protocol.decode(text)
+    (command,) = decode(text)
     assert isinstance(command, Command)
     return command
 
@@ -32,7 +37,7 @@ def test_a_command_is_named_by_its_key():
 
 def test_a_frame_holds_several_commands_in_order():
     text = '{"id":1,"connect":{}}\n{"id":2,"ping":{}}\n'
-    assert [command.name for command in protocol.decode(text)] == ["connect", "ping"]
+    assert [command.name for command in decode(text)] == ["connect", "ping"]
 
 
 def test_an_empty_object_is_the_pong():
@@ -61,7 +66,7 @@ def test_the_text_of_a_payload_is_kept_exactly():
 )
 def test_a_frame_without_an_id_ends_the_connection(text):
     with pytest.raises(ProtocolError):
-        protocol.decode(text)
+        decode(text)
 
 
 @pytest.mark.parametrize(
@@ -71,14 +76,24 @@ def test_a_frame_without_an_id_ends_the_connection(text):
     + ['{"id":3,"connect":{"subs":[]}}', '{"id":3,"subscribe":{"offset":-1e9,"channel":[]}}'],
 )
 def test_a_malformed_command_with_an_id_is_answered_with_107(text):
-    (malformed,) = protocol.decode(text)
+    (malformed,) = decode(text)
     assert isinstance(malformed, MalformedCommand)
     assert (malformed.id, malformed.error.code) == (3, 107)
 
 
-def test_no_command_of_a_broken_frame_is_run():
-    with pytest.raises(ProtocolError):
-        protocol.decode('{"id":1,"publish":{"channel":"a","data":1}}\n{"id":')
+@pytest.mark.parametrize("frame", ["\n" * 501, "{}\n" * 501, "\n".join(["{}"] * 502)])
+def test_the_commands_of_a_frame_are_counted_before_one_is_read(frame):
+    with pytest.raises(ProtocolError, match="at most 500 commands"):
+        protocol.split(frame, 500)
+    assert len(protocol.split("{}\n" * 500, 500)) == 500
+
+
+@pytest.mark.parametrize(
+    ("text", "id"),
+    [('{"id":7,"ping":{}}', 7), ('{"ping":{},"id": 7 }', 7), ('{"send":{}}', 0), ("x" * 200, 0)],
+)
+def test_the_id_of_a_command_is_found_without_reading_it(text, id):
+    assert protocol.id_in(text) == id
 
 
 def nested(levels):
@@ -89,7 +104,7 @@ def nested(levels):
 def test_a_payload_is_kept_as_it_is_however_deep_it_nests(levels):
     """Whether it may be published is decided later."""
     text = f'{{"id":1,"publish":{{"channel":"a","data":{nested(levels)}}}}}'
-    [command] = protocol.decode(text)
+    [command] = decode(text)
     assert bytes(command.body.data).decode() == nested(levels)
 
 
@@ -105,7 +120,7 @@ def test_a_payload_is_kept_as_it_is_however_deep_it_nests(levels):
 )
 def test_what_is_too_deep_for_a_parser_is_a_bad_request_on_every_python(text, levels):
     started = time.monotonic()
-    [command] = protocol.decode(text.replace("DEEP", nested(levels)))
+    [command] = decode(text.replace("DEEP", nested(levels)))
     assert isinstance(command, MalformedCommand)
     assert (command.id, command.error.code) == (7, 107)
     assert time.monotonic() - started < 5
@@ -114,7 +129,7 @@ def test_what_is_too_deep_for_a_parser_is_a_bad_request_on_every_python(text, le
 @pytest.mark.parametrize("text", [nested(1_000), '{"id":0,"ping":DEEP}', "[" * 300_000])
 def test_what_is_too_deep_and_has_no_id_can_not_be_answered(text):
     with pytest.raises(ProtocolError, match="nests too deep"):
-        protocol.decode(text.replace("DEEP", nested(1_000)))
+        decode(text.replace("DEEP", nested(1_000)))
 
 
 UNREADABLE = [
@@ -126,7 +141,7 @@ UNREADABLE = [
 
 @pytest.mark.parametrize("id", [2**32, 2**53 - 1])
 def test_an_id_out_of_range_is_refused(id):
-    (refused,) = protocol.decode(f'{{"id":{id},"ping":{{}}}}')
+    (refused,) = decode(f'{{"id":{id},"ping":{{}}}}')
     assert (refused.id, refused.error.code) == (id, 107)
 
 
@@ -142,7 +157,7 @@ OUT_OF_RANGE = {
     ("command", "field"), [(name, it) for name, fields in OUT_OF_RANGE.items() for it in fields]
 )
 def test_a_number_out_of_the_range_of_the_protocol_is_refused(command, field):
-    (refused,) = protocol.decode(f'{{"id":7,"{command}":{{"channel":"a",{field}}}}}')
+    (refused,) = decode(f'{{"id":7,"{command}":{{"channel":"a",{field}}}}}')
     assert (refused.id, refused.error.code) == (7, 107)
 
 
@@ -160,7 +175,7 @@ def test_the_largest_numbers_of_the_protocol_are_accepted():
 
 @pytest.mark.parametrize("map", ['"key":"a"', '"type":1', '"key":"a","removed":true,"type":1'])
 def test_a_publication_to_a_map_is_refused(map):
-    refused = protocol.decode(f'{{"id":7,"publish":{{"channel":"a","data":1,{map}}}}}')[0]
+    refused = decode(f'{{"id":7,"publish":{{"channel":"a","data":1,{map}}}}}')[0]
     assert (refused.id, refused.error.code) == (7, 107)
 
 
@@ -172,14 +187,14 @@ def test_a_publication_to_a_map_is_refused(map):
 )
 def test_a_payload_that_nobody_can_read_costs_its_own_command(command, payload):
     started = time.monotonic()
-    refused, other = protocol.decode(f'{command % payload}\n{{"id":8,"ping":{{}}}}')
+    refused, other = decode(f'{command % payload}\n{{"id":8,"ping":{{}}}}')
     assert (refused.id, refused.error.code, other.name) == (7, 107, "ping")
     assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("payload", UNREADABLE)
 def test_a_send_that_nobody_can_read_is_dropped(payload):
-    refused, other = protocol.decode(f'{{"send":{{"data":{payload}}}}}\n{{"id":8,"ping":{{}}}}')
+    refused, other = decode(f'{{"send":{{"data":{payload}}}}}\n{{"id":8,"ping":{{}}}}')
     assert (refused.id, refused.error.code, other.name) == (0, 107, "ping")
     assert protocol.encode_error(refused.id, refused.error) == ""
 
@@ -187,7 +202,7 @@ def test_a_send_that_nobody_can_read_is_dropped(payload):
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
 def test_no_text_breaks_the_decoder(text):
     with contextlib.suppress(ProtocolError):
-        protocol.decode(text)
+        decode(text)
 
 
 def test_replies_repeat_the_id_and_the_name():
@@ -242,6 +257,6 @@ def test_publications_in_a_reply_look_the_same_at_any_depth():
 
 @pytest.mark.parametrize("line", ['{"id":1,"publish":{"channel":"a"},"ping":{}}', '{"id":1}'])
 def test_an_object_with_two_commands_or_none_is_answered_as_malformed(line):
-    (command,) = protocol.decode(line)
+    (command,) = decode(line)
     assert isinstance(command, MalformedCommand)
     assert command.id == 1

@@ -15,14 +15,14 @@ protocol = PlainProtocol("lobby")
 
 
 def test_every_frame_is_a_payload_for_the_room():
-    (command,) = protocol.decode('{"type": "join_group", "user": "admin"}')
+    command = protocol.decode('{"type": "join_group", "user": "admin"}')
     assert isinstance(command, Command)
     assert (command.name, command.body.channel) == ("publish", "lobby")
     assert bytes(command.body.data) == b'{"type": "join_group", "user": "admin"}'
 
 
 def test_text_that_is_not_unicode_is_refused():
-    (command,) = protocol.decode('"\ud800"')
+    command = protocol.decode('"\ud800"')
     assert isinstance(command, MalformedCommand)
 
 
@@ -88,5 +88,5 @@ def test_errors_and_closes_are_objects_with_a_code():
 
 
 def test_a_payload_of_several_lines_is_sent_on_one_line():
-    (command,) = protocol.decode('{\r\n "a": [1,\n2],\n "b": "x  y"\n}')
+    command = protocol.decode('{\r\n "a": [1,\n2],\n "b": "x  y"\n}')
     assert checked(bytes(command.body.data)) == b'{"a":[1,2],"b":"x  y"}'
