@@ -19,6 +19,7 @@ from ..protocols import requests
 from ..protocols.base import Reply
 from ..protocols.requests import CloseSession, CommandError
 from ..version import __version__
+from .allowance import charge
 from .joining import enter_all
 from .session import Session
 
@@ -39,7 +40,10 @@ async def connect(session: Session, body: requests.Connect) -> Reply:
         await _be_counted(session)
         _enroll(session)
         session.hold_back()
-        subs = await enter_all(session, body.subs)
+        wanted = body.first_rooms(realtime_settings.ROOMS_PER_CONNECTION)
+        if wanted:
+            charge(session, len(wanted))
+        subs = await enter_all(session, wanted)
     except BaseException:
         session.reset(given)
         raise

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 TOGETHER_MAX = 128
 """Each one takes a task while it is prepared."""
-RECOVERED_TOGETHER_MAX = 32
+RECOVERED_TOGETHER_MAX = 4
 """Each one may hold `RECOVERY_MAX_BYTES` until it is its turn."""
 
 
@@ -39,6 +39,22 @@ def turns(count: int) -> Iterator[Turn]:
         end = asyncio.Event()
         yield Turn(begin, end, rules)
         begin = end
+
+
+class Budget:
+    """The bytes that one reply may still recover, in all its rooms together."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def take(self, size: int) -> bool:
+        """Return whether so many bytes fit in."""
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
 
 
 class Recovering(Protocol):

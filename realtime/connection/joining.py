@@ -19,7 +19,7 @@ from ..rights.grants import Grant
 from ..rooms.finding import AnyRoom
 from ..rooms.publications import Retention, retention
 from ..rooms.room_types import find_in_code
-from .batches import Turn, parts, turns
+from .batches import Budget, Turn, parts, turns
 from .session import Session
 from .subscriptions import is_outdated
 
@@ -30,7 +30,11 @@ _NO_TYPES = Error(Error.NOT_AVAILABLE.code, "not available: map and shared poll 
 
 
 async def enter(
-    session: Session, name: str, options: SubscribeOptions, turn: Turn | None = None
+    session: Session,
+    name: str,
+    options: SubscribeOptions,
+    turn: Turn | None = None,
+    budget: Budget | None = None,
 ) -> Reply:
     """Enter a room, and return the reply to the client. With a `turn`, everything is looked up
     before it. Raises `CommandError`, `CloseSession` and `LayerUnavailable`."""
@@ -42,7 +46,8 @@ async def enter(
         changed_at = -1.0
         if options.recover:
             changed_at = await session.node.last_changes.of(session.user_id, name)
-        async with session.node.hub.entering(name, options.since) as entry:
+        since = options.since if budget is None or budget.left > 0 else None
+        async with session.node.hub.entering(name, since) as entry:
             if turn is not None:
                 await turn.wait()
                 _refuse_what_is_too_much(session, name, options)
@@ -51,6 +56,8 @@ async def enter(
             if point is None or (version >= 0 and changes.is_stale(version, session.user_id, name)):
                 continue
             point = _without_time_shut_out(point, changed_at)
+            if budget is not None and not budget.take(point.missed_bytes):
+                point = JoinPoint(point.position)
             return _enter_now(session, entry, name, options, grant, room, point)
     raise CommandError(Error.TOO_MANY_REQUESTS)
 
@@ -59,15 +66,17 @@ async def enter_all(session: Session, wanted: Mapping[str, SubscribeOptions]) ->
     """Enter the rooms of a `connect`, and return the reply for each.
 
     Rooms that the user may not enter are left out. If it fails otherwise, no room is entered.
+    Together they recover as much as one reply may hold; the others get `recovered: false`.
     """
     replies = {}
+    budget = Budget(realtime_settings.RECOVERY_MAX_BYTES)
     try:
         await grants.prepare(session.caller, wanted)
         for part in parts(wanted.items(), options=itemgetter(1)):
-            if len(session.rooms) >= realtime_settings.ROOMS_PER_CONNECTION:
-                break
+            if session.is_closed:
+                raise CloseSession(CloseCode.NORMAL)  # nobody waits for the rest
             entering = [
-                _enter_if_allowed(session, name, options, turn)
+                _enter_if_allowed(session, name, options, turn, budget)
                 for (name, options), turn in zip(part, turns(len(part)), strict=True)
             ]
             # All have ended before one of them fails the others, or a room could be entered later.
@@ -84,10 +93,10 @@ async def enter_all(session: Session, wanted: Mapping[str, SubscribeOptions]) ->
 
 
 async def _enter_if_allowed(
-    session: Session, name: str, options: SubscribeOptions, turn: Turn
+    session: Session, name: str, options: SubscribeOptions, turn: Turn, budget: Budget
 ) -> Reply | None:
     try:
-        return await enter(session, name, options, turn)
+        return await enter(session, name, options, turn, budget)
     except CommandError as refused:
         if refused.error.temporary:
             raise

@@ -32,6 +32,10 @@ class JoinPoint:
     """Unix time in ms at which the first of them was published."""
     turn: int = field(default=0, compare=False)
 
+    @property
+    def missed_bytes(self) -> int:
+        return _size(self.missed or ())
+
 
 class Feed:
     """Passes on a room's publications in the order of their offsets, and fills gaps.

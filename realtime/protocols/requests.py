@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -110,11 +111,26 @@ class Subscribe(SubscribeOptions):
 
 
 class Connect(msgspec.Struct):
+    """`subs` is not read before the client is authenticated."""
+
     token: str = ""
     data: msgspec.Raw = NULL
     name: str = ""
     version: str = ""
-    subs: dict[str, SubscribeOptions] = {}
+    subs: msgspec.Raw = msgspec.Raw(b"{}")
+
+    def first_rooms(self, most: int) -> dict[str, SubscribeOptions]:
+        """The first of the rooms in `subs`, with their options. Raises `CommandError`."""
+        try:
+            rooms = islice(_decode_rooms(self.subs).items(), most)
+            return {name: _decode_options(options) for name, options in rooms}
+        except (msgspec.DecodeError, UnicodeError) as error:
+            message = f"bad request: {error} - in `subs`"
+            raise CommandError(Error(Error.BAD_REQUEST.code, message)) from error
+
+
+_decode_rooms = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_options = msgspec.json.Decoder(SubscribeOptions).decode
 
 
 class Refresh(msgspec.Struct):

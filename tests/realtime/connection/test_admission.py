@@ -9,9 +9,12 @@ from django.contrib.auth.models import User
 
 from realtime.authentication import Identity
 from realtime.codes import CloseCode
+from realtime.connection import batches
 from realtime.connection.session import State
 from realtime.exceptions import AuthenticationError
 from realtime.models import Room
+from realtime.protocols.requests import Connect
+from realtime.rights import grants
 from tests.support.sessions import call, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -117,3 +120,110 @@ async def test_a_refresh_keeps_rooms_and_never_changes_the_user(connected, lobby
     await call(connected, refresh={"token": "mallory"})
     assert connected.transport.closed[0] == CloseCode.INVALID_TOKEN
     assert connected.identity.user.username == "alice"
+
+
+# The rooms of a connect
+
+
+@pytest.mark.parametrize(
+    "subs", ["[]", "null", "5", '{"a":5}', '{"a":{"offset":-1}}', f'{{"a":{{"offset":{2**64}}}}}']
+)
+async def test_malformed_rooms_are_a_bad_request_and_connect_may_be_tried_again(
+    open_session, alice, subs
+):
+    session = open_session(Identity(alice))
+    await send(session, f'{{"id":1,"connect":{{"subs":{subs}}}}}')
+    assert session.transport.frames[0]["error"]["code"] == 107
+    assert "connect" in await call(session, connect={})
+
+
+async def test_rooms_are_not_read_before_the_client_is_authenticated(open_session, monkeypatch):
+    def fail(self, most):
+        raise AssertionError("read")
+
+    monkeypatch.setattr(Connect, "first_rooms", fail)
+    session = open_session()
+    await send(session, '{"id":1,"connect":{"subs":{"lobby":{}}}}')
+    assert session.transport.closed[0] == CloseCode.INVALID_TOKEN
+
+
+async def test_of_more_rooms_than_allowed_the_first_are_entered_and_the_others_never_looked_up(
+    open_session, alice, lobby, settings, monkeypatch
+):
+    """As for rooms that the user may not enter. An error would end an SDK for good."""
+    settings.REALTIME = {"ROOMS_PER_CONNECTION": 3}
+    asked, prepare = [], grants.prepare
+
+    async def note(caller, names):
+        asked.extend(names)
+        await prepare(caller, names)
+
+    monkeypatch.setattr(grants, "prepare", note)
+    session = open_session(Identity(alice))
+    names = ["absent-1", "lobby", "absent-2", *(f"room-{number}" for number in range(10_000))]
+    reply = await call(session, connect={"subs": {name: {} for name in names}})
+    assert list(reply["connect"]["subs"]) == ["lobby"]
+    assert asked == names[:3]
+
+
+async def test_each_room_of_a_connect_is_a_command(open_session, alice, settings):
+    settings.REALTIME = {"COMMANDS_PER_SECOND": 0.001, "COMMANDS_BURST": 20}
+    session = open_session(Identity(alice))
+    wanted = {"subs": {f"room-{number}": {} for number in range(20)}}
+    error = (await call(session, connect=wanted))["error"]
+    assert (error["code"], error["temporary"]) == (111, True)
+    wanted["subs"] = {f"room-{number}": {} for number in range(15)}
+    assert "connect" in await call(session, connect=wanted)
+    codes = [(await call(session, presence={"channel": "a"}))["error"]["code"] for _ in range(3)]
+    assert codes == [103, 103, 111]
+
+
+@pytest.fixture
+async def three_rooms_with_messages(connected):
+    """Each with two messages of 300 bytes."""
+    names = ["first", "second", "third"]
+    for name in names:
+        await Room.objects.acreate(name=name, access=Room.Access.AUTHENTICATED)
+        for _ in range(2):
+            await call(connected, publish={"channel": name, "data": "x" * 300})
+    return names
+
+
+@pytest.mark.parametrize(
+    ("most", "recovered"),
+    [(10_000, [True, True, True]), (2_000, [True, True, False]), (100, [False] * 3)],
+)
+async def test_the_rooms_of_a_connect_share_one_limit_of_what_is_recovered(
+    open_session, alice, three_rooms_with_messages, settings, most, recovered
+):
+    settings.REALTIME = {"RECOVERY_MAX_BYTES": most}
+    session = open_session(Identity(alice))
+    subs = {name: {"recover": True} for name in three_rooms_with_messages}
+    replies = (await call(session, connect={"subs": subs}))["connect"]["subs"]
+    assert [replies[name]["recovered"] for name in subs] == recovered
+    for reply in replies.values():
+        missed = [each["offset"] for each in reply.get("publications", [])]
+        assert missed == ([1, 2] if reply["recovered"] else [])
+        assert reply["offset"] == (0 if reply["recovered"] else 2)
+    assert list(session.rooms) == three_rooms_with_messages
+
+
+async def test_the_work_for_a_client_that_has_gone_stops(
+    open_session, alice, node, monkeypatch, settings
+):
+    monkeypatch.setattr(batches, "TOGETHER_MAX", 2)
+    names = [f"room-{number}" for number in range(10)]
+    await Room.objects.abulk_create(
+        Room(name=name, access=Room.Access.AUTHENTICATED) for name in names
+    )
+    session, read, history = open_session(Identity(alice)), [], node.layer.history
+
+    async def leave(room, **options):
+        read.append(room)
+        session.end()
+        return await history(room, **options)
+
+    monkeypatch.setattr(node.layer, "history", leave)
+    await send(session, json.dumps({"id": 1, "connect": {"subs": {name: {} for name in names}}}))
+    assert set(read) <= set(names[:2])
+    assert session.rooms == {} and session.transport.frames == []

@@ -73,7 +73,7 @@ def test_a_frame_without_an_id_ends_the_connection(text):
     "text",
     ['{"id":3}', '{"id":3,"jump":{}}', '{"id":3,"ping":{},"publish":{}}']
     + ['{"id":3,"publish":5}', '{"id":3,"publish":{"channel":7}}', '{"id":3,"connect":[]}']
-    + ['{"id":3,"connect":{"subs":[]}}', '{"id":3,"subscribe":{"offset":-1e9,"channel":[]}}'],
+    + ['{"id":3,"connect":{"name":5}}', '{"id":3,"subscribe":{"offset":-1e9,"channel":[]}}'],
 )
 def test_a_malformed_command_with_an_id_is_answered_with_107(text):
     (malformed,) = decode(text)
@@ -149,7 +149,6 @@ OUT_OF_RANGE = {
     "history": ['"limit":2147483648', '"limit":-2147483649', '"since":{"offset":-1}']
     + [f'"since":{{"offset":{2**64}}}', '"since":{"offset":1.5}'],
     "subscribe": ['"offset":-1', f'"offset":{2**64}', f'"flag":{2**63}', '"type":2147483648'],
-    "connect": [f'"subs":{{"a":{{"offset":{2**64}}}}}'],
 }
 
 
