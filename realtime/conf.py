@@ -28,6 +28,7 @@ class RealtimeSettings:
     CLOSE_SECONDS: float = 10
     DRAIN_SECONDS: float = 10
     RIGHTS_SECONDS: float = 4
+    HOOK_SECONDS: float = 30
     TICKET_TTL_SECONDS: int = 30
     IDEMPOTENCY_TTL_SECONDS: int = 300
     PRESENCE_TTL_SECONDS: float = 60
@@ -51,6 +52,7 @@ class RealtimeSettings:
     COMMANDS_BURST: int = 500
     ERRORS_IN_A_ROW: int = 10
     DATABASE_THREADS: int = 4
+    HOOK_THREADS: int = 4
     COLLECTOR_THRESHOLD: int = 10_000
 
 

@@ -40,6 +40,10 @@ class LayerUnavailable(RealtimeError):
     """The channel layer (Redis) or the database does not answer. Temporary: try again."""
 
 
+class HookUnavailable(RealtimeError):
+    """A function of the site took too long, or waited too long for a thread. Temporary."""
+
+
 class AuthenticationError(RealtimeError):
     """A credential that is refused; `expired` if the client should get a new one."""
 

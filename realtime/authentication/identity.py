@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.utils.crypto import salted_hmac
+from rest_framework_simplejwt.authentication import default_user_authentication_rule
 from rest_framework_simplejwt.settings import api_settings
 
 from ..exceptions import AuthenticationError
@@ -83,6 +84,11 @@ def permitted(user: Any) -> Any:
     if not api_settings.USER_AUTHENTICATION_RULE(user):
         raise AuthenticationError("the user is not active")
     return user
+
+
+def has_own_rule() -> bool:
+    """Return whether `USER_AUTHENTICATION_RULE` is code of the site."""
+    return api_settings.USER_AUTHENTICATION_RULE is not default_user_authentication_rule
 
 
 def password_digest(user: Any) -> str:

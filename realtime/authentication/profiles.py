@@ -8,9 +8,12 @@ from typing import Any
 
 from django.utils.module_loading import import_string
 
-from ..conf import realtime_settings
+from ..concurrency import threads
+from ..conf import KEYS, realtime_settings
 
 logger = logging.getLogger("realtime.authentication")
+
+OUR_INFO = KEYS["USER_INFO"].default
 
 
 def user_info(user: Any) -> dict[str, Any]:
@@ -21,9 +24,18 @@ def user_info(user: Any) -> dict[str, Any]:
     return {"name": name if name and "@" not in name else f"User {user.pk}"}
 
 
-def public_info(user: Any) -> dict[str, Any]:
-    """Call `REALTIME["USER_INFO"]`, the site's function for the public profile."""
-    info: dict[str, Any] = import_string(realtime_settings.USER_INFO)(user)
+def is_own_info() -> bool:
+    """Return whether `USER_INFO` is code of the site, which may block."""
+    return bool(realtime_settings.USER_INFO != OUR_INFO)
+
+
+async def public_info(user: Any) -> dict[str, Any]:
+    """Call `REALTIME["USER_INFO"]`, the function for the public profile: off the event loop if it
+    is the site's own. Raises `HookUnavailable`, or what it raises."""
+    if not is_own_info():
+        return user_info(user)
+    function = import_string(realtime_settings.USER_INFO)
+    info: dict[str, Any] = await threads.call_hook(str(user.pk), function, user)
     return info
 
 

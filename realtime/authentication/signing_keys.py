@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,7 +12,7 @@ import jwt
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
 from rest_framework_simplejwt import state
 
-from ..concurrency.threads import timeout
+from ..concurrency.threads import fetch_in_thread, timeout
 from ..conf import realtime_settings
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
 
@@ -23,9 +22,6 @@ logger = logging.getLogger("realtime.signing_keys")
 # until then refuses tokens that were signed right after a key rotation. Here such a token waits for
 # the next fetch, and forged tokens cost the issuer at most one request per second.
 PAUSE_SECONDS = 1.0
-
-# A fetch that times out still blocks its thread, so there is a second thread for the next fetch.
-_threads = ThreadPoolExecutor(2, thread_name_prefix="realtime-keys")
 
 
 def are_external() -> bool:
@@ -115,11 +111,11 @@ class _Fetches:
         await asyncio.sleep(self._next_at - loop.time())
         began_at = loop.time()
         self._next_at = began_at + PAUSE_SECONDS
-        client.timeout = min(client.timeout, realtime_settings.RIGHTS_SECONDS)
+        seconds = min(client.timeout, realtime_settings.RIGHTS_SECONDS)
+        client.timeout = seconds  # if PyJWT fetches them itself, because they expire just now
         try:
-            async with timeout():
-                # Not `get_signing_key`: it holds a lock during the fetch that all other calls need.
-                await loop.run_in_executor(_threads, client.get_jwk_set, True)
+            # Not `get_signing_key`: it holds a lock during the fetch that all other calls need.
+            await fetch_in_thread(client.get_jwk_set, True)
         except Exception as error:
             # No answer, 500, no JSON, no keys: in any case the token may be valid.
             logger.warning("the issuer's keys could not be read: %s", type(error).__name__)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
@@ -15,12 +16,12 @@ from django.utils.module_loading import import_string
 
 from ..concurrency.batching import BatchedLookup
 from ..concurrency.sparse_log import SparseLog
-from ..concurrency.threads import run_in_thread, run_separately, timeout
+from ..concurrency.threads import run_separately, timeout, verify_in_thread
 from ..conf import realtime_settings
 from ..databases import reads_up_to_date
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
 from . import signing_keys
-from .identity import Identity, permitted
+from .identity import Identity, has_own_rule, permitted
 from .refusals import refusal
 from .simplejwt import SimpleJWTAuthenticator as SimpleJWTAuthenticator
 
@@ -64,7 +65,8 @@ async def _ask(raw_token: str) -> Identity:
         with suppress(AuthenticationError):
             await signing_keys.prepare(raw_token)
     if not iscoroutinefunction(authenticator.authenticate):
-        return await in_time(_accept, authenticator.authenticate, raw_token, run=run_separately)
+        run = partial(run_separately, user=raw_token)
+        return await in_time(_accept, authenticator.authenticate, raw_token, run=run)
     async with timeout():
         identity = await authenticator.authenticate(raw_token)
     return await in_time(_accept, lambda: identity)
@@ -102,12 +104,11 @@ def _require_row(user: Any) -> None:
 async def in_time(
     function: Callable[..., Result],
     *args: Any,
-    run: Callable[..., Awaitable[Result]] = run_in_thread,
+    run: Callable[..., Awaitable[Result]] = verify_in_thread,
 ) -> Result:
     """Run a look-up of users in a thread, for `RIGHTS_SECONDS` at most."""
     try:
-        async with timeout():
-            return await run(reads_up_to_date(function), *args)
+        return await run(reads_up_to_date(function), *args)
     except TimeoutError as error:
         raise AuthenticationUnavailable("the user could not be looked up in time") from error
     except DatabaseError as error:
@@ -117,8 +118,23 @@ async def in_time(
 async def _authenticate_many(raw_tokens: list[str]) -> list[Identity | Exception]:
     authenticator = _authenticator(realtime_settings.AUTHENTICATOR)
     # If the cached keys expire just now, SimpleJWT fetches them again and blocks its thread.
-    run = run_separately if signing_keys.are_external() else run_in_thread
-    return await in_time(authenticator.authenticate_many, raw_tokens, run=run)
+    external = signing_keys.are_external()
+    run = partial(run_separately, user="issuer") if external else verify_in_thread
+    try:
+        return await in_time(authenticator.authenticate_many, raw_tokens, run=run)
+    except AuthenticationUnavailable:
+        if len(raw_tokens) == 1 or not has_own_rule():
+            raise
+    # The site's rule may hang for one of the users. Each is asked alone, to let the others in.
+    return list(await asyncio.gather(*map(_authenticate_alone, raw_tokens)))
+
+
+async def _authenticate_alone(raw_token: str) -> Identity | Exception:
+    try:
+        (answer,) = await _authenticate_many([raw_token])
+    except AuthenticationUnavailable as error:
+        return error
+    return answer
 
 
 _tokens: BatchedLookup[str, Identity] = BatchedLookup(_authenticate_many)

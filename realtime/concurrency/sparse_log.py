@@ -1,4 +1,4 @@
-"""A log for warnings that can come very often: one line a minute."""
+"""A log for lines that anybody on the network can cause: one line a minute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MOST_KINDS = 1_000
 
 
 class SparseLog:
-    """Logs the first warning of each minute, and counts the others in the next line."""
+    """Logs the first line of each minute, and counts the others in the next line."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
@@ -19,6 +19,14 @@ class SparseLog:
         self._left_out = 0
 
     def warning(self, message: str, *args: object) -> None:
+        self._log(logging.WARNING, message, args)
+
+    def error(self, message: str, *args: object, exc_info: bool = False) -> None:
+        self._log(logging.ERROR, message, args, exc_info)
+
+    def _log(
+        self, level: int, message: str, args: tuple[object, ...], exc_info: bool = False
+    ) -> None:
         now = time.monotonic()
         if now < self._next_at:
             self._left_out += 1
@@ -27,19 +35,22 @@ class SparseLog:
         self._next_at = now + INTERVAL_SECONDS
         if left_out:
             message, args = f"{message} (and %d more since the last line)", (*args, left_out)
-        self._logger.warning(message, *args)
+        self._logger.log(level, message, *args, exc_info=exc_info)
 
 
 class SparseLogs:
-    """A `SparseLog` for each kind of warning, for example for each room."""
+    """A `SparseLog` for each kind of line, such as each room, or each hook of the site."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._logs: dict[Hashable, SparseLog] = {}
+        self._of_kind: dict[Hashable, SparseLog] = {}
 
     def warning(self, kind: Hashable, message: str, *args: object) -> None:
-        if kind not in self._logs:
-            if len(self._logs) >= MOST_KINDS:
-                self._logs.clear()
-            self._logs[kind] = SparseLog(self._logger)
-        self._logs[kind].warning(message, *args)
+        self.of(kind).warning(message, *args)
+
+    def of(self, kind: Hashable) -> SparseLog:
+        if kind not in self._of_kind:
+            if len(self._of_kind) >= MOST_KINDS:
+                self._of_kind.clear()
+            self._of_kind[kind] = SparseLog(self._logger)
+        return self._of_kind[kind]

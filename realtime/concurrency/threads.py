@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
@@ -12,44 +11,139 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import close_old_connections
 
 from ..conf import realtime_settings
+from ..exceptions import HookUnavailable
+from .pools import Pool, PoolBusy, TookTooLong, logger
+from .sparse_log import SparseLogs
 
 Result = TypeVar("Result")
 
+FETCHING_THREADS = 2
+LOST_PER_THREAD = 4
+"""So many lost threads of the site's code are replaced, for each thread of a pool."""
 
-async def run_in_thread(function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
-    """Run blocking code in one of `DATABASE_THREADS` threads; if 0, in Django's only thread."""
-    return await _run("realtime-db", partial(function, *args, **kwargs))
-
-
-async def run_separately(function: Callable[..., Result], *args: Any) -> Result:
-    """As `run_in_thread`, in a second pool of the same size. For code that may wait for more than
-    the database, so that it can't block the threads for database queries."""
-    return await _run("realtime-separate", partial(function, *args))
+_late_coroutines = SparseLogs(logger)
 
 
-async def call_hook(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a hook of the site: on the loop if it is an `async def`, else in a thread."""
+async def run_in_thread(
+    function: Callable[..., Result], *args: Any, seconds: float | None = None
+) -> Result:
+    """Run a look-up of ours in one of `DATABASE_THREADS` threads; if 0, in Django's only thread.
+
+    It gets `RIGHTS_SECONDS`, or `seconds`, and may wait as long for a thread. Raises `TookTooLong`
+    or `PoolBusy`, which are `TimeoutError`s.
+    """
+    return await _look_up("look-ups", partial(function, *args), seconds)
+
+
+async def verify_in_thread(function: Callable[..., Result], *args: Any) -> Result:
+    """As `run_in_thread`, in the threads that verify tokens."""
+    return await _look_up("tokens", partial(function, *args), None)
+
+
+async def run_separately(function: Callable[..., Result], *args: Any, user: str) -> Result:
+    """As `run_in_thread`, in the pool of the site's authenticators and of issuers, which may wait
+    for more than the database. `user` shares its threads fairly."""
+    seconds = realtime_settings.RIGHTS_SECONDS
+    return await _run(
+        *("authenticators", partial(function, *args)),
+        name=_name(function),
+        seconds=seconds,
+        patience=seconds,
+        user=user,
+    )
+
+
+async def fetch_in_thread(function: Callable[..., Result], *args: Any) -> Result:
+    """As `run_in_thread`, in the two threads that fetch the keys of issuers."""
+    seconds = realtime_settings.RIGHTS_SECONDS
+    pool = _pool("keys", FETCHING_THREADS, FETCHING_THREADS)
+    call = partial(function, *args)
+    return await pool.run(call, name=_name(function), seconds=seconds, patience=seconds)
+
+
+async def ask_rule(
+    function: Callable[..., Result],
+    *args: Any,
+    user: str,
+    rule: str,
+    patience: float | None,
+) -> Result:
+    """Run code that asks the site's own `rule` for the rights of a user, for `RIGHTS_SECONDS` at
+    most. Raises `TookTooLong`, or `PoolBusy` if it was not begun in `patience` seconds."""
+    return await _run(
+        *("rules", partial(function, *args)),
+        name=rule,
+        seconds=realtime_settings.RIGHTS_SECONDS,
+        patience=patience,
+        user=user,
+        hook=rule,
+    )
+
+
+async def call_hook(user: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a hook of the site for a user: on the loop if it is an `async def`, else in a thread.
+
+    It gets `HOOK_SECONDS`, and may wait as long for a thread. Raises `HookUnavailable`.
+    """
+    seconds, name = realtime_settings.HOOK_SECONDS, _name(function)
     if iscoroutinefunction(function):
-        return await function(*args, **kwargs)
-    return await run_in_thread(function, *args, **kwargs)
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await function(*args, **kwargs)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            _late_coroutines.of(name).error(
+                "%s took more than %g s; it was cancelled", name, seconds
+            )
+            raise HookUnavailable(f"{name} took too long") from error
+    call = partial(function, *args, **kwargs)
+    try:
+        return await _run(
+            *("hooks", call), name=name, seconds=seconds, patience=seconds, user=user, hook=name
+        )
+    except (TookTooLong, PoolBusy) as error:
+        raise HookUnavailable(str(error)) from error
 
 
 def timeout() -> asyncio.Timeout:
-    """Limit one look-up of users or rights to `RIGHTS_SECONDS`."""
+    """Limit a coroutine that looks up users or rights to `RIGHTS_SECONDS`."""
     return asyncio.timeout(realtime_settings.RIGHTS_SECONDS)
 
 
-async def _run(name: str, call: Callable[[], Result]) -> Result:
-    threads = realtime_settings.DATABASE_THREADS
-    if not threads:
-        return await sync_to_async(call, thread_sensitive=True)()
+async def _look_up(pool: str, call: Callable[[], Result], seconds: float | None) -> Result:
+    if seconds is None:
+        seconds = realtime_settings.RIGHTS_SECONDS
+    return await _run(pool, call, name=_name(call), seconds=seconds, patience=seconds)
+
+
+async def _run(
+    pool: str, call: Callable[[], Result], *, name: str, seconds: float, **options: Any
+) -> Result:
+    is_ours = pool in ("look-ups", "tokens")
+    database_threads = realtime_settings.DATABASE_THREADS
+    if not database_threads:
+        return await _run_in_djangos_thread(call, name, seconds)
+    threads = database_threads if is_ours else max(1, realtime_settings.HOOK_THREADS)
     fresh = partial(_without_old_connections, call)
-    return await sync_to_async(fresh, thread_sensitive=False, executor=_executor(name, threads))()
+    return await _pool(pool, threads, threads if is_ours else LOST_PER_THREAD * threads).run(
+        fresh, name=name, seconds=seconds, **options
+    )
+
+
+async def _run_in_djangos_thread(call: Callable[[], Result], name: str, seconds: float) -> Result:
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            return await sync_to_async(call, thread_sensitive=True)()
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise TookTooLong(f"{name} took more than {seconds} s") from error
 
 
 @cache
-def _executor(name: str, threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix=name)
+def _pool(name: str, threads: int, replaced: int) -> Pool:
+    return Pool(f"realtime-{name}", threads, replaced=replaced)
 
 
 def _without_old_connections(call: Callable[[], Result]) -> Result:
@@ -58,6 +152,14 @@ def _without_old_connections(call: Callable[[], Result]) -> Result:
         return call()
     finally:
         close_old_connections()
+
+
+def _name(function: Any) -> str:
+    """Return the dotted path of a function, also inside of a `partial`."""
+    while isinstance(function, partial):
+        function = function.func
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{getattr(function, '__module__', '')}.{name}"
 
 
 def refuse_on_event_loop(function: str) -> None:

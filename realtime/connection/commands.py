@@ -99,14 +99,14 @@ async def rpc(session: Session, body: requests.Rpc) -> Reply:
     if handler is None:
         raise CommandError(Error.METHOD_NOT_FOUND)
     data = payloads.decode(payloads.checked(bytes(body.data)))
-    result = await threads.call_hook(handler, session.caller.user, data)
+    result = await threads.call_hook(session.user_id, handler, session.caller.user, data)
     return {"data": payloads.raw(payloads.encode_result(result))}
 
 
 async def send(session: Session, body: requests.Send) -> None:
     data = payloads.decode(payloads.checked(bytes(body.data)))
     for handler in send_handlers():
-        await threads.call_hook(handler, session.caller.user, data)
+        await threads.call_hook(session.user_id, handler, session.caller.user, data)
 
 
 async def ping(session: Session, body: requests.Ping) -> Reply:

@@ -43,6 +43,8 @@ async def enter(
     for _ in range(_TRIES):
         version = changes.version
         grant, room = await _may_join(session, name, turn)
+        if room.presence:
+            await session.learn_info()
         changed_at = -1.0
         if options.recover:
             changed_at = await session.node.last_changes.of(session.user_id, name)

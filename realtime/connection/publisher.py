@@ -25,7 +25,8 @@ async def publish(session: Session, name: str, data: bytes) -> None:
     """Publish, and wait for what that needs: a right, or the site's hook."""
     data = checked(data)
     grant, room = await require(session, "publish", name)
-    data = await run_publish_hook(room, session.caller.user, data)
+    data = await run_publish_hook(room, session.caller.user, data, session.user_id)
+    await session.learn_info()
     if is_outdated(grant, session.user_id, name):
         await require(session, "publish", name)
     body = publication_body(data, session.client_info())
@@ -67,16 +68,17 @@ class Publisher:
             return False
         if is_outdated(grant, session.user_id, wanted.channel):
             return False
+        if not session.knows_info:
+            return False
         try:
             data = checked(bytes(wanted.data))
-            info = session.client_info()
         except Exception:
             return False  # `publish` finds it too, and answers
         self._in_flight += 1
         self._bytes += len(data)
         session.pending += 1
         on_kept = partial(self._on_kept, command, len(data))
-        body = publication_body(data, info)
+        body = publication_body(data, session.client_info())
         session.node.layer.append_soon(room.name, body, retention(room), on_kept)
         return True
 

@@ -101,7 +101,7 @@ class Session:
         self._held_back: list[str] | None = None
         self._shutting_down = False
         self._is_counted = False
-        self._info: tuple[Identity | None, bytes | None] | None = None
+        self._info: tuple[Identity, bytes | None] | None = None
 
     def open(self) -> None:
         """Start the clock for the `connect` command."""
@@ -251,17 +251,27 @@ class Session:
         return bool(self.user_id) and changes.is_stale(self.caller.version, self.user_id)
 
     def client_info(self) -> bytes | None:
-        """What others see of the publisher, a `ClientInfo` as JSON; None for an anonymous user."""
-        info = self._info
-        if info is None or info[0] is not self.identity:
-            info = self._info = (self.identity, self._make_client_info(self.caller))
-        return info[1]
+        """What others see of the publisher, a `ClientInfo` as JSON; None for an anonymous user.
 
-    def _make_client_info(self, identity: Identity) -> bytes | None:
-        if identity.user.is_anonymous:
-            return None
-        info = profiles.public_info(identity.user)
-        return msgspec.json.encode(ClientInfo(identity.user_id, self.id, info))
+        It is as of the last `learn_info`.
+        """
+        return None if self._info is None else self._info[1]
+
+    @property
+    def knows_info(self) -> bool:
+        """Return whether `client_info` is that of the identity as it is now."""
+        return self._info is not None and self._info[0] is self.identity
+
+    async def learn_info(self) -> None:
+        """Ask what others see of the user, if that is not known. Raises `HookUnavailable`."""
+        identity = self.caller
+        if self.knows_info:
+            return
+        encoded = None
+        if not identity.user.is_anonymous:
+            info = await profiles.public_info(identity.user)
+            encoded = msgspec.json.encode(ClientInfo(identity.user_id, self.id, info))
+        self._info = (identity, encoded)
 
     @property
     def unsent_bytes(self) -> int:

@@ -20,6 +20,8 @@ from ..exceptions import AuthenticationUnavailable, LayerUnavailable
 logger = logging.getLogger("realtime.sessions")
 
 SECOND_LOOK_SECONDS = 5.0
+LOOK_SECONDS = 60.0
+"""Sessions that are not in the database are loaded one by one."""
 
 
 class WithSession(Protocol):
@@ -65,6 +67,6 @@ class SessionWatch:
         if not keys:
             return set()
         try:
-            return await threads.run_in_thread(django_sessions.ended, keys)
-        except (DatabaseError, AuthenticationUnavailable) as error:
+            return await threads.run_in_thread(django_sessions.ended, keys, seconds=LOOK_SECONDS)
+        except (DatabaseError, TimeoutError, AuthenticationUnavailable) as error:
             raise LayerUnavailable("the sessions can't be read") from error

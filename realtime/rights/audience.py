@@ -26,8 +26,7 @@ async def entitled(name: str, user_ids: Collection[str]) -> list[str]:
     included. Raises `LayerUnavailable` if the database does not answer.
     """
     try:
-        async with threads.timeout():
-            return await threads.run_in_thread(_entitled, name, user_ids)
+        return await threads.run_in_thread(_entitled, name, user_ids)
     except (TimeoutError, DatabaseError) as error:
         raise LayerUnavailable("the database does not answer") from error
 

@@ -52,9 +52,10 @@ def has_publish_hook(room: object) -> bool:
     return isinstance(room, CodeRoom) and type(room.type).on_publish is not RoomType.on_publish
 
 
-async def run_publish_hook(room: object, user: Any, data: bytes) -> bytes:
+async def run_publish_hook(room: object, user: Any, data: bytes, user_id: str) -> bytes:
     """Return the data that the room's `on_publish` makes of published data, or the same data."""
     if not isinstance(room, CodeRoom) or not has_publish_hook(room):
         return data
-    changed = await threads.call_hook(room.type.on_publish, user, decode(data), **room.captured)
+    hook = room.type.on_publish
+    changed = await threads.call_hook(user_id, hook, user, decode(data), **room.captured)
     return data if changed is None else encode_result(changed)

@@ -13,7 +13,7 @@ from django.urls.resolvers import RoutePattern
 class RoomType:
     """Base class of the room types of a site.
 
-    Every hook is a plain method, which runs in a database thread, or an `async def`. It gets the
+    Every hook is a plain method, which runs in a thread, or an `async def`. It gets the
     user and the parts of the room's name that the pattern captures. A `can_` hook allows only by
     returning exactly True. Each may raise `realtime.rooms.Rejected("sentence", code=450)`: the
     client gets the sentence and the code, which is from 400 to 1999.

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from ..concurrency import threads
+from ..concurrency.pools import PoolBusy, TookTooLong
 from ..concurrency.threads import refuse_on_event_loop
 from ..databases import reads_up_to_date
 from ..exceptions import LayerUnavailable
@@ -69,7 +70,10 @@ async def apublish(room: str, data: Any, *, idempotency_key: str = "") -> None:
     """As `publish`, for coroutines. Sends at once: Django has no transactions in async code."""
     check_name(room)
     body = publication_body(encode(data), None)
-    keep = await threads.run_in_thread(_retention, room)
+    try:
+        keep = await threads.run_in_thread(_retention, room)
+    except (TookTooLong, PoolBusy) as error:
+        raise LayerUnavailable("the room could not be looked up in time") from error
     await get_layer().append(room, body, keep, idempotency_key)
 
 

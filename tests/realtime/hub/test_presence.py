@@ -1,6 +1,7 @@
 """Presence: users, not tabs, and notifications when they join and leave."""
 
 import asyncio
+import threading
 
 import pytest
 from django.contrib.auth.models import User
@@ -142,6 +143,29 @@ async def test_the_shown_info_of_a_user_is_a_setting(enter, alice, lobby, node, 
     await node.presence.settle()
     [person] = await apresence("lobby")
     assert person.info == {"initials": "A"}
+
+
+async def test_the_function_for_the_info_may_block(enter, alice, lobby, node, settings):
+    settings.REALTIME = {"USER_INFO": "tests.realtime.hub.test_presence.thread"}
+    session = await enter(alice)
+    await call(session, publish={"channel": "lobby", "data": 1})
+    published = await session.transport.until(lambda frame: "pub" in frame.get("push", {}))
+    assert published["push"]["pub"]["info"]["conn_info"] == {"thread": "realtime-hooks"}
+
+
+async def test_info_that_can_not_be_made_costs_the_command(connected, lobby, settings, caplog):
+    settings.REALTIME = {"USER_INFO": "tests.realtime.hub.test_presence.broken"}
+    reply = await call(connected, subscribe={"channel": "lobby"})
+    assert (reply["error"]["code"], reply["error"]["temporary"]) == (100, True)
+    assert connected.transport.closed is None
+
+
+def thread(user):
+    return {"thread": threading.current_thread().name}
+
+
+def broken(user):
+    raise KeyError("no profile")
 
 
 def initials(user):
