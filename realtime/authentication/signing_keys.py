@@ -15,6 +15,7 @@ from rest_framework_simplejwt import state
 from ..concurrency.threads import fetch_in_thread, timeout
 from ..conf import realtime_settings
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
+from .key_download import download
 
 logger = logging.getLogger("realtime.signing_keys")
 
@@ -115,7 +116,7 @@ class _Fetches:
         client.timeout = seconds  # if PyJWT fetches them itself, because they expire just now
         try:
             # Not `get_signing_key`: it holds a lock during the fetch that all other calls need.
-            await fetch_in_thread(client.get_jwk_set, True)
+            await fetch_in_thread(download, client, seconds)
         except Exception as error:
             # No answer, 500, no JSON, no keys: in any case the token may be valid.
             logger.warning("the issuer's keys could not be read: %s", type(error).__name__)
