@@ -13,8 +13,10 @@ from django.db import DatabaseError
 from django.db.models import ManyToManyField, Q, QuerySet
 
 from .exceptions import Rejected
+from .sparse_log import SparseLogs
 
 logger = logging.getLogger("realtime.rights")
+_failures = SparseLogs(logger)
 
 RELATIONS = ("groups", "user_permissions")
 
@@ -112,7 +114,9 @@ def has_perm(user: Any, permission: str, obj: Any = None) -> bool:
     except Exception as error:
         if isinstance(error, Rejected) and obj is not None:
             raise
-        logger.exception("has_perm raised for %s; the action is denied", permission)
+        _failures.of(permission).error(
+            "has_perm raised for %s; the action is denied", permission, exc_info=True
+        )
         return False
 
 

@@ -341,7 +341,8 @@ class Session:
         if answer.user is None:
             self.close(CloseCode.INVALID_TOKEN, "the user may not be connected any more")
             return
-        self.identity = replace(self.identity, user=answer.user, version=version)
+        if version < 0 or version >= self.identity.version:
+            self.identity = replace(self.identity, user=answer.user, version=version)
         for name, (held, grant) in self.subscriptions.newer(answer.grants, version).items():
             if self.is_closed:
                 return

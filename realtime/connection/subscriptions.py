@@ -43,5 +43,5 @@ class Subscriptions:
 
 def is_outdated(grant: Grant, user: str, name: str) -> bool:
     """Return whether a grant has to be looked up again before it is used."""
-    ended = grant.until is not None and grant.until <= time.time()
+    ended = grant.until is not None and grant.until <= time.monotonic()
     return ended or changes.is_stale(grant.version, user, name)

@@ -20,6 +20,7 @@ from ..layers import RoomLayer
 from ..layers.records import Change
 from ..rights import audience, grants
 from ..rights.grants import Answer, Grant, Question
+from .apart import ApartReviews
 from .messages import Audience
 
 logger = logging.getLogger("realtime.reviewer")
@@ -71,6 +72,7 @@ class Reviewer(Generic[AnyReviewed]):
         self._reviewing = asyncio.Lock()
         self._delayed = DelayedCalls()
         self._to_tell: set[AnyReviewed] = set()
+        self._apart = ApartReviews(self._accept_apart, self._look_again)
         # Rooms that some have got access to, who are not told yet.
         self._opened: set[str] = set()
 
@@ -89,6 +91,7 @@ class Reviewer(Generic[AnyReviewed]):
             if not of_user:
                 del self._of_user[session.user_id]
         self._due.pop(session, None)
+        self._apart.forget(session)
         self._to_tell.discard(session)
 
     def sessions_of(self, user: str) -> list[AnyReviewed]:
@@ -140,22 +143,23 @@ class Reviewer(Generic[AnyReviewed]):
             self._wake.set()
 
     def look_again_at(self, session: AnyReviewed, room: str, until: float | None) -> None:
-        """Look at a right that ends at `until`, a Unix time in seconds, when it does."""
+        """Look at a right that ends at `until`, on the monotonic clock, when it does."""
         # What ends later than the next regular review is found by that.
-        if until is None or until - time.time() > 2 * realtime_settings.RECHECK_SECONDS:
+        if until is None or until - time.monotonic() > 2 * realtime_settings.RECHECK_SECONDS:
             return
 
         def due() -> None:
             if room in session.rooms:
                 self.look_at([session], room)
 
-        self._delayed.call_later(max(0.0, until - time.time()) + 0.01, due)
+        self._delayed.call_later(max(0.0, until - time.monotonic()) + 0.01, due)
 
     async def close(self) -> None:
         self._delayed.cancel()
         # A thread can't be interrupted: what it was asked is waited for, within its time limit.
         async with self._reviewing:
             await tasks.cancel(self._task)
+        await self._apart.close()
         self._task = None
 
     def _everybody(self) -> list[AnyReviewed]:
@@ -214,24 +218,48 @@ class Reviewer(Generic[AnyReviewed]):
         ]
         async with self._reviewing:
             answers = await grants.review([question for _, question in asked])
-        await self._mark_what_is_lost(asked, answers)
-        for (session, question), answer in zip(asked, answers, strict=True):
-            if session.identity is question.identity:
+        answered = [
+            (session, question.identity, answer)
+            for (session, question), answer in zip(asked, answers, strict=True)
+        ]
+        known = [each for each in answered if not each[2].is_in_doubt]
+        await self._mark_what_is_lost([(session, answer) for session, _, answer in known])
+        for session, identity, answer in known:
+            if session.identity is identity:
                 session.accept_review(answer, version)
             else:
                 self.look_at([session])  # it has a newer identity by now
+        for session, identity, answer in answered:
+            if (answer.apart or answer.is_in_doubt) and session in self._of_user.get(
+                session.user_id, ()
+            ):
+                self._apart.begin(session, identity, answer, version)
 
-    async def _mark_what_is_lost(
-        self, asked: list[tuple[AnyReviewed, Question]], answers: list[Answer]
+    async def _accept_apart(
+        self, session: AnyReviewed, identity: Identity, answer: Answer, version: int
     ) -> None:
+        """Take over what code of the site has answered."""
+        await self._mark_what_is_lost([(session, answer)])
+        # Reviews replace the identity by one that is equal. Whether the user may stay connected
+        # also depends on what is not compared.
+        has_same = session.identity == identity
+        if session.identity is identity or (has_same and answer.user is not None):
+            session.accept_review(answer, version)
+        elif session in self._of_user.get(session.user_id, ()):
+            self.look_at([session])
+
+    def _look_again(self, session: AnyReviewed, room: str | None) -> None:
+        self.look_at([session], room)
+
+    async def _mark_what_is_lost(self, answered: list[tuple[AnyReviewed, Answer]]) -> None:
         """A right that went without a signal: who has it again later must not catch up on the time
         between."""
         lost: set[Change] = {
             (session.user_id, room)
-            for (session, question), answer in zip(asked, answers, strict=True)
-            for room in question.rooms
+            for session, answer in answered
+            for room in (session.rooms if answer.user is None else answer.grants)
             if room in session.rooms
-            and (room not in answer.grants or "join" not in answer.grants[room].actions)
+            and (answer.user is None or "join" not in answer.grants[room].actions)
         }
         if lost:
             try:

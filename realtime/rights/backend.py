@@ -19,10 +19,12 @@ from ..codes import Error
 from ..exceptions import Rejected
 from ..models import Membership, Room
 from ..rooms.finding import AnyRoom
+from ..sparse_log import SparseLogs
 from . import queries
 from .queries import ACTIONS as ACTIONS
 
 logger = logging.getLogger("realtime.rights")
+_failures = SparseLogs(logger)
 
 _rejection: ContextVar[Error | None] = ContextVar("rejection", default=None)
 """What the last hook that was asked has raised: `has_perm` can answer only yes or no."""
@@ -139,7 +141,8 @@ def _hook_allows(hook_name: str, user: Any, room: rooms.CodeRoom) -> bool:
         return False
     except Exception:
         # Rights fail closed: an error in a hook denies.
-        logger.exception("%s.%s raised; denied", type(room.type).__qualname__, hook_name)
+        hook = f"{type(room.type).__qualname__}.{hook_name}"
+        _failures.of(hook).error("%s raised; denied", hook, exc_info=True)
         return False
 
 

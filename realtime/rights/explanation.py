@@ -26,8 +26,8 @@ from ..models import Room
 from ..rooms.finding import AnyRoom
 from ..rooms.room_types import find_in_code
 from . import queries
+from .answers import GRANTED, reload_user
 from .backend import ACTIONS, RoomBackend
-from .grants import GRANTED, reload_user
 from .room_rules import RoomRules
 from .verdicts import Inquiry, Verdict, answered, only_true, path, raised
 from .verdicts import Rule as Rule

@@ -5,183 +5,88 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError
 
 from .. import names
-from ..authentication import Identity, users
+from ..authentication import Identity
 from ..authentication.identity import still_valid
 from ..changes import changes
-from ..codes import Error
 from ..concurrency import threads
 from ..concurrency.batching import BatchedLookup
+from ..concurrency.pools import PoolBusy, TookTooLong
 from ..conf import realtime_settings
 from ..databases import reads_up_to_date
 from ..exceptions import LayerUnavailable
-from ..models import Room
 from ..rooms.finding import AnyRoom
-from ..rooms.room_types import find_in_code
-from .backend import refusal
-from .queries import absent_room, find_room, find_rooms
+from ..rooms.room_types import CodeRoom, find_in_code
+from ..sparse_log import SparseLogs
+from . import own_rules
+from .answers import NOTHING as NOTHING
+from .answers import Answer as Answer
+from .answers import Found, answer_all, compute, read, reload_user
+from .answers import Grant as Grant
+from .answers import Question as Question
+from .answers import grant as grant
 
 logger = logging.getLogger("realtime.grants")
 
 Result = TypeVar("Result")
 
-GRANTED = ("join", "publish")
 MOST_KNOWN = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """The rights of one connection in one room. `room` is None if there are none."""
-
-    room: AnyRoom | None = None
-    actions: frozenset[str] = frozenset()
-    errors: Mapping[str, Error] | None = field(default=None, compare=False)
-    """The errors with which hooks of the site have refused actions, if they have raised any."""
-    version: int = field(default=-1, compare=False)
-    """The `changes.version` before the grant was computed."""
-    until: float | None = field(default=None, compare=False)
-    """Unix time in seconds at which the membership behind this grant expires."""
-    asked_at: float = field(default=0.0, compare=False)
-
-
-NOTHING = Grant()
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Asks whether a connection may stay open, and for its rights in some rooms."""
-
-    identity: Identity
-    rooms: Collection[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The reloaded user, None if the connection must be closed, and a grant for each room."""
-
-    user: Any
-    grants: dict[str, Grant] = field(default_factory=dict)
-
-
-# From the database
-
-
-def grant(identity: Identity, name: str) -> Grant:
-    """Return the rights of `identity` in the room `name`.
-
-    Takes one query for a room of the database, and one more if the user has changed since
-    `identity` was made. Hooks and other backends may add their own.
-    """
-    if not names.is_room_name(name):
-        return NOTHING
-    user = identity.user
-    if changes.is_stale(identity.version, identity.user_id):
-        # Django caches permissions on the user object.
-        user = reload_user(user, identity.manager)
-    if user is None:
-        return NOTHING
-    return _grant(identity, user, name, find_in_code(name) or find_room(user, name))
-
-
-def _grant(identity: Identity, user: Any, name: str, room: AnyRoom | None) -> Grant:
-    # The same rules run for a missing room, so that timing does not reveal which rooms exist.
-    asked = room if room is not None else absent_room(user, name)
-    refusals = {
-        action: refusal(user, action, asked) for action in GRANTED if identity.permits(action, name)
-    }
-    actions = frozenset(action for action, error in refusals.items() if error is None)
-    errors = {
-        action: error
-        for action, error in refusals.items()
-        if error not in (None, Error.PERMISSION_DENIED)
-    }
-    if room is None or "join" not in actions:
-        return Grant(errors=errors) if errors else NOTHING
-    return Grant(room, actions, errors=errors or None, until=_until(user, room))
-
-
-def _until(user: Any, room: AnyRoom) -> float | None:
-    known = getattr(room, "users_in_room", {}).get(user.pk)
-    membership = None if known is None else known.membership
-    ends = None if membership is None else membership.expires_at
-    return None if ends is None else ends.timestamp()
-
-
-def reload_user(user: Any, manager: str = "") -> Any:
-    """Return the user from the database, None if it no longer exists or the manager hides it."""
-    if isinstance(user, AnonymousUser):
-        return AnonymousUser()
-    return users.manager(manager).filter(pk=user.pk).first()
-
-
-def _answer_all(questions: list[Question]) -> list[Answer]:
-    found_users = _users_of(question.identity for question in questions)
-    wanted = {name for question in questions for name in question.rooms if names.is_room_name(name)}
-    user_ids = {user_id for of_manager in found_users.values() for user_id in of_manager}
-    found = find_rooms({name for name in wanted if find_in_code(name) is None}, user_ids)
-    return [_answer(question, found_users, found) for question in questions]
-
-
-_UsersByManager = dict[str, dict[Any, Any]]
-
-
-def _users_of(identities: Iterable[Identity]) -> _UsersByManager:
-    """Return the users by manager and id: one query, or two if SimpleJWT has its own manager."""
-    wanted: defaultdict[str, set[Any]] = defaultdict(set)
-    for identity in identities:
-        if identity.user.pk is not None:
-            wanted[identity.manager].add(identity.user.pk)
-    return {name: users.manager(name).in_bulk(list(ids)) for name, ids in wanted.items()}
-
-
-def _answer(question: Question, found_users: _UsersByManager, found: dict[str, Room]) -> Answer:
-    identity = question.identity
-    user = found_users.get(identity.manager, {}).get(identity.user.pk)
-    if identity.user.is_anonymous:
-        user = AnonymousUser()
-    if not still_valid(identity, user):
-        return Answer(None)
-    grants = {}
-    for name in question.rooms:
-        room = find_in_code(name) or found.get(name)
-        grants[name] = _grant(identity, user, name, room)
-    return Answer(user, grants)
-
-
-# Off the event loop, batched and cached
-
-
 async def review(questions: list[Question]) -> list[Answer]:
-    """Answer many questions with few queries, without the cache.
+    """Answer many questions with few queries, without the cache and without code of the site.
 
-    Raises `LayerUnavailable` if the database does not answer. A rule that times out denies the one
-    question that needs it, and no other.
+    Raises `LayerUnavailable` if the database does not answer in time.
+    """
+    return await _in_time(answer_all, questions)
+
+
+async def is_still_valid(identity: Identity, user: Any) -> bool:
+    """Ask the site's `USER_AUTHENTICATION_RULE` about a user that was just read. An error or a
+    time-out means no.
+
+    Raises `LayerUnavailable` if the database does not answer.
     """
     try:
-        return await _in_time(_answer_all, questions)
-    except TimeoutError:
-        if len(questions) > 1:
-            return [answer for question in questions for answer in await review([question])]
-        logger.error("the rules of a room timed out; access is denied")
-        return [
-            Answer(question.identity.user, dict.fromkeys(question.rooms, NOTHING))
-            for question in questions
-        ]
+        return await own_rules.ask(still_valid, identity, user, rule=_RULE_OF_USERS, patience=None)
+    except TookTooLong:
+        return False
+    except LayerUnavailable:
+        raise
+    except Exception:
+        _failures.of(_RULE_OF_USERS).error("%s raised; denied", _RULE_OF_USERS, exc_info=True)
+        return False
+
+
+async def ask_rules(
+    identity: Identity, user: Any, name: str, room: AnyRoom | None, patience: float | None = None
+) -> Grant:
+    """Ask rules that are code of the site, for one room. Those that take longer than
+    `RIGHTS_SECONDS` deny.
+
+    Raises `LayerUnavailable` if they can't be answered now: the database that they need does not
+    answer, or they were not begun in `patience` seconds.
+    """
+    rule = own_rules.name_of(room)
+    try:
+        asked = (identity, user, name, room)
+        return await own_rules.ask(compute, *asked, rule=rule, patience=patience)
+    except TookTooLong:
+        return NOTHING
 
 
 async def agrant(identity: Identity, name: str) -> Grant:
     """As `grant`, off the event loop and cached. A rule that times out denies.
 
     The grant of a user in a room of the database is cached until the user or the room changes, for
-    `RECHECK_SECONDS` at most. Raises `LayerUnavailable` if the database does not answer.
+    `RECHECK_SECONDS` at most. Raises `LayerUnavailable` if it is not known now: the database does
+    not answer, or the rule has to wait for too long.
     """
     key = _key(identity, name)
     known = _known.get(key)
@@ -189,10 +94,12 @@ async def agrant(identity: Identity, name: str) -> Grant:
         return known
     if not names.is_room_name(name):
         return NOTHING
-    if find_in_code(name) is not None:
-        # A slow hook of the site must not delay the others of a batch.
-        return await _ask_alone((identity, name))
+    in_code = find_in_code(name)
+    if in_code is not None:
+        return await _ask_site(identity, name, await _with_current_user(identity, in_code))
     answer = await _lookups.ask(key, (identity, name))
+    if isinstance(answer, Found):
+        answer = await _ask_site(identity, name, answer)
     if answer.room is not None and changes.version >= 0:
         if len(_known) >= MOST_KNOWN:
             _known.clear()
@@ -216,7 +123,7 @@ def _key(identity: Identity, name: str) -> _Key:
 
 
 def _is_current(known: Grant, identity: Identity, name: str) -> bool:
-    now = time.time()
+    now = time.monotonic()
     return (
         not changes.is_stale(known.version, identity.user_id, name)
         and known.asked_at + realtime_settings.RECHECK_SECONDS > now
@@ -227,39 +134,50 @@ def _is_current(known: Grant, identity: Identity, name: str) -> bool:
 _Asked = tuple[Identity, str]
 
 
-async def _ask_together(asked: list[_Asked]) -> list[Grant | Exception]:
+async def _ask_together(asked: list[_Asked]) -> list[Grant | Found | Exception]:
+    version, asked_at = changes.version, time.monotonic()
+    answers: list[Grant | Found]
     if len(asked) == 1:
-        return [await _ask_alone(asked[0])]
-    version, asked_at = changes.version, time.time()
-    try:
-        answers = await _in_time(
-            _answer_all, [Question(identity, [name]) for identity, name in asked]
-        )
-    except TimeoutError:
-        return await asyncio.gather(*map(_ask_alone, asked), return_exceptions=True)  # type: ignore[return-value]
-    found = [
-        answer.grants.get(name, NOTHING) for answer, (_, name) in zip(answers, asked, strict=True)
-    ]
-    return [replace(answer, version=version, asked_at=asked_at) for answer in found]
+        answers = [await _in_time(read, *asked[0])]
+    else:
+        questions = [Question(identity, [name]) for identity, name in asked]
+        reviewed = await _in_time(answer_all, questions)
+        answers = [
+            Found(answer.user, answer.apart[name])
+            if name in answer.apart
+            else answer.grants.get(name, NOTHING)
+            for answer, (_, name) in zip(reviewed, asked, strict=True)
+        ]
+    return [replace(answer, version=version, asked_at=asked_at) for answer in answers]
 
 
-async def _ask_alone(asked: _Asked) -> Grant:
-    version, asked_at = changes.version, time.time()
-    try:
-        answer = await _in_time(grant, *asked)
-    except TimeoutError:
-        logger.error("the rules of a room timed out; access is denied")
+async def _with_current_user(identity: Identity, room: CodeRoom) -> Found:
+    version, asked_at = changes.version, time.monotonic()
+    user = identity.user
+    if changes.is_stale(identity.version, identity.user_id):
+        # Django caches permissions on the user object.
+        user = await _in_time(reload_user, user, identity.manager)
+    return Found(user, room, version, asked_at)
+
+
+async def _ask_site(identity: Identity, name: str, found: Found) -> Grant:
+    if found.user is None:
         return NOTHING
-    return replace(answer, version=version, asked_at=asked_at)
+    patience = realtime_settings.RIGHTS_SECONDS
+    answer = await ask_rules(identity, found.user, name, found.room, patience)
+    return replace(answer, version=found.version, asked_at=found.asked_at)
 
 
 async def _in_time(function: Callable[..., Result], *args: Any) -> Result:
     try:
-        async with threads.timeout():
-            return await threads.run_in_thread(reads_up_to_date(function), *args)
-    except DatabaseError as error:
-        logger.error("the rights could not be read from the database: %s", type(error).__name__)
+        return await threads.run_in_thread(reads_up_to_date(function), *args)
+    except (DatabaseError, TookTooLong, PoolBusy) as error:
+        _failures.of("").error(
+            "the rights could not be read from the database: %s", type(error).__name__
+        )
         raise LayerUnavailable("the database does not answer") from error
 
 
-_lookups: BatchedLookup[_Asked, Grant] = BatchedLookup(_ask_together)
+_RULE_OF_USERS = "USER_AUTHENTICATION_RULE"
+_failures = SparseLogs(logger)
+_lookups: BatchedLookup[_Asked, Grant | Found] = BatchedLookup(_ask_together)

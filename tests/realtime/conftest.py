@@ -7,22 +7,30 @@ import pytest
 from django.contrib.auth.models import User
 from django.db.backends.utils import CursorWrapper
 
+from realtime import user_models
 from realtime.authentication import Identity, users
+from realtime.concurrency import pools, threads
 from realtime.connection.session import Session
 from realtime.hub.node import Node
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.layers.redis import RedisRoomLayer
 from realtime.models import Room
 from realtime.protocols.centrifuge import CentrifugeProtocol
-from realtime.rights import grants
+from realtime.rights import backend, grants, own_rules
 from tests.support.sessions import RecordingTransport, call
 
 
 @pytest.fixture(autouse=True)
 def nothing_known():
-    """Clear the caches of users and rights: each test has another database."""
+    """Clear the caches of users and rights: each test has another database. Clear the logs that say
+    a thing only once a minute, too."""
     users._known.clear()
     grants._known.clear()
+    for logs in (
+        *(backend._failures, grants._failures, own_rules._failures, user_models._failures),
+        *(pools._lost_threads, threads._late_coroutines),
+    ):
+        logs._of_kind.clear()
 
 
 @pytest.fixture

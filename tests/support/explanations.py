@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from realtime.authentication import Identity
 from realtime.changes import changes
 from realtime.models import Membership
-from realtime.rights import backend, grants
+from realtime.rights import answers, backend, grants
 from realtime.rights.explanation import explain
 from realtime.rooms import room_types
 
@@ -23,9 +23,9 @@ def live(user, name, action, scopes=None):
     """Return whether a connection of `user` may do `action`."""
     scopes = None if scopes is None else frozenset(scopes.split())
     identity = Identity(user, scopes=scopes, version=changes.version)
-    if action in grants.GRANTED:
+    if action in answers.GRANTED:
         return action in grants.grant(identity, name).actions
-    room = room_types.find_in_code(name) or grants.find_room(user, name)
+    room = room_types.find_in_code(name) or answers.find_room(user, name)
     if room is None or not identity.permits(action, name):
         return False
     return backend.may(user, action, room)

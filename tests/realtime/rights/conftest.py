@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from realtime import rooms
 from realtime.changes import changes
-from realtime.rights import explanation, grants, queries
+from realtime.rights import answers, explanation, queries
 from realtime.rights.queries import UserInRoom
 from realtime.rooms import room_types
 from tests.support.explanations import FUTURE
@@ -23,9 +23,9 @@ def in_memory(monkeypatch):
         room.users_in_room = {user.pk: UserInRoom(current, in_group, frozenset(permissions))}
         found = None if room.archived else room
         for module, name, answer in (
-            (grants, "find_room", found),
+            (answers, "find_room", found),
             (queries, "find_room", found),
-            (grants, "reload_user", user),
+            (answers, "reload_user", user),
             (explanation, "reload_user", user),
             (queries, "is_archived", room.archived),
             (queries, "stored_membership", membership),

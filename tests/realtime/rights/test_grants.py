@@ -1,12 +1,16 @@
 """Queries for rights: one for the first join, none for a cached one, few for many users."""
 
 import asyncio
+import time
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
+from django.utils import timezone
 
 from realtime.authentication import Identity
 from realtime.changes import changes
+from realtime.connection.subscriptions import is_outdated
 from realtime.models import Membership, Room
 from tests.support.sessions import call
 
@@ -65,6 +69,35 @@ async def test_a_cold_join_takes_one_query_and_a_warm_one_none(
             assert await join(session, room)
             assert "publish" in await call(session, publish={"channel": room, "data": 1})
         assert len(queries) == expected
+
+
+async def test_a_clock_that_is_set_back_keeps_no_right(
+    rooms, alice, connect, count_queries, settings, monkeypatch
+):
+    settings.REALTIME = {"RECHECK_SECONDS": 0.01}
+    now = time.time
+    assert await join(await connect(alice), "authenticated")
+    monkeypatch.setattr(time, "time", lambda: now() - 3600)
+    await asyncio.sleep(0.02)
+    with count_queries() as queries:
+        assert await join(await connect(alice), "authenticated")
+    assert len(queries) >= 1
+
+
+async def test_a_membership_ends_in_time_if_the_clock_is_set_back(
+    rooms, alice, connect, monkeypatch
+):
+    now, ends = time.time, timezone.now() + timedelta(seconds=0.5)
+    await Membership.objects.acreate(room=rooms["role"], user=alice, expires_at=ends)
+    session = await connect(alice)
+    assert await join(session, "role")
+    # Until it is asked again, which the database decides by its own clock.
+    held = session.rooms["role"]
+    monkeypatch.setattr(time, "time", lambda: now() - 3600)
+    assert held.until <= time.monotonic() + 0.5
+    async with asyncio.timeout(5):
+        while not is_outdated(held, session.user_id, "role"):
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("room", ["members", "absent"])
