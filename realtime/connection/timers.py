@@ -10,6 +10,8 @@ from typing import Protocol
 from ..codes import CloseCode
 from ..conf import realtime_settings
 
+EARLY_SECONDS = 0.1
+"""The clock of the loop may call a little early."""
 LONGEST_SECONDS = 86_400
 """A token may live for years; the loop's clock takes no delay beyond some days."""
 
@@ -36,7 +38,7 @@ class Owner(Protocol):
 class Timers:
     """Each clock is a handle of the event loop. They end the connection that they belong to."""
 
-    __slots__ = ("_connect", "_expiry", "_owner", "_ping", "_pong")
+    __slots__ = ("_connect", "_ends_at", "_expiry", "_owner", "_ping", "_pong")
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
@@ -44,6 +46,8 @@ class Timers:
         self._ping: asyncio.TimerHandle | None = None
         self._pong: asyncio.TimerHandle | None = None
         self._expiry: asyncio.TimerHandle | None = None
+        self._ends_at = 0.0
+        """When the credential ends, on the clock of the loop: it is never set back."""
 
     def expect_connect(self) -> None:
         self._connect = _later(realtime_settings.CONNECT_SECONDS, self._on_missing_connect)
@@ -64,6 +68,7 @@ class Timers:
         expires_at = self._owner.expires_at
         if expires_at is not None:
             seconds = expires_at + self._owner.expiry_grace_seconds - time.time()
+            self._ends_at = asyncio.get_running_loop().time() + seconds
             self._expiry = _later(seconds, self._on_expiry)
 
     def stop(self) -> None:
@@ -86,9 +91,9 @@ class Timers:
         self._owner.close(CloseCode.NO_PONG)
 
     def _on_expiry(self) -> None:
-        expires_at = self._owner.expires_at
-        if expires_at is not None and expires_at > time.time():
-            self.watch_expiry()
+        seconds = self._ends_at - asyncio.get_running_loop().time()
+        if seconds > EARLY_SECONDS:
+            self._expiry = _later(seconds, self._on_expiry)
         else:
             self._owner.close(CloseCode.EXPIRED)
 

@@ -32,6 +32,17 @@ async def test_a_pong_keeps_the_connection(open_session, alice, settings):
     assert session.transport.closed is None
 
 
+async def test_a_clock_that_is_set_back_lengthens_no_token(
+    open_session, alice, settings, monkeypatch
+):
+    settings.REALTIME = {"EXPIRY_GRACE_SECONDS": 0}
+    session = open_session(Identity(alice, expires_at=time.time() + 0.2))
+    await call(session, connect={})
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() - 3600)
+    assert await session.transport.until_closed() == CloseCode.EXPIRED
+
+
 async def test_an_expired_token_closes_after_the_grace(open_session, alice, settings):
     settings.REALTIME = {"EXPIRY_GRACE_SECONDS": 0}
     session = open_session(Identity(alice, expires_at=time.time() + 0.05))
