@@ -87,18 +87,24 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         daphne.give_time_to_close(send, realtime_settings.CLOSE_SECONDS)
         session, outbox = self._session(scope, servers.sink_of(send))
         dispatcher = Dispatcher(session)
+        # The end of the connection is heard of while a command runs.
+        inbox = Inbox(dispatcher, on_end=partial(_leave, session, outbox))
         try:
             async with asyncio.timeout(None) as deadline:
                 outbox.on_close = lambda: deadline.reschedule(_close_deadline())
-                if (opening := self._open(session, dispatcher, scope)) is not None:
-                    await opening
+                inbox.begin(partial(self._open, session, dispatcher, scope))
                 while (event := await receive())["type"] != "websocket.disconnect":
-                    if (rest := dispatcher.receive(event.get("text"))) is not None:
-                        await rest
+                    inbox.receive(event.get("text"))
+                    if inbox.is_full:
+                        await inbox.until_room()
         except TimeoutError:
             logger.info("a client did not answer the close; its connection is cut")
+            inbox.give_up()
+        except asyncio.CancelledError:
+            inbox.give_up()
+            raise
         finally:
-            _leave(session, outbox)
+            inbox.end()
             await outbox.wait_until_over()
 
     def _session(self, scope: dict[str, Any], sink: Sink) -> tuple[Session, Outbox]:

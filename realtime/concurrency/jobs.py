@@ -13,6 +13,13 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Protocol
 
+_waiting_tasks: set[asyncio.Task[Any] | None] = set()
+
+
+def waits_for_thread(task: asyncio.Task[Any]) -> bool:
+    """Return whether a task waits for a thread to make its call: nothing has been done yet."""
+    return task in _waiting_tasks
+
 
 class Owner(Protocol):
     """The pool that a call is for."""
@@ -30,7 +37,7 @@ class Job:
     """One call. For asgiref it is the executor, which gets the call with its context."""
 
     __slots__ = (
-        *("_work", "began_at", "future", "hook", "is_limited", "limit", "loop", "name"),
+        *("_task", "_work", "began_at", "future", "hook", "is_limited", "limit", "loop", "name"),
         *("patience", "pool", "seconds", "shares", "thread", "user"),
     )
 
@@ -51,6 +58,7 @@ class Job:
         self.user = None if user is None else f"user {user}"
         self.hook = None if hook is None else f"hook {hook}"
         self.shares = [key for key in (self.user, self.hook) if key is not None]
+        self._task: asyncio.Task[Any] | None = None
         self.loop = asyncio.get_running_loop()
         self.limit: asyncio.Timeout
         self.future: Future[Any] = Future()
@@ -75,6 +83,8 @@ class Job:
         self._work = work
         self.is_limited = self.pool.take(self)
         if not self.is_limited:
+            self._task = asyncio.current_task()
+            _waiting_tasks.add(self._task)
             waits = self.patience
             self.limit.reschedule(None if waits is None else self.loop.time() + waits)
         return self.future
@@ -90,7 +100,13 @@ class Job:
         with suppress(RuntimeError):  # the loop has ended
             self.loop.call_soon_threadsafe(self._limit_from_now)
 
+    def stop_waiting(self) -> None:
+        if self._task is not None:
+            _waiting_tasks.discard(self._task)
+            self._task = None
+
     def _limit_from_now(self) -> None:
+        self.stop_waiting()
         with suppress(RuntimeError):  # nobody waits for it any more
             self.limit.reschedule(self.loop.time() + max(0.0, self.seconds_left))
             self.is_limited = True

@@ -92,6 +92,8 @@ class Pool:
         except asyncio.CancelledError:
             self._abandon(job)
             raise
+        finally:
+            job.stop_waiting()
 
     def _overdue(self, job: Job) -> TimeoutError:
         if job.thread is None or not job.is_limited:

@@ -35,6 +35,8 @@ async def connect(session: Session, body: requests.Connect) -> Reply:
         raise CommandError(Error(Error.BAD_REQUEST.code, "bad request: already connected"))
     given = session.identity
     session.identity = await _identify(body.token, given, session.authentication_error)
+    if not session.is_connecting:
+        raise CloseSession(CloseCode.STALE)  # the socket was closed in the meantime
     session.app = " ".join((body.name[:APP_MAX], body.version[:APP_MAX])).strip()
     try:
         await _be_counted(session)

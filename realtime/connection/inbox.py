@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..concurrency.eager import Rest
+from ..concurrency.jobs import waits_for_thread
 
 logger = logging.getLogger("realtime.inbox")
 
@@ -32,7 +33,8 @@ class Inbox:
     __slots__ = ("_handling", "_has_ended", "_on_end", "_receiver", "_waiting", "on_room")
 
     def __init__(self, receiver: Receiver, on_end: Callable[[], None]) -> None:
-        """`on_end` is called once: after the end of the connection and of its last command."""
+        """`on_end` is called at the end of the connection, and again after a command that was
+        running then: it may have left something behind."""
         self.on_room: Callable[[], None] = _nothing
         """Called when the inbox is no longer full."""
         self._receiver = receiver
@@ -70,12 +72,24 @@ class Inbox:
             if rest is not None:
                 self._go_on_with(rest)
 
+    async def until_room(self) -> None:
+        """Wait until the inbox is not full."""
+        room = asyncio.Event()
+        self.on_room = room.set
+        while self.is_full:
+            room.clear()
+            await room.wait()
+
     def end(self) -> None:
-        """The client has gone."""
-        if not self._has_ended:
-            self._has_ended = True
-            if self._handling is None:
-                self._on_end()
+        """The client has gone. A command that is running is finished, unless it waits for a thread;
+        those behind it are dropped."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._waiting = None
+        if self._handling is not None and waits_for_thread(self._handling):
+            self._handling.cancel()
+        self._on_end()
 
     def give_up(self) -> None:
         """Cancel the command that is running."""
@@ -98,9 +112,12 @@ class Inbox:
         except Exception:
             self._fail()
         finally:
+            was_full = self.is_full
             self._handling = self._waiting = None
             if self._has_ended:
                 self._on_end()
+            elif was_full:
+                self.on_room()
 
     def _fail(self) -> None:
         logger.exception("a frame could not be handled")

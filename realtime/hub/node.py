@@ -34,11 +34,12 @@ class Node:
     async def close(self) -> None:
         """Stop everything, and remove what this process has written in the layer."""
         await self.control.close()
-        await self.reviewer.close()
         await self.command_limit.close()
         await self.presence.close()
         await self.registry.close()
         await self.hub.close()
+        # Last, because it may have to wait for a look-up.
+        await self.reviewer.close()
 
     def _on_control_message(self, message: dict[str, Any]) -> None:
         self.control.carry_out(message)

@@ -1,10 +1,12 @@
 """Commands run in order, and a client whose commands never wait has no task."""
 
 import asyncio
+import threading
 
 import pytest
 
 from realtime.codes import CloseCode
+from realtime.concurrency.pools import Pool
 from realtime.connection.inbox import MOST_UNREAD, Inbox
 
 
@@ -105,15 +107,38 @@ async def test_the_inbox_stays_full_until_less_waits_than_is_allowed(session, in
     assert told == [False]
 
 
-async def test_the_end_waits_for_the_command_that_is_under_way(session, inbox, ends):
+async def test_the_end_does_not_wait_for_the_command_that_is_under_way(session, inbox, ends):
     inbox.receive("wait")
+    inbox.receive("behind it")
     inbox.end()
     inbox.end()
-    await settle()
-    assert ends == []
+    assert ends == ["ended"]
     session.gate.set()
     await settle()
-    assert ends == ["ended"]
+    assert session.done == ["waited"], "it is finished, and what is behind it is dropped"
+    assert ends == ["ended"] * 2, "the command may have left something behind"
+
+
+async def test_a_command_that_waits_for_a_thread_is_dropped_at_the_end(ends):
+    pool, may_end, calls = Pool("test", 1, replaced=0), threading.Event(), []
+    options = {"name": "a call", "seconds": 30, "patience": 30}
+    first = asyncio.create_task(pool.run(lambda: may_end.wait(30), **options))
+    await asyncio.sleep(0)
+
+    class Session(FakeSession):
+        async def _wait(self):
+            await pool.run(lambda: calls.append(1), **options)
+
+    inbox = Inbox(Session(), on_end=lambda: ends.append("ended"))
+    inbox.receive("wait")
+    await settle()
+    inbox.end()
+    await settle()
+    assert pool._waiting == {} and ends == ["ended"] * 2
+    may_end.set()
+    await first
+    await pool.run(lambda: None, **options)
+    assert calls == []
 
 
 async def test_a_command_that_takes_too_long_is_given_up(session, inbox, ends):
@@ -122,7 +147,7 @@ async def test_a_command_that_takes_too_long_is_given_up(session, inbox, ends):
     inbox.give_up()
     inbox.end()
     await settle()
-    assert ends == ["ended"]
+    assert ends == ["ended"] * 2
     assert session.done == []
 
 
