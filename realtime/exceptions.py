@@ -1,5 +1,7 @@
 """The errors that this app raises; each carries a code of the wire protocol."""
 
+from collections.abc import Callable
+
 from .codes import APPLICATION_CODES, CloseCode, Error
 
 
@@ -42,6 +44,15 @@ class LayerUnavailable(RealtimeError):
 
 class HookUnavailable(RealtimeError):
     """A function of the site took too long, or waited too long for a thread. Temporary."""
+
+
+class PartlyUnavailable(LayerUnavailable):
+    """Some of several Redis do not answer; the others have done their part. `retry()` does the
+    rest, and raises the same error."""
+
+    def __init__(self, message: str, retry: Callable[[], None]) -> None:
+        super().__init__(message)
+        self.retry = retry
 
 
 class AuthenticationError(RealtimeError):

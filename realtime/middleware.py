@@ -14,9 +14,9 @@ from django.contrib.auth.models import AnonymousUser
 from . import layers
 from .authentication import Identity, credentials, django_sessions, origins, tickets, verification
 from .authentication.handshake import with_script_name
-from .concurrency.sparse_log import SparseLog
 from .conf import realtime_settings
 from .exceptions import AuthenticationError, AuthenticationUnavailable, RealtimeError
+from .sparse_log import SparseLog
 from .transports import servers
 
 logger = logging.getLogger("realtime.middleware")

@@ -15,11 +15,11 @@ from django.db import DatabaseError
 from django.utils.module_loading import import_string
 
 from ..concurrency.batching import BatchedLookup
-from ..concurrency.sparse_log import SparseLog
 from ..concurrency.threads import run_separately, timeout, verify_in_thread
 from ..conf import realtime_settings
 from ..databases import reads_up_to_date
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
+from ..sparse_log import SparseLog
 from . import signing_keys
 from .identity import Identity, has_own_rule, permitted
 from .refusals import refusal

@@ -12,8 +12,8 @@ from typing import Any, TypeVar, cast
 
 from asgiref.sync import sync_to_async
 
+from ..sparse_log import SparseLogs
 from .jobs import Job, Thread
-from .sparse_log import SparseLogs
 
 logger = logging.getLogger("realtime.threads")
 _lost_threads = SparseLogs(logger)

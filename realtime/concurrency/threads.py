@@ -12,8 +12,8 @@ from django.db import close_old_connections
 
 from ..conf import realtime_settings
 from ..exceptions import HookUnavailable
+from ..sparse_log import SparseLogs
 from .pools import Pool, PoolBusy, TookTooLong, logger
-from .sparse_log import SparseLogs
 
 Result = TypeVar("Result")
 

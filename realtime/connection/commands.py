@@ -8,6 +8,7 @@ from typing import Any
 from ..codes import Error
 from ..concurrency import threads
 from ..conf import realtime_settings
+from ..layers.pages import read_page
 from ..layers.records import Attendance
 from ..protocols import requests
 from ..protocols.base import Reply
@@ -47,7 +48,8 @@ async def history(session: Session, body: requests.History) -> Reply:
         raise CommandError(Error.NOT_AVAILABLE)
     session.refuse_when_congested()
     most = realtime_settings.RECOVERY_MAX_MESSAGES
-    page = await session.node.layer.history(
+    page = await read_page(
+        session.node.layer,
         name,
         since=body.since.offset if body.since else None,
         limit=most if body.limit < 0 else min(body.limit, most),
@@ -90,7 +92,7 @@ async def _attendance(session: Session, body: requests.Channel, *, infos: bool) 
     if not room.presence:
         raise CommandError(Error.NOT_AVAILABLE)
     session.refuse_when_congested()
-    await session.node.presence.settle()
+    await session.node.presence.settle(name)
     return await session.node.layer.presence(name, infos=infos)
 
 

@@ -12,8 +12,10 @@ from django.db.models import Model
 from rest_framework_simplejwt.settings import api_settings
 
 from ..changes import changes
+from ..exceptions import PartlyUnavailable
 from ..layers import RoomLayer, get_layer
 from .announcer import Announcer
+from .marks import OwedMarks
 from .messages import Message, Notice, Recheck, Rechecks, Removal, to_dict
 from .transactions import Change, after_commit, announce_together
 
@@ -95,14 +97,20 @@ def _send_later(message: Message, locking_out: Collection[Recheck]) -> None:
 
 
 def _send(layer: RoomLayer, message: Message, locking_out: Collection[Recheck] = ()) -> None:
+    unmarked: PartlyUnavailable | None = None
     if locking_out:
         # Before the message: a client that comes back at once must find it.
-        layer.mark_changes_sync([(change.user, change.room) for change in locking_out])
+        try:
+            layer.mark_changes_sync([(change.user, change.room) for change in locking_out])
+        except PartlyUnavailable as error:
+            unmarked = error  # a dead Redis must not hold up what the others can do
     if isinstance(message, Removal) and message.sign_in and not message.room:
         lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
         layer.end_sign_in_sync(message.sign_in, lifetime)
     # The id tells a process that reads it once more later.
     layer.send_order_sync({**to_dict(message), "id": uuid.uuid4().hex})
+    if unmarked is not None:
+        _owed_marks.add(unmarked.retry)
 
 
 def _record(reviews: Sequence[Recheck]) -> None:
@@ -115,6 +123,11 @@ def _review_everything() -> None:
     announce(review())
 
 
+def _mark_everything() -> None:
+    get_layer().mark_changes_sync([(None, None)])
+
+
+_owed_marks = OwedMarks(_mark_everything)
 _announcer = Announcer(on_given_up=_review_everything)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_announcer.start_afresh)

@@ -11,6 +11,7 @@ from ..concurrency import tasks
 from ..concurrency.background import until_available
 from ..conf import realtime_settings
 from ..layers import RoomLayer
+from ..layers.pages import read_page
 from ..layers.records import Page
 from ..rooms.publications import Position, Publication
 
@@ -69,7 +70,7 @@ class Feed:
         are held back until it is known, so that none is lost."""
         if self.position is not None:
             return
-        page = await self._layer.history(self.room)
+        page = await read_page(self._layer, self.room)
         if self.position is None:
             self.position = page.position
             self._newest = page.position.offset
@@ -160,7 +161,7 @@ class Feed:
         """All missed publications, or None, and when the first of them was published."""
         limit = realtime_settings.RECOVERY_MAX_MESSAGES
         asked_at = self.position
-        page = await self._layer.history(self.room, since=since.offset, limit=limit)
+        page = await read_page(self._layer, self.room, since=since.offset, limit=limit)
         self.compare(page.position, asked_at)
         found = page.publications
         if not _is_whole(page, since) or _size(found) > realtime_settings.RECOVERY_MAX_BYTES:
@@ -188,22 +189,23 @@ class Feed:
             await until_available(self._repair_now)
         except Exception:
             # The stream can't be read: clients are told, because the room would stand still.
-            logger.exception("the publications of a room could not be read")
+            logger.exception("the publications of the room %r could not be read", self.room)
             self.lose()
 
     async def _repair_now(self) -> None:
         """Read what is missing from the stream and pass it on, before anything later."""
         async with self._repairing:
             while (position := self.position) is not None and position.offset < self._newest:
-                turn = self._turn
-                page = await self._layer.history(
-                    self.room, since=position.offset, limit=READ_AT_ONCE
+                turn, newest = self._turn, self._newest
+                page = await read_page(
+                    self._layer, self.room, since=position.offset, limit=READ_AT_ONCE
                 )
                 if turn == self._turn:
-                    self._fill(page)
+                    self._fill(page, newest)
 
-    def _fill(self, page: Page) -> None:
-        """Pass on what was read, except what was broadcast in the same time."""
+    def _fill(self, page: Page, newest: int) -> None:
+        """Pass on what was read, except what was broadcast in the same time. `newest` was broadcast
+        before."""
         assert self.position is not None
         if page.position.epoch != self.position.epoch:
             self.lose()
@@ -212,7 +214,9 @@ class Feed:
             if publication.offset == self.position.offset + 1:
                 self._pass_on(publication)
         read_to = page.publications[-1].offset if page.publications else page.position.offset
-        if self.position.offset < read_to:
+        if self.position.offset < read_to or page.position.offset < newest:
+            # The second: a broadcast that was never kept, of another program, or before Redis was
+            # set back. Looking for it again would never end.
             logger.info("publications of a room are gone; its subscribers start again")
             self.lose()
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..concurrency import tasks
 from ..concurrency.background import attempt
 from ..exceptions import LayerUnavailable
 from ..layers import RoomLayer
-from ..layers.base import PRESENCE
+from ..layers.base import PRESENCE, UNREADABLE
 from ..layers.groups import group_name
 from ..rooms.publications import Position, Publication
+from ..sparse_log import SparseLogs
 from .feed import JoinPoint
 from .local_room import LocalRoom, Recipient
 from .ticks import TickQueue
 
 logger = logging.getLogger("realtime.hub")
+
+_unreadable = SparseLogs(logger)
 
 PATROL_SECONDS = 1.0
 POSITIONS_AT_ONCE = 200
@@ -126,12 +130,29 @@ class Hub:
     def _receive(self, message: dict[str, Any]) -> None:
         try:
             self._dispatch(message)
+        except (LookupError, TypeError, ValueError):
+            self._report_unreadable(str(message.get("room", "")))
         except Exception:
-            # One message that can't be read must not end the delivery of all others.
+            # One message that can't be delivered must not end the delivery of all others.
             logger.exception("a message of the channel layer could not be delivered")
 
+    def _report_unreadable(self, group: str) -> None:
+        """Report what another program has sent: the room by its name, if there is one here."""
+        _unreadable.warning(
+            group, "a message of another program was ignored: %s", partial(self._source, group)
+        )
+
+    def _source(self, group: str) -> str:
+        for name in self.rooms:
+            if name == group or group.endswith(group_name(name)):
+                return f"in the room {name!r}"
+        return f"in the group {group!r}"
+
     def _dispatch(self, message: dict[str, Any]) -> None:
-        if message["type"] != PRESENCE:
+        kind = message["type"]
+        if kind == UNREADABLE:
+            self._report_unreadable(message["group"])
+        elif kind != PRESENCE:
             self._on_control_message(message)
         elif (room := self.rooms.get(message["room"])) is not None:
             room.notify_watchers(message["joined"], message["left"])
@@ -158,6 +179,7 @@ class Hub:
 
     async def _check(self, names: list[str]) -> None:
         asked_at = {name: self.rooms[name].feed.position for name in names if name in self.rooms}
+        # Rooms that could not be read are left out: they stay due.
         for name, position in (await self._layer.positions(list(asked_at))).items():
             room = self.rooms.get(name)
             if room is not None:

@@ -16,10 +16,13 @@ from ..conf import realtime_settings
 from ..layers import RoomLayer
 from ..protocols.base import WireProtocol
 from ..rooms.publications import ClientInfo, Publication
+from ..sparse_log import SparseLogs
 from .feed import Feed
 from .ticks import TickQueue
 
 logger = logging.getLogger("realtime.local_room")
+
+_unreadable = SparseLogs(logger)
 
 CHECK_JITTER = 1.6
 BATCH_MAX = 500
@@ -158,13 +161,33 @@ class LocalRoom:
 
         def encode(protocol: WireProtocol) -> list[str]:
             name = self.name
-            return _frames(protocol, [protocol.encode_publication(name, each) for each in batch])
+            try:
+                encoded = [protocol.encode_publication(name, each) for each in batch]
+            except (msgspec.MsgspecError, ValueError):
+                encoded = self._encode_readable(protocol, batch)
+            return _frames(protocol, encoded)
 
         _fan_out(self.sessions, encode)
         took = time.perf_counter() - begun
         # Publications that wait for the next fan-out cost hardly more than one message.
         rest = min(realtime_settings.COALESCE_SECONDS, REST_MAX * took) if len(batch) > 1 else 0
         self._fresh_until = now + max(rest, REST_MIN * took)
+
+    def _encode_readable(self, protocol: WireProtocol, batch: list[Publication]) -> list[str]:
+        """Encode the publications that can be read. The subscribers then start again, because the
+        others took the offset of something else."""
+        encoded = []
+        for publication in batch:
+            try:
+                encoded.append(protocol.encode_publication(self.name, publication))
+            except (msgspec.MsgspecError, ValueError):
+                _unreadable.warning(
+                    self.name,
+                    "a message of the room %r can't be read; its subscribers start again",
+                    self.name,
+                )
+        self._loop.call_soon(self.feed.lose)
+        return encoded
 
     def _on_lost(self) -> None:
         self._flush()

@@ -10,6 +10,7 @@ from ..control.last_changes import LastChanges
 from ..control.listener import Controlled, ControlListener
 from ..control.reviewer import Reviewer
 from ..layers import RoomLayer, get_layer
+from ..layers.base import PRESENCE_LOST
 from .hub import Hub
 from .limits import CommandLimit, UnauthenticatedLimit
 from .presence import PresenceTracker
@@ -42,7 +43,10 @@ class Node:
         await self.reviewer.close()
 
     def _on_control_message(self, message: dict[str, Any]) -> None:
-        self.control.carry_out(message)
+        if message["type"] == PRESENCE_LOST:
+            self.presence.refresh_room(message["room"])
+        else:
+            self.control.carry_out(message)
 
     def _on_gap(self) -> None:
         """Broadcasts may have been missed: look at everything."""

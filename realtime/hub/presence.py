@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Callable, Collection
 from itertools import islice
 
 from ..concurrency import tasks
@@ -42,8 +41,9 @@ class PresenceTracker:
         self._delayed = DelayedCalls()
         self._news: list[PresenceNews] = []
         self._changed = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._written = asyncio.Event()
+        self._unwritten: list[dict[str, PresenceChange]] = []
+        """What is just being written, or could not be."""
         self._writing: asyncio.Task[None] | None = None
         self._refreshing: asyncio.Task[None] | None = None
 
@@ -68,19 +68,28 @@ class PresenceTracker:
 
     def refresh(self) -> None:
         """Write all members again, for example after Redis was away."""
-        for room, members in self._members.items():
-            self._entered.update({(room, client): member for client, member in members.items()})
-            self._to_sweep.add(room)
+        for room in list(self._members):
+            self.refresh_room(room)
         self._wake()
 
-    async def settle(self) -> None:
-        """Wait until all members who entered or left so far are written.
+    def refresh_room(self, room: str) -> None:
+        """Write the members of one room again, for example after its keys were lost."""
+        members = self._members.get(room)
+        if members:
+            self._entered.update({(room, client): member for client, member in members.items()})
+            self._to_sweep.add(room)
+            self._wake()
+
+    async def settle(self, room: str) -> None:
+        """Wait until all members who entered or left a room so far are written.
 
         Raises `LayerUnavailable` when that takes too long.
         """
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
-                await self._idle.wait()
+                while self._is_waiting(room):
+                    self._written.clear()
+                    await self._written.wait()
         except TimeoutError as error:
             raise LayerUnavailable("presence can't be written") from error
 
@@ -101,11 +110,18 @@ class PresenceTracker:
                 )
 
     def _wake(self) -> None:
-        self._idle.clear()
         self._changed.set()
         if self._writing is None:
             self._writing = asyncio.create_task(self._write_changes(), name="realtime.presence")
             self._refreshing = asyncio.create_task(self._refresh_often(), name="realtime-refresh")
+
+    def _is_waiting(self, room: str) -> bool:
+        return (
+            any(room in changes for changes in self._unwritten)
+            or any(each == room for each, _ in self._entered)
+            or any(each == room for each, _ in self._ended)
+            or any(news.room == room for news in self._news)
+        )
 
     def _sweep(self, room: str) -> None:
         self._to_sweep.add(room)
@@ -123,22 +139,38 @@ class PresenceTracker:
             await until_done(self._write, "presence could not be written", logger)
 
     async def _write(self) -> None:
-        """Write what has changed, and notify the rooms of who joined or left."""
-        while self._entered or self._ended or self._to_sweep or self._news:
-            if self._news:
-                await self._announce(self._news[0])
-                del self._news[0]
-                continue
-            changes, undo = self._take()
-            try:
-                self._news += await self._layer.update_presence(changes)
-            except BaseException:
-                undo()
-                raise
-        self._changed.clear()
-        self._idle.set()
+        """Write what has changed, and notify the rooms of who joined or left.
 
-    def _take(self) -> tuple[Collection[PresenceChange], Callable[[], None]]:
+        Rooms that can't be written hold up no other: they come last the next time. Raises
+        `LayerUnavailable` if there are any.
+        """
+        unsent: list[PresenceNews] = []
+        try:
+            while self._entered or self._ended or self._to_sweep or self._news:
+                if self._news:
+                    await self._announce(self._news[0], unsent)
+                    del self._news[0]
+                    continue
+                changes = self._take()
+                self._unwritten.append(changes)
+                news = await self._layer.update_presence(list(changes.values()))
+                self._news += news
+                for each in news:
+                    changes.pop(each.room, None)
+                self._written.set()
+            is_done = not unsent and not any(self._unwritten)
+        finally:
+            unwritten, self._unwritten = self._unwritten, []
+            for changes in unwritten:
+                self._take_back(changes)
+            self._news += unsent
+            self._written.set()
+        if not is_done:
+            raise LayerUnavailable("the presence of some rooms can't be written")
+        self._changed.clear()
+
+    def _take(self) -> dict[str, PresenceChange]:
+        """The oldest changes, by their rooms."""
         entered = dict(islice(self._entered.items(), CHANGES_AT_ONCE))
         ended = set(islice(self._ended, CHANGES_AT_ONCE))
         swept = set(islice(self._to_sweep, CHANGES_AT_ONCE))
@@ -150,16 +182,20 @@ class PresenceTracker:
             changes.setdefault(room, PresenceChange(room)).present.append(member)
         for room, client in ended:
             changes.setdefault(room, PresenceChange(room)).ended.append(client)
+        return changes
 
-        def undo() -> None:
-            there = {key: member for key, member in entered.items() if key not in self._ended}
-            self._entered = {**there, **self._entered}
-            self._ended |= {key for key in ended if key not in self._entered}
-            self._to_sweep |= swept
+    def _take_back(self, changes: dict[str, PresenceChange]) -> None:
+        for room, change in changes.items():
+            for member in change.present:
+                if (room, member.client) not in self._ended:
+                    self._entered.setdefault((room, member.client), member)
+            self._ended |= {
+                (room, client) for client in change.ended if (room, client) not in self._entered
+            }
+            self._to_sweep.add(room)
 
-        return changes.values(), undo
-
-    async def _announce(self, news: PresenceNews) -> None:
+    async def _announce(self, news: PresenceNews, unsent: list[PresenceNews]) -> None:
+        """Notify a room, or add the news to `unsent`."""
         if news.joined or news.left:
             message = {
                 "type": PRESENCE,
@@ -167,4 +203,7 @@ class PresenceTracker:
                 "joined": news.joined,
                 "left": news.left,
             }
-            await self._layer.group_send(group_name(news.room), message)
+            try:
+                await self._layer.group_send(group_name(news.room), message)
+            except LayerUnavailable:
+                unsent.append(news)

@@ -159,12 +159,19 @@ class Registry:
         if present or ended:
             try:
                 ttl = realtime_settings.PROCESS_TTL_SECONDS
-                await self._layer.write_connections(self.process.id, present, ended, ttl)
+                failed = await self._layer.write_connections(self.process.id, present, ended, ttl)
             except BaseException:
                 self._changed.update(client for client in changed if client in self._sessions)
                 raise
+        else:
+            failed = set()
         for client in ended:
-            del self._ended[client]
+            user = self._ended.pop(client)
+            if client in failed:
+                self._ended[client] = user  # last, so that it holds up no other
+        self._changed.update(failed & self._sessions.keys())
+        if failed:
+            raise LayerUnavailable("some connections could not be written")
         if not self._changed and not self._ended:
             self._wake.clear()
 

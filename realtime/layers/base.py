@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from ..exceptions import LayerUnavailable
 from ..rooms.publications import Position, Publication, Retention
 from .records import Attendance, Change, Page, PresenceChange, PresenceNews, StoredProcess
 
@@ -16,6 +17,10 @@ list of `Member.info`."""
 
 ORDERS_KEPT = 5_000
 """How many messages to the control group are kept at most."""
+UNREADABLE = "realtime.unreadable"
+"""The `type` of a message that stands for bytes of another program: `{type, group}`."""
+PRESENCE_LOST = "realtime.presence_lost"
+"""The `type` of a message that asks all processes to write the members of `room` again."""
 
 OnKept = Callable[[Any], None]
 """Called once an append has ended; with a `LayerUnavailable` if it may not have been kept."""
@@ -91,7 +96,16 @@ class Streams(Protocol):
         ...
 
     async def positions(self, rooms: Sequence[str]) -> dict[str, Position]:
-        """Return the positions of many rooms, asked at once."""
+        """Return the positions of many rooms, asked at once. Rooms that can't be read are left out:
+        they hold up no other."""
+        ...
+
+    async def renew(self, room: str, epoch: str) -> None:
+        """Begin a new epoch without publications, unless `epoch` has ended already."""
+        ...
+
+    def renew_sync(self, room: str, epoch: str) -> None:
+        """As `renew`, from any thread."""
         ...
 
 
@@ -103,7 +117,8 @@ class Presence(Protocol):
 
         The connection of a user who has no other one in the room counts as present for
         `PRESENCE_LEAVE_SECONDS` after it ended, so that a reload is not reported as leaving and
-        coming. Each change of a person is reported once, to one caller of all processes.
+        coming. Each change of a person is reported once, to one caller of all processes. A change
+        that could not be stored has no news in the answer: it holds up no other.
         """
         ...
 
@@ -121,16 +136,16 @@ class Connections(Protocol):
 
     async def admit(
         self, process: str, connections: Sequence[tuple[str, str]], limit: int
-    ) -> list[bool]:
+    ) -> Sequence[bool | LayerUnavailable]:
         """Count each connection, a client and its user, if the user has fewer than `limit` of them
-        in all processes that are alive; 0 allows any number. Return which ones are counted.
-        Counting one twice is harmless.
+        in all processes that are alive; 0 allows any number. Return which ones are counted, with an
+        error for those whose Redis does not answer. Counting one twice is harmless.
         """
         ...
 
     async def beat(self, process: str, info: bytes, ttl_seconds: float) -> bool:
-        """Keep the process alive for `ttl_seconds`; 0 ends it. Return whether it was known. If not,
-        everything that it stored is lost."""
+        """Keep the process alive for `ttl_seconds`; 0 ends it. Return whether every Redis that
+        answers knew it. If not, what it stored there is lost."""
         ...
 
     async def write_connections(
@@ -139,9 +154,9 @@ class Connections(Protocol):
         present: Mapping[str, bytes],
         ended: Mapping[str, str],
         ttl_seconds: float,
-    ) -> None:
+    ) -> set[str]:
         """Store connections of the process by their client, and forget those that ended, each with
-        its user, who then has one less."""
+        its user, who then has one less. Return the clients of which that failed."""
         ...
 
     def live_processes_sync(self) -> list[StoredProcess]:
@@ -165,7 +180,8 @@ class Changes(Protocol):
     """The times of changes of rights, and the sign-ins that have ended."""
 
     def mark_changes_sync(self, changes: Collection[Change]) -> None:
-        """Record that rights have changed just now. From any thread."""
+        """Record that rights have changed just now. From any thread. Raises `PartlyUnavailable` if
+        only some Redis did so."""
         ...
 
     async def mark_changes(self, changes: Collection[Change], *, gone: bool = ...) -> None:
@@ -173,9 +189,12 @@ class Changes(Protocol):
         next mark, because nothing reports when they are given back."""
         ...
 
-    async def last_changes(self, asked: Sequence[tuple[str, str]]) -> list[float]:
+    async def last_changes(
+        self, asked: Sequence[tuple[str, str]]
+    ) -> Sequence[float | LayerUnavailable]:
         """Return for each user in a room the last change of rights that concern both: Unix time in
-        ms, on the clock of `Publication.at_ms`; -1 for never, infinite while rights are `gone`."""
+        ms, on the clock of `Publication.at_ms`; -1 for never, infinite while rights are `gone`, an
+        error if the Redis of the room does not answer."""
         ...
 
     def end_sign_in_sync(self, sign_in: str, ttl_seconds: float) -> None:
@@ -208,8 +227,8 @@ class Usage(Protocol):
     """The usage of rate limits by users."""
 
     async def add_usage(self, used: Mapping[str, int]) -> dict[str, int]:
-        """Add to the usage of users, and return their totals over all processes. A total is
-        forgotten some seconds after the last addition."""
+        """Add to the usage of users, and return their totals over all processes; users whose Redis
+        does not answer are left out. A total is forgotten some seconds after the last addition."""
         ...
 
 

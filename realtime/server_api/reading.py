@@ -10,6 +10,7 @@ import msgspec
 from ..concurrency.threads import refuse_on_event_loop
 from ..conf import realtime_settings
 from ..layers import get_layer
+from ..layers.pages import read_page, read_page_sync
 from ..layers.records import Attendance, Page
 from ..names import check_name
 from ..rooms.payloads import decode
@@ -63,8 +64,12 @@ def history(
     """
     refuse_on_event_loop("history")
     check_name(room)
-    page = get_layer().history_sync(
-        room, since=since.offset if since else None, limit=_limit(limit), reverse=reverse
+    page = read_page_sync(
+        get_layer(),
+        room,
+        since=since.offset if since else None,
+        limit=_limit(limit),
+        reverse=reverse,
     )
     return _history(page, since)
 
@@ -78,8 +83,12 @@ async def ahistory(
 ) -> History:
     """As `history`, for coroutines."""
     check_name(room)
-    page = await get_layer().history(
-        room, since=since.offset if since else None, limit=_limit(limit), reverse=reverse
+    page = await read_page(
+        get_layer(),
+        room,
+        since=since.offset if since else None,
+        limit=_limit(limit),
+        reverse=reverse,
     )
     return _history(page, since)
 

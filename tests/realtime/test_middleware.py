@@ -8,7 +8,7 @@ from channels.routing import URLRouter
 from django.core.handlers.asgi import ASGIRequest
 from django.urls import path, re_path
 
-from realtime.concurrency import sparse_log
+from realtime import sparse_log
 from realtime.exceptions import AuthenticationUnavailable
 from realtime.middleware import JWTAuthMiddleware
 from realtime.routing import not_found, websocket_application

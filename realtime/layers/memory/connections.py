@@ -52,13 +52,14 @@ class MemoryConnections:
         present: Mapping[str, bytes],
         ended: Mapping[str, str],
         ttl_seconds: float,
-    ) -> None:
+    ) -> set[str]:
         with self._lock:
             connections = self._connections.setdefault(process, {})
             for client in ended:
                 connections.pop(client, None)
                 self._users.pop(client, None)
             connections.update(present)
+        return set()
 
     def live_processes_sync(self) -> list[StoredProcess]:
         with self._lock:

@@ -27,6 +27,8 @@ class _Stream:
     offset: int = 0
     publications: deque[Publication] = field(default_factory=deque)
     expires_at: float = 0.0
+    epoch: str = ""
+    """The epoch of a room that has started again; others have that of the layer."""
 
     def expire(self, now: float) -> None:
         if self.publications and self.expires_at <= now:
@@ -64,7 +66,7 @@ class MemoryStreams(MemoryGroups):
             stream = self._streams[room]
             stream.expire(now)
             stream.offset += 1
-            position = Position(self._epoch, stream.offset)
+            position = Position(stream.epoch or self._epoch, stream.offset)
             if keep.keeps:
                 stream.publications.append(Publication(stream.offset, body, now_ms()))
                 while len(stream.publications) > keep.size:
@@ -95,7 +97,7 @@ class MemoryStreams(MemoryGroups):
             stream = self._streams.get(room) or _Stream()
             stream.expire(time.monotonic())
             kept = list(stream.publications)
-            position = Position(self._epoch, stream.offset)
+            position = Position(stream.epoch or self._epoch, stream.offset)
         if reverse:
             kept = [found for found in kept[::-1] if since is None or found.offset < since]
         else:
@@ -104,6 +106,14 @@ class MemoryStreams(MemoryGroups):
 
     async def positions(self, rooms: Sequence[str]) -> dict[str, Position]:
         return {room: (await self.history(room)).position for room in rooms}
+
+    async def renew(self, room: str, epoch: str) -> None:
+        self.renew_sync(room, epoch)
+
+    def renew_sync(self, room: str, epoch: str) -> None:
+        with self._lock:
+            if epoch == (self._streams[room].epoch or self._epoch):
+                self._streams[room] = _Stream(epoch=uuid.uuid4().hex[:8])
 
     # The lock is held
 

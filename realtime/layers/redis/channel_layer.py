@@ -7,17 +7,36 @@ This is the only module that knows the insides of channels_redis. It keeps what 
 from __future__ import annotations
 
 import asyncio
+import logging
+import random
+import uuid
 from collections.abc import Callable
 from typing import Any
 
+import redis
 from channels_redis.pubsub import RedisPubSubChannelLayer, RedisPubSubLoopLayer
 from channels_redis.utils import _wrap_close, decode_hosts
 
+from ...exceptions import LayerUnavailable
 from ...rooms.publications import Publication
-from ..base import PUBLICATION
-from .availability import in_time
+from ...sparse_log import SparseLogs
+from ..base import PUBLICATION, UNREADABLE
+from ..groups import CONTROL_GROUP
+from . import codec
+from .availability import TIMEOUT_SECONDS, in_time
 from .codec import PUBLICATION_MARK, Codec
+from .repairs import living, outcomes
 from .topology import Shard, Topology
+
+JOIN_SECONDS = 0.5
+"""Time that a group on every shard waits for all of them; afterwards one is enough."""
+MOST_HEARD = 1_000
+
+_log = SparseLogs(logging.getLogger("realtime.layers.redis"))
+
+
+class _Unreadable(ValueError):
+    """A message that this layer has not written."""
 
 
 class RedisGroups(RedisPubSubChannelLayer):  # type: ignore[misc]
@@ -45,16 +64,44 @@ class RedisGroups(RedisPubSubChannelLayer):  # type: ignore[misc]
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         async with in_time():
-            await self._get_layer().group_send(group, message)
+            if self._is_everywhere(group):
+                name, packed = self._for_everywhere(group, message)
+                shards = self._get_layer().shards
+                living(await outcomes(shard.publish(name, packed) for shard in shards))
+            else:
+                await self._get_layer().group_send(group, message)
+
+    def _is_everywhere(self, group: str) -> bool:
+        """Whether a group is on every shard, so that any one of them is enough for all processes to
+        hear each other."""
+        return group == CONTROL_GROUP and self.topology.count > 1
+
+    def _for_everywhere(self, group: str, message: dict[str, Any]) -> tuple[str, bytes]:
+        # With an id, because the same message comes from each shard.
+        packed: bytes = self.serialize({**message, "id": uuid.uuid4().hex})
+        return self.topology.keys.group(group), packed
 
     def group_send_sync(self, group: str, message: dict[str, Any]) -> None:
+        if self._is_everywhere(group):
+            everywhere, packed = self._for_everywhere(group, message)
+
+            def publish(client: redis.Redis, index: int) -> None:
+                client.publish(self.topology.name_on(index, everywhere), packed)
+
+            living(self.topology.on_shards_sync(publish).values())
+            return
         name = self.topology.keys.group(group)
         with self.topology.client(name) as client:
             client.publish(self.topology.keys.pubsub(name), self.serialize(message))
 
     async def receive(self, channel: str) -> dict[str, Any]:
-        message: dict[str, Any] = await self._get_layer().receive(channel)
-        return message
+        while True:
+            try:
+                message: dict[str, Any] = await self._get_layer().receive(channel)
+            except _Unreadable:
+                _log.warning(channel, "a message for the channel %r can't be read", channel)
+            else:
+                return message
 
     def on_message(
         self,
@@ -64,11 +111,20 @@ class RedisGroups(RedisPubSubChannelLayer):  # type: ignore[misc]
     ) -> None:
         deserialize, read_broadcast = self.deserialize, self.codec.read_broadcast
 
-        def take(message: bytes) -> None:
-            if message[:1] == PUBLICATION_MARK:
-                receive_publication(*read_broadcast(message))
+        def take(name: str, message: bytes) -> None:
+            try:
+                if is_publication := message[:1] == PUBLICATION_MARK:
+                    publication = read_broadcast(message)
+                else:
+                    read = deserialize(message)
+                    read["type"]
+            except codec.UNREADABLE:
+                receive({"type": UNREADABLE, "group": name})
+                return
+            if is_publication:
+                receive_publication(*publication)
             else:
-                receive(deserialize(message))
+                receive(read)
 
         self._get_layer().receivers[channel] = take
 
@@ -77,10 +133,13 @@ class RedisGroups(RedisPubSubChannelLayer):  # type: ignore[misc]
 
     def deserialize(self, message: bytes) -> dict[str, Any]:
         """Read a message; a publication with the position that Redis put in front of it."""
-        if message[:1] != PUBLICATION_MARK:
-            plain: dict[str, Any] = super().deserialize(message)
-            return plain
-        room, epoch, publication = self.codec.read_broadcast(message)
+        try:
+            if message[:1] != PUBLICATION_MARK:
+                plain: dict[str, Any] = super().deserialize(message)
+                return plain
+            room, epoch, publication = self.codec.read_broadcast(message)
+        except codec.UNREADABLE as error:
+            raise _Unreadable("bytes of another program") from error
         return {
             "type": PUBLICATION,
             "room": room,
@@ -104,10 +163,14 @@ class LoopGroups(RedisPubSubLoopLayer):  # type: ignore[misc]
     def __init__(self, layer: RedisGroups, topology: Topology) -> None:
         super().__init__(prefix=topology.keys.prefix, channel_layer=layer)
         self.reconnect_callbacks: list[Callable[[], None]] = []
-        self.receivers: dict[str, Callable[[bytes], None]] = {}
+        self.receivers: dict[str, Callable[[str, bytes], None]] = {}
         """The callbacks of channels that have one; messages of other channels wait in a queue."""
         self._topology = topology
-        self.shards = topology.open_shards(self._deliver, self._report_reconnect)
+        deliver = self._deliver if topology.count == 1 else self._deliver_once
+        self._everywhere = topology.keys.group(CONTROL_GROUP)
+        self._heard: dict[bytes, None] = {}
+        self._joining: set[asyncio.Task[None]] = set()
+        self.shards = topology.open_shards(deliver, self._report_reconnect)
         self._shards = self.shards  # instead of connections that channels_redis made but not opened
 
     async def _subscribe_to_channel(self, channel: str) -> None:
@@ -119,16 +182,72 @@ class LoopGroups(RedisPubSubLoopLayer):  # type: ignore[misc]
             await self._get_shard(channel).unsubscribe(channel)
             raise
 
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        """As in channels_redis; of several shards, one that answers gets the channel."""
+        if len(self.shards) == 1:
+            channel: str = await super().new_channel(prefix)
+            return channel
+        shards = sorted(self.shards, key=lambda shard: (not shard.is_connected, random.random()))
+        failure: Exception = TimeoutError()
+        for shard in shards:
+            channel = self._name_for(shard, prefix)
+            try:
+                async with asyncio.timeout(TIMEOUT_SECONDS * 0.9 / len(shards)):
+                    await self._subscribe_to_channel(channel)
+                return channel
+            except (TimeoutError, LayerUnavailable) as error:
+                failure = error
+        raise failure
+
+    def _name_for(self, shard: Shard, prefix: str) -> str:
+        while True:
+            channel = f"{self.prefix}{prefix}{uuid.uuid4().hex}"
+            if self._get_shard(channel) is shard:
+                return channel
+
     async def group_add(self, group: str, channel: str) -> None:
         try:
-            await super().group_add(group, channel)
+            await self._join(group, channel)
         except BaseException:
             # Not in the group, so nothing of it may stay behind.
             await self.group_discard(group, channel)
             raise
 
+    async def _join(self, group: str, channel: str) -> None:
+        name = self._get_group_channel_name(group)
+        if name != self._everywhere or len(self.shards) == 1:
+            await super().group_add(group, channel)
+            return
+        self.groups.setdefault(name, set()).add(channel)
+        tasks = {asyncio.create_task(shard.subscribe(name)) for shard in self.shards}
+        self._joining |= tasks
+        for task in tasks:
+            task.add_done_callback(self._joined)
+        # Those that are dead are subscribed to when they are back.
+        await asyncio.wait(tasks, timeout=JOIN_SECONDS)
+        while not any(task.done() and not task.exception() for task in tasks):
+            pending = [task for task in tasks if not task.done()]
+            if not pending:
+                await next(iter(tasks))  # raises
+            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+
+    def _joined(self, task: asyncio.Task[None]) -> None:
+        self._joining.discard(task)
+        if not task.cancelled():
+            task.exception()  # no warning from asyncio: the subscriber has reported it
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        name = self._get_group_channel_name(group)
+        await super().group_discard(group, channel)
+        if name == self._everywhere and name not in self.groups:
+            for shard in self.shards:
+                await shard.unsubscribe(name)
+
     async def flush(self) -> None:
+        for task in list(self._joining):
+            task.cancel()
         await super().flush()
+        self._heard.clear()
         self.reconnect_callbacks.clear()
         self.receivers.clear()
 
@@ -138,12 +257,22 @@ class LoopGroups(RedisPubSubLoopLayer):  # type: ignore[misc]
     def _get_group_channel_name(self, group: str) -> str:
         return self._topology.keys.group(group)
 
+    def _deliver_once(self, name: str, message: bytes) -> None:
+        """As `_deliver`, of what comes from every shard only the first."""
+        if name == self._everywhere:
+            if message in self._heard:
+                return
+            self._heard[message] = None
+            if len(self._heard) > MOST_HEARD:
+                del self._heard[next(iter(self._heard))]
+        self._deliver(name, message)
+
     def _deliver(self, name: str, message: bytes) -> None:
         """Hand a message to its channel, or to the members of its group."""
         for channel in self.groups.get(name, (name,)):
             receive = self.receivers.get(channel)
             if receive is not None:
-                receive(message)
+                receive(name, message)
             elif channel in self.channels:
                 self.channels[channel].put_nowait(message)
 

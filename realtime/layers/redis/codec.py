@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from ...rooms.publications import Publication
 
 PUBLICATION_MARK = b"\xc1"
 """The first byte of a broadcast that append.lua sends; no message of msgpack begins with it."""
+
+
+UNREADABLE: tuple[type[Exception], ...] = (ValueError, LookupError, TypeError, AttributeError)
+"""The errors of reading what another program has written."""
+
+if find_spec("cryptography"):
+    from cryptography.fernet import InvalidToken
+
+    UNREADABLE += (InvalidToken,)
 
 
 class Serializer(Protocol):
@@ -47,6 +57,10 @@ class Codec:
         offset, _, epoch = head.partition(b":")
         room, body = self.unpack_publication(content)
         return room, epoch.decode(), Publication(int(offset[1:]), body)
+
+    def pack(self, message: dict[str, Any]) -> bytes:
+        """A message of a group."""
+        return self._serializer.serialize(message)
 
     def pack_info(self, info: bytes) -> bytes:
         return self._serializer.serialize({"info": info})

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import redis
+
+from ...exceptions import LayerUnavailable
 from ..records import StoredProcess
 from . import scripts
 from .codec import Codec
 from .keys import owner
 from .pipeline import Pipeline
+from .refusals import Refused
+from .repairs import living, outcomes
 from .topology import Topology
+
+logger = logging.getLogger("realtime.layers.redis")
 
 
 class Connections:
@@ -27,13 +35,13 @@ class Connections:
 
     async def admit(
         self, process: str, connections: Sequence[tuple[str, str]], limit: int
-    ) -> list[bool]:
+    ) -> list[bool | LayerUnavailable]:
         replies = []
         for client, user in connections:
             pipeline = self._pipeline(self._keys.user(user, "connections"))
             call = scripts.admit(self._keys, process, client, user, limit)
             replies.append(pipeline.run(call, bool))
-        return [await reply for reply in replies]
+        return await outcomes(replies)
 
     async def beat(self, process: str, info: bytes, ttl_seconds: float) -> bool:
         ttl_ms = int(ttl_seconds * 1000)
@@ -45,10 +53,12 @@ class Connections:
         pipeline = self._pipeline(about)
         if ttl_ms:
             pipeline.send("PEXPIRE", connections, ttl_ms)
-            await pipeline.send("SET", about, self._codec.pack_info(info), "PX", ttl_ms)
+            described = pipeline.send("SET", about, self._codec.pack_info(info), "PX", ttl_ms)
         else:
-            await pipeline.send("DEL", about, connections)
-        return all([await known for known in beats])
+            described = pipeline.send("DEL", about, connections)
+        await outcomes([described])
+        # A dead shard that comes back without its data does not know the process then.
+        return all(living(await outcomes(beats)))
 
     async def write_connections(
         self,
@@ -56,14 +66,15 @@ class Connections:
         present: Mapping[str, bytes],
         ended: Mapping[str, str],
         ttl_seconds: float,
-    ) -> None:
+    ) -> set[str]:
         about, connections = self._process_keys(process)
         pipeline = self._pipeline(about)
         written = []
+        counted = {}
         for client, user in ended.items():
             if user:
                 key = self._keys.user(user, "connections")
-                written.append(self._pipeline(key).send("HDEL", key, client))
+                counted[client] = self._pipeline(key).send("HDEL", key, client)
         if ended:
             written.append(pipeline.send("HDEL", connections, *ended))
         if present:
@@ -72,19 +83,39 @@ class Connections:
                 fields += [client, self._codec.pack_info(info)]
             written.append(pipeline.send("HSET", connections, *fields))
             written.append(pipeline.send("PEXPIRE", connections, int(ttl_seconds * 1000)))
-        for done in written:
-            await done
+        failed = set()
+        for client, outcome in zip(counted, await outcomes(counted.values()), strict=True):
+            # What another program has written there is removed by the next `admit`.
+            if isinstance(outcome, LayerUnavailable) and not _is_about_data(outcome):
+                failed.add(client)
+        for outcome in await outcomes(written):
+            if isinstance(outcome, LayerUnavailable):
+                failed.update(present, ended)
+                if _is_about_data(outcome):
+                    await outcomes([pipeline.send("DEL", connections)])
+        return failed
 
     def live_processes_sync(self) -> list[StoredProcess]:
-        processes = [self._process(name) for name in self._live_names()]
-        return [process for process in processes if process is not None]
+        # Every shard holds the processes that are alive: one that answers is enough.
+        names = {name for found in living(self._live_names().values()) for name in found}
+        processes = []
+        for name in sorted(names):
+            try:
+                process = self._process(name)
+            except LayerUnavailable as error:
+                logger.warning("the connections of a process can't be listed: %s", error)
+            else:
+                if process is not None:
+                    processes.append(process)
+        return processes
 
-    def _live_names(self) -> list[str]:
-        # Every shard holds the processes that are alive; the first one is as good as any.
-        with self._topology.first_client() as client:
+    def _live_names(self) -> dict[int, list[str] | LayerUnavailable]:
+        def read(client: redis.Redis, index: int) -> list[str]:
             now_ms = int(scripts.to_seconds(client.time()) * 1000)
             names: Any = client.zrangebyscore(self._keys.processes(), f"({now_ms}", "+inf")
             return [name.decode() for name in names]
+
+        return self._topology.on_shards_sync(read)
 
     def _process(self, name: str) -> StoredProcess | None:
         """A process, unless it has ended."""
@@ -107,3 +138,7 @@ class Connections:
 
     def _pipeline(self, key: str) -> Pipeline:
         return self._topology.pipeline(owner(key))
+
+
+def _is_about_data(error: LayerUnavailable) -> bool:
+    return isinstance(error, Refused) and error.is_about_data

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
+from ...exceptions import LayerUnavailable
 from ...rooms.publications import NOTHING_KEPT, Position, Retention
 from ..base import OnKept
 from ..records import Attendance, Change, Page, PresenceChange, PresenceNews, StoredProcess
@@ -68,6 +69,12 @@ class RedisRoomLayer(RedisGroups):
     def positions(self, rooms: Sequence[str]) -> Awaited[dict[str, Position]]:
         return self._streams.positions(rooms)
 
+    def renew(self, room: str, epoch: str) -> Awaited[None]:
+        return self._streams.renew(room, epoch)
+
+    def renew_sync(self, room: str, epoch: str) -> None:
+        self._streams.renew_sync(room, epoch)
+
     # Presence
 
     def update_presence(self, changes: Collection[PresenceChange]) -> Awaited[list[PresenceNews]]:
@@ -83,7 +90,7 @@ class RedisRoomLayer(RedisGroups):
 
     def admit(
         self, process: str, connections: Sequence[tuple[str, str]], limit: int
-    ) -> Awaited[list[bool]]:
+    ) -> Awaited[list[bool | LayerUnavailable]]:
         return self._connections.admit(process, connections, limit)
 
     def beat(self, process: str, info: bytes, ttl_seconds: float) -> Awaited[bool]:
@@ -95,7 +102,7 @@ class RedisRoomLayer(RedisGroups):
         present: Mapping[str, bytes],
         ended: Mapping[str, str],
         ttl_seconds: float,
-    ) -> Awaited[None]:
+    ) -> Awaited[set[str]]:
         return self._connections.write_connections(process, present, ended, ttl_seconds)
 
     def live_processes_sync(self) -> list[StoredProcess]:
@@ -117,7 +124,9 @@ class RedisRoomLayer(RedisGroups):
     def mark_changes(self, changes: Collection[Change], *, gone: bool = False) -> Awaited[None]:
         return self._changes.mark_changes(changes, gone)
 
-    def last_changes(self, asked: Sequence[tuple[str, str]]) -> Awaited[list[float]]:
+    def last_changes(
+        self, asked: Sequence[tuple[str, str]]
+    ) -> Awaited[list[float | LayerUnavailable]]:
         return self._changes.last_changes(asked)
 
     def end_sign_in_sync(self, sign_in: str, ttl_seconds: float) -> None:

@@ -1,16 +1,27 @@
-"""The messages to the control group, in Redis: broadcast, and kept in a stream for some minutes."""
+"""The messages to the control group, in Redis: broadcast, and kept in a stream for some minutes.
+
+They are on every shard, so that each one that lives reaches all processes.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+import redis
+
+from ...exceptions import LayerUnavailable
 from ..base import ORDERS_KEPT
 from ..groups import CONTROL_GROUP
 from .codec import Serializer
+from .repairs import living, outcomes
 from .topology import Topology
 
 KEPT_SECONDS = 300
 FIELD = "order"
+
+Positions = list[str | None]
+"""The id of the last message on each shard: "" if there is none, None if it is not known."""
 
 
 class Orders:
@@ -21,35 +32,63 @@ class Orders:
         self._serializer = serializer
 
     def send_order_sync(self, message: dict[str, Any]) -> None:
-        keys = self._topology.keys
+        topology, key = self._topology, self._topology.keys.orders()
+        # The same bytes everywhere: a process takes what comes from several shards once.
         packed = self._serializer.serialize(message)
-        group = keys.group(CONTROL_GROUP)
-        with self._topology.client(group) as client:
+        group = topology.keys.group(CONTROL_GROUP)
+
+        def send(client: redis.Redis, index: int) -> None:
             # In one step: whoever subscribes later finds it in the stream.
             with client.pipeline(transaction=True) as pipeline:
-                pipeline.xadd(keys.orders(), {FIELD: packed}, maxlen=ORDERS_KEPT, approximate=False)
-                pipeline.expire(keys.orders(), KEPT_SECONDS)
-                pipeline.publish(keys.pubsub(group), packed)
+                pipeline.xadd(key, {FIELD: packed}, maxlen=ORDERS_KEPT, approximate=False)
+                pipeline.expire(key, KEPT_SECONDS)
+                pipeline.publish(topology.name_on(index, group), packed)
                 *_, published = pipeline.execute(raise_on_error=False)
-            # A stream that can't be written, in a full Redis for example, keeps nobody connected.
+            # A stream that can't be written, in a full Redis for example, must not stop an order.
             if isinstance(published, Exception):
                 raise published
 
+        living(topology.on_shards_sync(send).values())
+
     async def last_order(self) -> str:
-        pipeline, key = self._stream()
-        found = await pipeline.send("XREVRANGE", key, "+", "-", "COUNT", 1)
-        return found[0][0].decode() if found else ""
+        return _packed(await self._last_orders())
 
     async def orders_since(self, position: str) -> tuple[str, list[dict[str, Any]]]:
-        pipeline, key = self._stream()
-        after = f"({position}" if position else "-"
-        found = await pipeline.send("XRANGE", key, after, "+", "COUNT", ORDERS_KEPT)
-        messages = [self._serializer.deserialize(packed) for _, (_, packed) in found]
-        return (found[-1][0].decode() if found else position), messages
-
-    def _stream(self) -> tuple[Any, str]:
-        # On the shard of the control group.
-        return (
-            self._topology.pipeline(self._topology.keys.group(CONTROL_GROUP)),
-            self._topology.keys.orders(),
+        """The messages of a shard that did not answer when the position was noted are left out:
+        they may be from any time before."""
+        count = self._topology.count
+        before: Positions = msgspec.json.decode(position) if position else [""] * count
+        if len(before) != count:
+            before = [None] * count  # of another list of hosts
+        last = await self._last_orders()
+        key = self._topology.keys.orders()
+        replies = await outcomes(
+            pipeline.send("XRANGE", key, f"({after}" if after else "-", "+", "COUNT", ORDERS_KEPT)
+            for pipeline, after in zip(self._topology.pipelines(), before, strict=True)
         )
+        living(replies)
+        found: dict[bytes, None] = {}
+        reached: Positions = []
+        for entries, after, now in zip(replies, before, last, strict=True):
+            if isinstance(entries, LayerUnavailable) or after is None:
+                reached.append(after if isinstance(entries, LayerUnavailable) else now)
+                continue
+            reached.append(entries[-1][0].decode() if entries else after)
+            found |= dict.fromkeys(packed for _, (_, packed) in entries)
+        return _packed(reached), [self._serializer.deserialize(packed) for packed in found]
+
+    async def _last_orders(self) -> Positions:
+        key = self._topology.keys.orders()
+        replies = await outcomes(
+            pipeline.send("XREVRANGE", key, "+", "-", "COUNT", 1)
+            for pipeline in self._topology.pipelines()
+        )
+        living(replies)
+        return [
+            None if isinstance(found, LayerUnavailable) else found[0][0].decode() if found else ""
+            for found in replies
+        ]
+
+
+def _packed(positions: Positions) -> str:
+    return msgspec.json.encode(positions).decode()

@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ...concurrency import tasks
 from ...exceptions import LayerUnavailable
@@ -25,6 +26,7 @@ from .scripts import SCRIPTS, Call, Script
 logger = logging.getLogger("realtime.layers.redis")
 
 SECOND_LOOK_SECONDS = 0.1
+PROBE_SECONDS = 0.5
 MOST_WAITING = 50_000
 
 Convert = Callable[[Any], Any]
@@ -63,6 +65,9 @@ class Pipeline:
         self._sent: deque[_Waiting] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self._suspect: _Waiting | None = None
+        # After a timeout, commands fail at once until a new connection is there: those of a dead
+        # shard must not hold up what is sent together with them to others.
+        self._is_down = False
 
     def send(self, *command: Any, convert: Convert | None = None) -> asyncio.Future[Any]:
         """Send one command."""
@@ -103,6 +108,9 @@ class Pipeline:
             command = hiredis.pack_command(command)
         waiting = _Waiting(command, answer, self._loop.time(), script)
         if self._connection is None:
+            if self._is_down:
+                answer(LayerUnavailable("Redis does not answer"))
+                return
             self._unsent.append(waiting)
             if self._retiring is None:
                 self._open_soon()
@@ -117,15 +125,24 @@ class Pipeline:
             self._opening = asyncio.create_task(self._open(), name="realtime-redis-pipeline")
 
     async def _open(self) -> None:
-        try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                connection = await RedisConnection.open(self._pool(), self._on_reply, self._on_lost)
-        except ERRORS as error:
-            logger.debug("Redis can't be reached: %s", type(error).__name__)
-            self._opening = None
-            self._fail(self._unsent, error=report(error))
-            return
-        self._connection, self._opening = connection, None
+        while True:
+            try:
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    connection = await RedisConnection.open(
+                        self._pool(), self._on_reply, self._on_lost
+                    )
+                break
+            except ERRORS as error:
+                logger.debug("Redis can't be reached: %s", type(error).__name__)
+                if isinstance(error, TimeoutError | RedisTimeoutError):
+                    self._is_down = True
+                if not self._is_down:
+                    self._opening = None
+                self._fail(self._unsent, error=report(error))
+                if not self._is_down:
+                    return
+            await asyncio.sleep(PROBE_SECONDS)
+        self._connection, self._opening, self._is_down = connection, None, False
         for script in SCRIPTS:
             # So that no script has to be sent a second time, behind what came after it.
             self._sent.append(self._nobody_waits())
@@ -181,6 +198,8 @@ class Pipeline:
             self._suspect = oldest[0]
             self._watch = self._loop.call_later(SECOND_LOOK_SECONDS, self._look_at_the_oldest)
         elif self._sent:
+            self._is_down = True
+            self._open_soon()
             self._on_lost()
         else:
             self._fail(self._unsent)

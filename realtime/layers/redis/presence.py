@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
+from ...exceptions import LayerUnavailable
+from ..base import PRESENCE_LOST
 from ..records import Attendance, Member, PresenceChange, PresenceNews
 from . import scripts
-from .codec import Codec
+from .codec import UNREADABLE, Codec
+from .refusals import Refused
+from .repairs import outcomes, report_repair
 from .topology import Topology
 
 
@@ -23,16 +28,57 @@ class Presence:
         replies = []
         for change in changes:
             call = scripts.presence(self._keys, self._packed(change))
-            replies.append((change.room, self._topology.room_pipeline(change.room).run(call)))
-        return [self._news(room, await reply) for room, reply in replies]
+            replies.append(self._topology.room_pipeline(change.room).run(call))
+        news = []
+        for change, reply in zip(changes, await outcomes(replies), strict=True):
+            if isinstance(reply, Refused) and reply.is_about_data:
+                await self._clear(change.room)
+            elif not isinstance(reply, LayerUnavailable):
+                news.append(await self._news(change.room, reply))
+        return news
 
     async def presence(self, room: str, infos: bool) -> Attendance:
         call = scripts.attendance(self._keys, room, infos)
-        return self._attendance(await self._topology.room_pipeline(room).run(call))
+        try:
+            return self._attendance(await self._topology.room_pipeline(room).run(call))
+        except UNREADABLE:
+            pass
+        except Refused as refused:
+            if not refused.is_about_data:
+                raise
+        await self._clear(room)
+        return Attendance(0, 0, [])
 
     def presence_sync(self, room: str, infos: bool) -> Attendance:
         call = scripts.attendance(self._keys, room, infos)
-        return self._attendance(self._topology.run_sync(room, call))
+        try:
+            return self._attendance(self._topology.run_sync(room, call))
+        except UNREADABLE:
+            pass
+        except Refused as refused:
+            if not refused.is_about_data:
+                raise
+        with self._topology.client(self._keys.room_group(room)) as client:
+            client.delete(*scripts.presence_keys(self._keys, room))
+            name = self._keys.pubsub(self._keys.room_group(room))
+            client.publish(name, self._codec.pack({"type": PRESENCE_LOST, "room": room}))
+        report_repair(room, "its presence")
+        return Attendance(0, 0, [])
+
+    async def _clear(self, room: str) -> None:
+        """Forget what can't be read. All processes then write their members again."""
+        pipeline = self._topology.room_pipeline(room)
+        try:
+            await pipeline.send("DEL", *scripts.presence_keys(self._keys, room))
+            await self._ask_for_members(room)
+        except LayerUnavailable:
+            pass  # the next one who reads or writes tries it again
+
+    async def _ask_for_members(self, room: str) -> None:
+        report_repair(room, "its presence")
+        name = self._keys.pubsub(self._keys.room_group(room))
+        message = self._codec.pack({"type": PRESENCE_LOST, "room": room})
+        await self._topology.room_pipeline(room).send("PUBLISH", name, message)
 
     def _packed(self, change: PresenceChange) -> PresenceChange:
         present = [
@@ -41,8 +87,15 @@ class Presence:
         ]
         return PresenceChange(change.room, present, change.ended)
 
-    def _news(self, room: str, reply: list[Any]) -> PresenceNews:
-        joined, left = (list(map(self._codec.unpack_info, infos)) for infos in reply)
+    async def _news(self, room: str, reply: list[Any]) -> PresenceNews:
+        try:
+            joined, left = (list(map(self._codec.unpack_info, infos)) for infos in reply[:2])
+        except UNREADABLE:
+            await self._clear(room)
+            return PresenceNews(room, [], [])
+        if reply[2]:
+            with suppress(LayerUnavailable):
+                await self._ask_for_members(room)
         return PresenceNews(room, joined, left)
 
     def _attendance(self, reply: list[Any]) -> Attendance:

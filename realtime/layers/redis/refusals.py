@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from ...concurrency.sparse_log import SparseLogs
 from ...exceptions import LayerUnavailable
+from ...sparse_log import SparseLogs
 
 CURES = {
     "NOPERM": "Give the ACL user the prefix of the layer, as keys and as channels, and all commands"

@@ -39,8 +39,8 @@ def _load(name: str) -> Script:
 
 
 APPEND, HISTORY, PRESENCE, ATTENDANCE = map(_load, ("append", "history", "presence", "attendance"))
-ADMIT, HEARTBEAT, MARK = map(_load, ("admit", "heartbeat", "mark"))
-SCRIPTS = (APPEND, HISTORY, PRESENCE, ATTENDANCE, ADMIT, HEARTBEAT, MARK)
+ADMIT, HEARTBEAT, MARK, RENEW = map(_load, ("admit", "heartbeat", "mark", "renew"))
+SCRIPTS = (APPEND, HISTORY, PRESENCE, ATTENDANCE, ADMIT, HEARTBEAT, MARK, RENEW)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -90,15 +90,24 @@ def history(keys: Keys, room: str, since: int | None, limit: int, reverse: bool)
     return _call(
         HISTORY,
         [keys.room(room, "meta"), keys.room(room, "stream")],
-        [_new_epoch(), META_TTL_SECONDS, limit, *order],
+        [_new_epoch(), META_TTL_SECONDS, limit, *order, _most_bytes()],
     )
+
+
+def renew(keys: Keys, room: str, epoch: str) -> Call:
+    names = [keys.room(room, "meta"), keys.room(room, "stream")]
+    return _call(RENEW, names, [epoch, _new_epoch(), META_TTL_SECONDS])
+
+
+def presence_keys(keys: Keys, room: str) -> list[str]:
+    return [keys.room(room, part) for part in ("connections", "expiry", "people", "ended")]
 
 
 def presence(keys: Keys, change: PresenceChange) -> Call:
     members = [part for member in change.present for part in member]
     return _call(
         PRESENCE,
-        [keys.room(change.room, part) for part in ("connections", "expiry", "people", "ended")],
+        presence_keys(keys, change.room),
         [
             _milliseconds(realtime_settings.PRESENCE_TTL_SECONDS),
             _milliseconds(realtime_settings.PRESENCE_LEAVE_SECONDS),
@@ -135,7 +144,8 @@ def mark(keys: Keys, changes: Collection[Change], gone: bool) -> Call:
 def to_last_change(times: list[bytes | None]) -> float:
     """The latest time that `mark` wrote, in ms; -1 for none, infinite while rights are gone."""
     known = [time for time in times if time is not None]
-    return max((inf if time == b"gone" else int(time) for time in known), default=-1)
+    # What is no time, such as "gone", is taken for the worst.
+    return max((int(time) if time.isdigit() else inf for time in known), default=-1)
 
 
 def to_position(reply: list[Any]) -> Position:
@@ -161,6 +171,11 @@ def to_seconds(reply: Any) -> float:
 
 def _new_epoch() -> str:
     return f"{random.getrandbits(32):08x}"
+
+
+def _most_bytes() -> int:
+    """How many bytes one call reads: a whole recovery, which takes more if it is encrypted."""
+    return 2 * int(realtime_settings.RECOVERY_MAX_BYTES)
 
 
 def _milliseconds(seconds: float) -> int:

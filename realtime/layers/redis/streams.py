@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ...exceptions import LayerUnavailable
 from ...rooms.publications import Position, Publication, Retention
 from ..base import OnKept
 from ..records import Page
 from . import scripts
-from .codec import Codec
+from .codec import UNREADABLE, Codec
+from .repairs import outcomes, report_repair
 from .topology import Topology
 
 
@@ -40,22 +42,51 @@ class Streams:
 
     async def history(self, room: str, since: int | None, limit: int, reverse: bool) -> Page:
         call = scripts.history(self._keys, room, since, limit, reverse)
-        return self._page(await self._topology.room_pipeline(room).run(call))
+        pipeline = self._topology.room_pipeline(room)
+        reply = await pipeline.run(call)
+        try:
+            return self._page(room, reply)
+        except UNREADABLE:
+            await self.renew(room, scripts.to_position(reply).epoch)
+        return self._page(room, await pipeline.run(call))
 
     def history_sync(self, room: str, since: int | None, limit: int, reverse: bool) -> Page:
         call = scripts.history(self._keys, room, since, limit, reverse)
-        return self._page(self._topology.run_sync(room, call))
+        reply = self._topology.run_sync(room, call)
+        try:
+            return self._page(room, reply)
+        except UNREADABLE:
+            self.renew_sync(room, scripts.to_position(reply).epoch)
+        return self._page(room, self._topology.run_sync(room, call))
 
     async def positions(self, rooms: Sequence[str]) -> dict[str, Position]:
-        replies = {}
+        replies = []
         for room in rooms:
             call = scripts.history(self._keys, room, None, 0, False)
-            replies[room] = self._topology.room_pipeline(room).run(call)
-        return {room: scripts.to_position(await reply) for room, reply in replies.items()}
+            replies.append(self._topology.room_pipeline(room).run(call))
+        pages = {}
+        for room, reply in zip(rooms, await outcomes(replies), strict=True):
+            if not isinstance(reply, LayerUnavailable):
+                pages[room] = self._page(room, reply).position
+        return pages
 
-    def _page(self, reply: list[Any]) -> Page:
-        publications = [
-            Publication(offset, self._codec.unpack_publication(message)[1], at_ms)
-            for offset, at_ms, message in scripts.to_publications(reply)
-        ]
+    async def renew(self, room: str, epoch: str) -> None:
+        call = scripts.renew(self._keys, room, epoch)
+        if await self._topology.room_pipeline(room).run(call):
+            report_repair(room, "its history")
+
+    def renew_sync(self, room: str, epoch: str) -> None:
+        if self._topology.run_sync(room, scripts.renew(self._keys, room, epoch)):
+            report_repair(room, "its history")
+
+    def _page(self, room: str, reply: list[Any]) -> Page:
+        """Raises one of `UNREADABLE`."""
+        if reply[3]:
+            report_repair(room, "its history")
+        publications = []
+        for offset, at_ms, message in scripts.to_publications(reply):
+            written_for, body = self._codec.unpack_publication(message)
+            if written_for != room:
+                raise ValueError("a publication of another room")
+            publications.append(Publication(offset, body, at_ms))
         return Page(scripts.to_position(reply), publications)

@@ -61,6 +61,10 @@ class Subscriber:
         self._failure: Exception | None = None
         self._retry: asyncio.TimerHandle | None = None
 
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None
+
     async def subscribe(self, channel: str) -> None:
         """Return when Redis has confirmed: messages published from then on are received."""
         confirmed = self._wanted.get(channel)

@@ -6,8 +6,9 @@ import binascii
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from threading import Thread
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import redis
 import redis.asyncio
@@ -16,12 +17,15 @@ import redis.sentinel
 from redis.connection import parse_url
 from redis.exceptions import NoScriptError
 
+from ...exceptions import LayerUnavailable
 from .availability import ERRORS, TIMEOUT_SECONDS
 from .keys import Keys, pubsub_name
 from .pipeline import Pipeline
 from .refusals import Refused, report
 from .scripts import Call
 from .subscriber import Subscriber
+
+T = TypeVar("T")
 
 Host = dict[str, Any]
 """Options of redis-py, or the URL of a Redis as `address`, or a `master_name` with `sentinels`."""
@@ -53,6 +57,7 @@ class Topology:
 
     def __init__(self, hosts: Sequence[Host], prefix: str, get_local: Callable[[], Local]) -> None:
         self._hosts = hosts
+        self.count = len(hosts)
         self._databases = list(map(_database, hosts))
         self.keys = Keys(prefix, self._database_of if any(self._databases) else None)
         self._get_local = get_local
@@ -60,6 +65,10 @@ class Topology:
     def open_shards(self, on_message: OnMessage, on_reconnect: Callable[[], None]) -> list[Shard]:
         """Make the shards of an event loop. They connect when they are used."""
         return [Shard(host, on_message, on_reconnect) for host in self._hosts]
+
+    def name_on(self, index: int, name: str) -> str:
+        """Return the pub/sub channel of `name` on a shard that need not be its own."""
+        return pubsub_name(name, self._databases[index])
 
     def _database_of(self, name: str) -> int:
         return self._databases[self.index(name)]
@@ -70,7 +79,7 @@ class Topology:
         channels_redis would choose the same: processes that use its own layer, or an older version
         of ours, reach the same members.
         """
-        count = len(self._hosts)
+        count = self.count
         return int((binascii.crc32(name.encode()) & 0xFFF) / (4096 / count)) if count > 1 else 0
 
     # For coroutines
@@ -85,7 +94,11 @@ class Topology:
         shards = self._get_local().shards
         if len(shards) == 1:
             return shards[0].pipeline
-        return shards[self.index(self.keys.room_group(room))].pipeline
+        return shards[self.room_index(room)].pipeline
+
+    def room_index(self, room: str) -> int:
+        """Return the number of the shard that holds a room."""
+        return self.index(self.keys.room_group(room))
 
     def pipelines(self) -> list[Pipeline]:
         """Return the pipelines of all shards."""
@@ -99,22 +112,41 @@ class Topology:
         with _lend(self._clients[self.index(name)]) as client:
             yield client
 
-    @contextmanager
-    def first_client(self) -> Iterator[redis.Redis]:
-        """Lend the client of the first shard, for what every shard holds."""
-        with _lend(self._clients[0]) as client:
-            yield client
-
     def run_sync(self, room: str, call: Call) -> Any:
         """Run a script on the shard of a room."""
         with self.client(self.keys.room_group(room)) as client:
-            return _run(client, call)
+            return run(client, call)
 
-    def run_everywhere_sync(self, call: Call) -> None:
-        """Run a script on every shard."""
-        for each in self._clients:
-            with _lend(each) as client:
-                _run(client, call)
+    def on_shards_sync(
+        self, work: Callable[[redis.Redis, int], T], indices: Sequence[int] | None = None
+    ) -> dict[int, T | LayerUnavailable]:
+        """Do something on some shards, or on all, at the same time; one that is dead delays no
+        other. Return the outcome by the number of the shard."""
+        found: dict[int, T | LayerUnavailable] = {}
+
+        def do(index: int) -> None:
+            try:
+                with _lend(self._clients[index]) as client:
+                    found[index] = work(client, index)
+            except LayerUnavailable as error:
+                found[index] = error
+            except Exception as error:
+                failures.append(error)
+
+        failures: list[Exception] = []
+        numbers = range(self.count) if indices is None else indices
+        if len(numbers) > 1:
+            threads = [Thread(target=do, args=(index,), daemon=True) for index in numbers]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        else:
+            for index in numbers:
+                do(index)
+        if failures:
+            raise failures[0]
+        return found
 
     @cached_property
     def _clients(self) -> list[redis.Redis]:
@@ -153,6 +185,11 @@ class Shard:
             redis.asyncio, {**self._host, "protocol": 2}
         )
         return pool
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether messages are received at this moment, as far as is known."""
+        return self._subscriber.is_connected
 
     async def publish(self, channel: str, message: bytes) -> None:
         await self.pipeline.send("PUBLISH", pubsub_name(channel, self._database), message)
@@ -205,7 +242,7 @@ def _lend(client: redis.Redis) -> Iterator[redis.Redis]:
         raise reported from error
 
 
-def _run(client: redis.Redis, call: Call) -> Any:
+def run(client: redis.Redis, call: Call) -> Any:
     try:
         return client.execute_command(*call.command)  # type: ignore[no-untyped-call]
     except NoScriptError:

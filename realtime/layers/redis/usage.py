@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ...exceptions import LayerUnavailable
 from .keys import owner
+from .refusals import Refused
+from .repairs import outcomes
 from .topology import Topology
 
 USAGE_TTL_MS = 10_000
@@ -18,10 +21,17 @@ class Usage:
         self._topology = topology
 
     async def add_usage(self, used: Mapping[str, int]) -> dict[str, int]:
-        totals = {}
+        totals = []
         for user, count in used.items():
             key = self._topology.keys.user(user, "commands")
             pipeline = self._topology.pipeline(owner(key))
-            totals[user] = pipeline.send("INCRBY", key, count)
+            totals.append(pipeline.send("INCRBY", key, count))
             pipeline.send("PEXPIRE", key, USAGE_TTL_MS)
-        return {user: await total for user, total in totals.items()}
+        found = {}
+        for user, total in zip(used, await outcomes(totals), strict=True):
+            if isinstance(total, Refused) and total.is_about_data:
+                key = self._topology.keys.user(user, "commands")
+                self._topology.pipeline(owner(key)).send("DEL", key)
+            if not isinstance(total, LayerUnavailable):
+                found[user] = total
+        return found

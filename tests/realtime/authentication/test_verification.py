@@ -21,8 +21,8 @@ from realtime.authentication import Identity, SimpleJWTAuthenticator, refusals, 
 from realtime.authentication.verification import authenticate
 from realtime.changes import changes
 from realtime.concurrency import threads
-from realtime.concurrency.sparse_log import SparseLog
 from realtime.exceptions import AuthenticationError, AuthenticationUnavailable
+from realtime.sparse_log import SparseLog
 
 needs_database = pytest.mark.django_db(transaction=True)
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from realtime.concurrency import sparse_log
+from realtime import sparse_log
 from realtime.concurrency.pools import Pool, PoolBusy, TookTooLong
 
 LONG = 30

@@ -100,7 +100,7 @@ async def test_the_commands_count_connections_and_people(enter, alice, bob, lobb
 async def test_python_sees_people(enter, alice, bob, lobby, node):
     for user in (alice, alice, bob):
         await enter(user)
-    await node.presence.settle()
+    await node.presence.settle("lobby")
     people = await apresence("lobby")
     assert {(person.user, person.connections) for person in people} == {
         (str(alice.pk), 2),
@@ -122,7 +122,7 @@ async def test_too_many_to_list_are_counted(enter, alice, bob, lobby, settings):
 async def test_a_room_may_be_without_presence(enter, alice, node):
     await Room.objects.acreate(name="quiet", access=Room.Access.AUTHENTICATED, presence=False)
     watcher = await enter(alice, "quiet", join_leave=True)
-    await node.presence.settle()
+    await node.presence.settle("lobby")
     assert await apresence("quiet") == []
     assert (await call(watcher, presence={"channel": "quiet"}))["error"]["code"] == 108
 
@@ -130,7 +130,7 @@ async def test_a_room_may_be_without_presence(enter, alice, node):
 async def test_a_process_that_ends_says_goodbye_for_all(enter, alice, bob, lobby, node, settings):
     settings.REALTIME = {"PRESENCE_LEAVE_SECONDS": 0}
     sessions = [await enter(alice), await enter(bob)]
-    await node.presence.settle()
+    await node.presence.settle("lobby")
     for session in sessions:
         session.end()
     await node.close()
@@ -140,7 +140,7 @@ async def test_a_process_that_ends_says_goodbye_for_all(enter, alice, bob, lobby
 async def test_the_shown_info_of_a_user_is_a_setting(enter, alice, lobby, node, settings):
     settings.REALTIME = {"USER_INFO": "tests.realtime.hub.test_presence.initials"}
     await enter(alice)
-    await node.presence.settle()
+    await node.presence.settle("lobby")
     [person] = await apresence("lobby")
     assert person.info == {"initials": "A"}
 

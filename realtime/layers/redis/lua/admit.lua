@@ -5,6 +5,13 @@
 --       5 TTL of the hash in ms
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Data of another program would refuse all connections.
+for index, kind in ipairs({'hash', 'zset'}) do
+  local found = redis.call('TYPE', KEYS[index]).ok
+  if found ~= kind and found ~= 'none' then
+    redis.call('DEL', KEYS[index])
+  end
+end
 -- The calling process is alive, even if Redis has just lost all data.
 redis.call('ZADD', KEYS[2], 'GT', now + ARGV[4], ARGV[2])
 if ARGV[3] ~= '0' and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0

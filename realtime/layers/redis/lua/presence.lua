@@ -3,12 +3,27 @@
 --       2 sorted set of connections by the time, in ms, at which they count as gone
 --       3 hash of users: user -> number of connections
 --       4 hash of users whose last connection has ended: user -> that connection
+-- Returns the infos of those who joined, of those who left, and 1 if the keys held foreign data and
+-- were emptied: then all processes have to write their members again.
 -- ARGV: 1 TTL of a connection in ms, 2 ms until the last connection of a user that ended counts as
 --       gone, 3 how many connections are there, then client, user and info of each, then those
 --       that ended.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local joined, left = {}, {}
+
+local function count(command, key)
+  local found = redis.pcall(command, key)
+  return type(found) == 'number' and found or -1
+end
+
+local connections, users = count('HLEN', KEYS[1]), count('HLEN', KEYS[3])
+local repaired = 0
+if connections < 0 or connections ~= count('ZCARD', KEYS[2]) or users < 0 or users > connections
+    or (users == 0) ~= (connections == 0) or count('HLEN', KEYS[4]) < 0 then
+  redis.call('DEL', unpack(KEYS))
+  repaired = 1
+end
 
 local function forget(client)
   local kept = redis.call('HGET', KEYS[1], client)
@@ -67,7 +82,7 @@ for _, key in ipairs(KEYS) do
   redis.call('PEXPIRE', key, math.max(ARGV[1], ARGV[2]) * 2)
 end
 
-local news = {{}, {}}
+local news = {{}, {}, repaired}
 for _, info in pairs(joined) do
   table.insert(news[1], info)
 end

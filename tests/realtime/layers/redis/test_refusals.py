@@ -7,11 +7,11 @@ import pytest
 import redis
 from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, ResponseError
 
-from realtime.concurrency.sparse_log import SparseLogs
 from realtime.exceptions import LayerUnavailable
 from realtime.layers.groups import group_name
 from realtime.layers.redis import refusals, subscriber
 from realtime.rooms.publications import Retention
+from realtime.sparse_log import SparseLogs
 from tests.support import processes
 
 KEEP_THREE = Retention(3, 60)

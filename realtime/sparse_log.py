@@ -11,7 +11,10 @@ MOST_KINDS = 1_000
 
 
 class SparseLog:
-    """Logs the first line of each minute, and counts the others in the next line."""
+    """Logs the first line of each minute, and counts the others in the next line.
+
+    Arguments that are functions are called if the line is logged.
+    """
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
@@ -31,6 +34,7 @@ class SparseLog:
         if now < self._next_at:
             self._left_out += 1
             return
+        args = tuple(arg() if callable(arg) else arg for arg in args)
         left_out, self._left_out = self._left_out, 0
         self._next_at = now + INTERVAL_SECONDS
         if left_out:
