@@ -91,7 +91,7 @@ class _EndsSignIn(TokenBlacklistSerializer):  # type: ignore[misc]
             valid = super().validate(attrs)
         except TokenError:
             was_valid = False
-        sign_in = str(token.get("sid", ""))
+        sign_in = str(token.get("sid") or "")
         if not _blacklist_all(token, sign_in) and not was_valid:
             raise InvalidToken()
         if sign_in:
@@ -130,6 +130,6 @@ def _blacklist_all(token: Token, sign_in: str) -> bool:
 
 def _sign_in_of(stored: str) -> str:
     try:
-        return str(RefreshToken(stored, verify=False).get("sid", ""))
+        return str(RefreshToken(stored, verify=False).get("sid") or "")
     except TokenError:
         return ""

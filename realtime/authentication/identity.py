@@ -60,7 +60,7 @@ def identity_from_claims(user: Any, claims: Mapping[str, Any] | None) -> Identit
     return Identity(
         user=user,
         token_id=str(claims.get(api_settings.JTI_CLAIM, "")),
-        session_id=str(claims.get("sid", "")),
+        session_id=str(claims.get("sid") or ""),
         scopes=_scopes(claims),
         expires_at=float(claims["exp"]),
         manager=users.manager_of_tokens(),

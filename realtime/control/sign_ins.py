@@ -89,7 +89,7 @@ def _of_token(request: HttpRequest) -> str:
     try:
         header = jwt.get_header(request)
         raw_token = None if header is None else jwt.get_raw_token(header)
-        return "" if raw_token is None else str(jwt.get_validated_token(raw_token).get("sid", ""))
+        return "" if raw_token is None else str(jwt.get_validated_token(raw_token).get("sid") or "")
     except (AuthenticationFailed, TokenError, ValueError, TypeError, OverflowError):
         return ""  # a token that proves nothing
 
