@@ -14,7 +14,7 @@ from ..records import Change, changes_that_concern
 from . import scripts
 from .pipeline import Pipeline
 from .refusals import Refused
-from .repairs import living, outcomes
+from .repairs import answers, living, outcomes
 from .topology import Topology, run
 
 Spread = Mapping[int, Collection[Change]]
@@ -95,8 +95,7 @@ class Changes:
 
     async def ended_sign_ins(self) -> dict[str, float]:
         ended: dict[str, float] = {}
-        found = await outcomes(map(self._ended_on, self._topology.pipelines()))
-        for shard in living(found):
+        for shard in await answers(map(self._ended_on, self._topology.pipelines())):
             for sign_in, seconds in shard.items():
                 ended[sign_in] = max(seconds, ended.get(sign_in, 0))
         return ended

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import redis
@@ -25,11 +25,9 @@ from ..groups import CONTROL_GROUP
 from . import codec
 from .availability import TIMEOUT_SECONDS, in_time
 from .codec import PUBLICATION_MARK, Codec
-from .repairs import living, outcomes
+from .repairs import PATIENCE_SECONDS, living, one_of
 from .topology import Shard, Topology
 
-JOIN_SECONDS = 0.5
-"""Time that a group on every shard waits for all of them; afterwards one is enough."""
 MOST_HEARD = 1_000
 
 _log = SparseLogs(logging.getLogger("realtime.layers.redis"))
@@ -65,9 +63,7 @@ class RedisGroups(RedisPubSubChannelLayer):  # type: ignore[misc]
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         async with in_time():
             if self._is_everywhere(group):
-                name, packed = self._for_everywhere(group, message)
-                shards = self._get_layer().shards
-                living(await outcomes(shard.publish(name, packed) for shard in shards))
+                await self._get_layer().publish_everywhere(*self._for_everywhere(group, message))
             else:
                 await self._get_layer().group_send(group, message)
 
@@ -169,7 +165,7 @@ class LoopGroups(RedisPubSubLoopLayer):  # type: ignore[misc]
         deliver = self._deliver if topology.count == 1 else self._deliver_once
         self._everywhere = topology.keys.group(CONTROL_GROUP)
         self._heard: dict[bytes, None] = {}
-        self._joining: set[asyncio.Task[None]] = set()
+        self._on_shards: set[asyncio.Task[None]] = set()
         self.shards = topology.open_shards(deliver, self._report_reconnect)
         self._shards = self.shards  # instead of connections that channels_redis made but not opened
 
@@ -188,11 +184,12 @@ class LoopGroups(RedisPubSubLoopLayer):  # type: ignore[misc]
             channel: str = await super().new_channel(prefix)
             return channel
         shards = sorted(self.shards, key=lambda shard: (not shard.is_connected, random.random()))
+        patience = min(PATIENCE_SECONDS, TIMEOUT_SECONDS * 0.9 / len(shards))
         failure: Exception = TimeoutError()
         for shard in shards:
             channel = self._name_for(shard, prefix)
             try:
-                async with asyncio.timeout(TIMEOUT_SECONDS * 0.9 / len(shards)):
+                async with asyncio.timeout(patience):
                     await self._subscribe_to_channel(channel)
                 return channel
             except (TimeoutError, LayerUnavailable) as error:
@@ -219,22 +216,23 @@ class LoopGroups(RedisPubSubLoopLayer):  # type: ignore[misc]
             await super().group_add(group, channel)
             return
         self.groups.setdefault(name, set()).add(channel)
-        tasks = {asyncio.create_task(shard.subscribe(name)) for shard in self.shards}
-        self._joining |= tasks
-        for task in tasks:
-            task.add_done_callback(self._joined)
         # Those that are dead are subscribed to when they are back.
-        await asyncio.wait(tasks, timeout=JOIN_SECONDS)
-        while not any(task.done() and not task.exception() for task in tasks):
-            pending = [task for task in tasks if not task.done()]
-            if not pending:
-                await next(iter(tasks))  # raises
-            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        await self._everywhere_do(shard.subscribe(name) for shard in self.shards)
 
-    def _joined(self, task: asyncio.Task[None]) -> None:
-        self._joining.discard(task)
+    async def publish_everywhere(self, name: str, packed: bytes) -> None:
+        await self._everywhere_do(shard.publish(name, packed) for shard in self.shards)
+
+    async def _everywhere_do(self, work: Iterable[Coroutine[Any, Any, None]]) -> None:
+        tasks = set(map(asyncio.create_task, work))
+        self._on_shards |= tasks
+        for task in tasks:
+            task.add_done_callback(self._done)
+        await one_of(tasks)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._on_shards.discard(task)
         if not task.cancelled():
-            task.exception()  # no warning from asyncio: the subscriber has reported it
+            task.exception()  # no warning from asyncio: the connection has reported it
 
     async def group_discard(self, group: str, channel: str) -> None:
         name = self._get_group_channel_name(group)
@@ -244,7 +242,7 @@ class LoopGroups(RedisPubSubLoopLayer):  # type: ignore[misc]
                 await shard.unsubscribe(name)
 
     async def flush(self) -> None:
-        for task in list(self._joining):
+        for task in list(self._on_shards):
             task.cancel()
         await super().flush()
         self._heard.clear()

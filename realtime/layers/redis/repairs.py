@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable
-from typing import TypeVar
+from collections.abc import Awaitable, Collection, Coroutine, Iterable
+from typing import Any, TypeVar
 
 from ...exceptions import LayerUnavailable
 from ...sparse_log import SparseLogs
 
 T = TypeVar("T")
+
+PATIENCE_SECONDS = 0.5
+"""Time to wait for all shards, where one is enough."""
 
 _log = SparseLogs(logging.getLogger("realtime.layers.redis"))
 
@@ -22,6 +25,29 @@ async def outcomes(replies: Iterable[Awaitable[T]]) -> list[T | LayerUnavailable
         if isinstance(each, BaseException) and not isinstance(each, LayerUnavailable):
             raise each
     return found  # type: ignore[return-value]
+
+
+async def one_of(tasks: Collection[asyncio.Task[T]]) -> list[T]:
+    """Wait `PATIENCE_SECONDS` for all tasks, and then until one of them has succeeded; return the
+    results so far. The others go on. Raises the error of one if all fail."""
+    waiting, _ = set(tasks), await asyncio.wait(tasks, timeout=PATIENCE_SECONDS)
+    while not any(task.done() and not task.exception() for task in tasks):
+        waiting = {task for task in waiting if not task.done()}
+        if not waiting:
+            await next(iter(tasks))  # raises
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    return [task.result() for task in tasks if task.done() and not task.exception()]
+
+
+async def answers(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return the results of those who answer in time, of which one is enough."""
+    tasks = set(map(asyncio.create_task, work))
+    try:
+        return await one_of(tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def living(found: Iterable[T | LayerUnavailable]) -> list[T]:
