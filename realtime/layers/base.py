@@ -85,6 +85,7 @@ class Streams(Protocol):
         """Return the position of the room and at most `limit` of its kept publications: those after
         `since` (before it with `reverse`, newest first), or from the end of the stream without it.
 
+        Fewer are returned if they are large, at least one: read the rest from the last one on.
         A room without publications is at offset 0, and gets an epoch.
         """
         ...

@@ -56,8 +56,9 @@ def history(
 ) -> History:
     """Return the room's kept publications, oldest first, or newest first with `reverse`.
 
-    Returns at most `limit` publications, and never more than `RECOVERY_MAX_MESSAGES`. Read the next
-    page with `history(room, since=Position(page.position.epoch, page.messages[-1].offset))`.
+    Returns at most `limit` publications, and never more than `RECOVERY_MAX_MESSAGES`; fewer if they
+    are larger than about twice `RECOVERY_MAX_BYTES`. Read the next page with
+    `history(room, since=Position(page.position.epoch, page.messages[-1].offset))`.
     `limit=0` returns only the position.
 
     Raises `InvalidRoomName`, `LayerUnavailable`, and `ValueError` if `since` is from an old epoch.

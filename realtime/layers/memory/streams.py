@@ -102,7 +102,7 @@ class MemoryStreams(MemoryGroups):
             kept = [found for found in kept[::-1] if since is None or found.offset < since]
         else:
             kept = [found for found in kept if since is None or found.offset > since]
-        return Page(position, kept[:limit])
+        return Page(position, _bounded(kept[:limit]))
 
     async def positions(self, rooms: Sequence[str]) -> dict[str, Position]:
         return {room: (await self.history(room)).position for room in rooms}
@@ -129,3 +129,13 @@ class MemoryStreams(MemoryGroups):
         self._once = {key: kept for key, kept in self._once.items() if kept[0] > now}
         for stream in self._streams.values():
             stream.expire(now)
+
+
+def _bounded(publications: list[Publication]) -> list[Publication]:
+    """The first publications, as many as one call of Redis would return."""
+    left = 2 * realtime_settings.RECOVERY_MAX_BYTES
+    for index, publication in enumerate(publications):
+        left -= len(publication.body)
+        if left < 0 and index:
+            return publications[:index]
+    return publications

@@ -42,13 +42,14 @@ class Streams:
 
     async def history(self, room: str, since: int | None, limit: int, reverse: bool) -> Page:
         call = scripts.history(self._keys, room, since, limit, reverse)
-        pipeline = self._topology.room_pipeline(room)
-        reply = await pipeline.run(call)
+        if not limit:
+            return self._page(room, await self._topology.room_pipeline(room).run(call))
+        reply = await self._topology.read_large(room, call)
         try:
             return self._page(room, reply)
         except UNREADABLE:
             await self.renew(room, scripts.to_position(reply).epoch)
-        return self._page(room, await pipeline.run(call))
+        return self._page(room, await self._topology.read_large(room, call))
 
     def history_sync(self, room: str, since: int | None, limit: int, reverse: bool) -> Page:
         call = scripts.history(self._keys, room, since, limit, reverse)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from redis.connection import parse_url
 from redis.exceptions import NoScriptError
 
 from ...exceptions import LayerUnavailable
-from .availability import ERRORS, TIMEOUT_SECONDS
+from .availability import ERRORS, TIMEOUT_SECONDS, in_time
 from .keys import Keys, pubsub_name
 from .pipeline import Pipeline
 from .refusals import Refused, report
@@ -26,6 +27,9 @@ from .scripts import Call
 from .subscriber import Subscriber
 
 T = TypeVar("T")
+
+MOST_READS = 4
+"""How many large reads a shard is asked for at the same time."""
 
 Host = dict[str, Any]
 """Options of redis-py, or the URL of a Redis as `address`, or a `master_name` with `sentinels`."""
@@ -95,6 +99,12 @@ class Topology:
         if len(shards) == 1:
             return shards[0].pipeline
         return shards[self.room_index(room)].pipeline
+
+    async def read_large(self, room: str, call: Call) -> Any:
+        """Run a script whose reply may be large on the shard of a room."""
+        shard = self._get_local().shards[self.room_index(room)]
+        async with in_time(), shard.reading:
+            return await shard.reads.run(call)
 
     def room_index(self, room: str) -> int:
         """Return the number of the shard that holds a room."""
@@ -179,6 +189,16 @@ class Shard:
         return Pipeline(lambda: self._pool)
 
     @cached_property
+    def reads(self) -> Pipeline:
+        """A connection of its own for what is large: nothing else waits behind it."""
+        return Pipeline(lambda: self._pool)
+
+    @cached_property
+    def reading(self) -> asyncio.Semaphore:
+        """Bounds the memory that large reads take at the same time."""
+        return asyncio.Semaphore(MOST_READS)
+
+    @cached_property
     def _pool(self) -> redis.asyncio.ConnectionPool:
         # hiredis reads a message of a subscription as a plain list in version 2 of the protocol.
         pool: redis.asyncio.ConnectionPool = _create_pool(
@@ -203,9 +223,9 @@ class Shard:
     async def flush(self) -> None:
         """Close the connections; the next use opens new ones."""
         await self._subscriber.close()
-        if "pipeline" in self.__dict__:
-            await self.pipeline.close()
-            del self.__dict__["pipeline"]
+        for name in ("pipeline", "reads"):
+            if name in self.__dict__:
+                await self.__dict__.pop(name).close()
         if "_pool" in self.__dict__:
             await self._pool.disconnect()
             del self.__dict__["_pool"]

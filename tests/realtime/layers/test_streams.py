@@ -139,3 +139,14 @@ async def test_a_room_that_begins_with_such_an_append_has_an_epoch_of_its_own(
     one, two = (await layer.positions(["one", "two"])).values()
     assert one.offset == two.offset == 1
     assert re.fullmatch(r"[0-9a-f]{8}", one.epoch)
+
+
+async def test_a_page_is_bounded_in_bytes_but_never_empty(layer, settings):
+    settings.REALTIME = {"RECOVERY_MAX_BYTES": 1_000}
+    for _ in range(5):
+        await layer.append("lobby", b"x" * 900, Retention(10, 60))
+    found = []
+    while page := (await layer.history("lobby", since=len(found), limit=9)).publications:
+        assert len(page) <= 2
+        found += [publication.offset for publication in page]
+    assert found == [1, 2, 3, 4, 5]
