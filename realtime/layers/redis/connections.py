@@ -8,6 +8,7 @@ from typing import Any
 
 import redis
 
+from ...concurrency.sparse_log import SparseLogs
 from ...exceptions import LayerUnavailable
 from ..records import StoredProcess
 from . import scripts
@@ -18,6 +19,7 @@ from .refusals import Refused
 from .repairs import living, outcomes
 from .topology import Topology
 
+_log = SparseLogs(logging.getLogger("realtime.layers.redis"))
 logger = logging.getLogger("realtime.layers.redis")
 
 
@@ -46,8 +48,10 @@ class Connections:
     async def beat(self, process: str, info: bytes, ttl_seconds: float) -> bool:
         ttl_ms = int(ttl_seconds * 1000)
         beats = [
-            pipeline.run(scripts.heartbeat(self._keys, process, ttl_ms), bool)
-            for pipeline in self._topology.pipelines()
+            pipeline.run(scripts.heartbeat(self._keys, process, ttl_ms, hosts))
+            for pipeline, hosts in zip(
+                self._topology.pipelines(), self._topology.fingerprints, strict=True
+            )
         ]
         about, connections = self._process_keys(process)
         pipeline = self._pipeline(about)
@@ -58,7 +62,21 @@ class Connections:
             described = pipeline.send("DEL", about, connections)
         await outcomes([described])
         # A dead shard that comes back without its data does not know the process then.
-        return all(living(await outcomes(beats)))
+        found: list[list[int]] = living(await outcomes(beats))
+        others = max(count for _, count in found)
+        if others and ttl_ms:
+            self._report_other_hosts(others)
+        return all(known for known, _ in found)
+
+    def _report_other_hosts(self, others: int) -> None:
+        _log.warning(
+            "hosts",
+            "%d other processes have another list of hosts than this one, which has %d: some rooms"
+            " are in different Redis for them, and do not hear each other. Give all processes the"
+            " same hosts, written alike and in the same order, and restart them together.",
+            others,
+            self._topology.count,
+        )
 
     async def write_connections(
         self,

@@ -64,6 +64,9 @@ class Keys:
     def ended_sign_ins(self) -> str:
         return f"{self.prefix}:ended_sign_ins"
 
+    def hosts(self) -> str:
+        return f"{self.prefix}:hosts"
+
     def processes(self) -> str:
         return f"{self.prefix}:processes"
 

@@ -132,8 +132,8 @@ def admit(keys: Keys, process: str, client: str, user: str, limit: int) -> Call:
     )
 
 
-def heartbeat(keys: Keys, process: str, ttl_ms: int) -> Call:
-    return _call(HEARTBEAT, [keys.processes()], [process, ttl_ms])
+def heartbeat(keys: Keys, process: str, ttl_ms: int, hosts: str) -> Call:
+    return _call(HEARTBEAT, [keys.processes(), keys.hosts()], [process, ttl_ms, hosts])
 
 
 def mark(keys: Keys, changes: Collection[Change], gone: bool) -> Call:

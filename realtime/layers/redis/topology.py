@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -69,6 +70,13 @@ class Topology:
     def open_shards(self, on_message: OnMessage, on_reconnect: Callable[[], None]) -> list[Shard]:
         """Make the shards of an event loop. They connect when they are used."""
         return [Shard(host, on_message, on_reconnect) for host in self._hosts]
+
+    @cached_property
+    def fingerprints(self) -> list[str]:
+        """For each shard what all processes must agree about: its number, and the whole list."""
+        places = "\n".join(map(_place, self._hosts))
+        digest = hashlib.blake2b(places.encode(errors="replace"), digest_size=8).hexdigest()
+        return [f"{index + 1} of {self.count}, {digest}" for index in range(self.count)]
 
     def name_on(self, index: int, name: str) -> str:
         """Return the pub/sub channel of `name` on a shard that need not be its own."""
@@ -235,6 +243,15 @@ def _database(host: Host) -> int:
     """The number of the database that a host means."""
     options: Host = parse_url(host["address"]) if "address" in host else host  # type: ignore[no-untyped-call]
     return int(options.get("db") or host.get("db") or 0)
+
+
+def _place(host: Host) -> str:
+    """Where a Redis is: without users and passwords."""
+    options: Host = parse_url(host["address"]) if "address" in host else host  # type: ignore[no-untyped-call]
+    where = options.get("master_name") or options.get("path") or options.get("unix_socket_path")
+    if not where:
+        where = f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+    return f"{where}/{_database(host)}"
 
 
 def _create_pool(library: ModuleType, host: Host) -> Any:

@@ -1,11 +1,14 @@
 """The shards of a site: which Redis holds what, and sites that share a Redis."""
 
 import asyncio
+import logging
 
 import pytest
 from channels_redis.utils import _consistent_hash
 
+from realtime.concurrency.sparse_log import SparseLogs
 from realtime.layers.groups import group_name
+from realtime.layers.redis import connections
 from realtime.layers.redis.topology import Topology
 from tests.support import processes
 
@@ -143,3 +146,47 @@ def test_a_loop_that_closes_ends_its_connections(open_redis_layer):
         loop = runner.get_loop()
         assert loop in layer._layers
     assert loop not in layer._layers
+
+
+@pytest.fixture
+def said(monkeypatch, caplog):
+    monkeypatch.setattr(connections, "_log", SparseLogs(logging.getLogger("realtime")))
+    return lambda: [text for text in caplog.messages if "list of hosts" in text]
+
+
+@pytest.mark.parametrize("order", [[0], [1, 0], [0, 2], [0, 1, 2]])
+async def test_processes_with_other_hosts_notice_each_other(
+    order, open_redis_layer, two_servers, said
+):
+    """While `hosts` grow process by process, rooms would be deaf in silence."""
+    places = [two_servers[0], two_servers[1], f"{two_servers[1]}/5"]
+    old = open_redis_layer(hosts=places[:2], prefix="grow")
+    new = open_redis_layer(hosts=[places[n] for n in order], prefix="grow")
+    await old.beat("old-1", b"", 30)
+    await old.beat("old-2", b"", 30)
+    assert not said()
+    await new.beat("new", b"", 30)
+    (line,) = said()
+    assert line.startswith("2 other processes") and f"has {len(order)}:" in line
+    await old.beat("old-1", b"", 30)
+    assert len(said()) == 1  # once a minute
+    connections._log = SparseLogs(logging.getLogger("realtime"))
+    await old.beat("old-1", b"", 30)
+    assert said()[1].startswith("1 other")
+    # When the others have ended there is nothing to report.
+    connections._log = SparseLogs(logging.getLogger("realtime"))
+    for process in ("old-1", "old-2"):
+        await old.beat(process, b"", 0)
+    await new.beat("new", b"", 30)
+    assert len(said()) == 2
+    await new.beat("new", b"", 0)
+
+
+def test_passwords_and_users_make_no_other_host():
+    one, other = (
+        Topology([{"address": f"redis://{who}10.0.0.1:6379/0"}], "asgi", lambda: None)
+        for who in ("", "site:secret@")
+    )
+    assert one.fingerprints == other.fingerprints
+    sentinel = {"master_name": "m", "sentinels": [("a", 1)]}
+    assert "secret" not in str(Topology([sentinel], "asgi", lambda: None).fingerprints)
