@@ -85,6 +85,9 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
 
     async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         daphne.give_time_to_close(send, realtime_settings.CLOSE_SECONDS)
+        daphne.limit_buffers(
+            send, realtime_settings.FRAME_MAX_BYTES, realtime_settings.OUTBOX_MAX_BYTES
+        )
         session, outbox = self._session(scope, servers.sink_of(send))
         dispatcher = Dispatcher(session)
         # The end of the connection is heard of while a command runs.
@@ -96,7 +99,11 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
                 while (event := await receive())["type"] != "websocket.disconnect":
                     inbox.receive(event.get("text"))
                     if inbox.is_full:
-                        await inbox.until_room()
+                        read_on = daphne.pause_reading(send)
+                        try:
+                            await inbox.until_room()
+                        finally:
+                            read_on()
         except TimeoutError:
             logger.info("a client did not answer the close; its connection is cut")
             inbox.give_up()

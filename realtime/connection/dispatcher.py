@@ -58,6 +58,18 @@ class Dispatcher:
             return self._receive_text(text)
         return None
 
+    def charge(self, frames: int) -> None:
+        """Charge frames that get no answer, each as a command."""
+        for _ in range(frames):
+            if self._session.is_closed:
+                return
+            try:
+                charge(self._session)
+            except CommandError:
+                pass
+            except CloseSession as request:
+                self._session.close(request.code, request.reason)
+
     def fail(self) -> None:
         """End the session for a mistake of ours, which was logged."""
         self._session.close(CloseCode.INTERNAL)
@@ -151,18 +163,10 @@ class Dispatcher:
         if step.name == "publish":
             return self._publisher.try_publish(step)
         if step.name == "pong" and not self._session.is_connecting:
-            return self._session.on_pong() or self._charge_pong()
+            if not self._session.on_pong():
+                self.charge(1)  # it answers no ping
+            return True
         return False
-
-    def _charge_pong(self) -> bool:
-        """A pong that answers no ping is a command. It gets no answer."""
-        try:
-            charge(self._session)
-        except CommandError:
-            pass
-        except CloseSession as request:
-            self._session.close(request.code, request.reason)
-        return True
 
     async def _answer(self, step: Step, turn: Turn | None) -> Error | None:
         id = 0 if isinstance(step, CloseSession) else step.id

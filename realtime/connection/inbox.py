@@ -15,12 +15,17 @@ logger = logging.getLogger("realtime.inbox")
 
 MOST_UNREAD = 16
 """Frames that may wait until the server should read no more."""
+MOST_UNREAD_CHARACTERS = 65_536
 
 
 class Receiver(Protocol):
     """What takes the frames of a client."""
 
     def receive(self, text: str | None) -> Rest | None: ...
+    def charge(self, frames: int) -> None:
+        """Charge frames that hold no whole text, such as pings of WebSocket."""
+        ...
+
     def fail(self) -> None:
         """A frame has raised an exception, which was logged."""
         ...
@@ -30,7 +35,15 @@ class Inbox:
     """Takes the frames of a session as they arrive. A frame that has to wait for something is
     handled in a task, and the frames behind it wait. A silent client has no task."""
 
-    __slots__ = ("_handling", "_has_ended", "_on_end", "_receiver", "_waiting", "on_room")
+    __slots__ = (
+        "_characters",
+        "_handling",
+        "_has_ended",
+        "_on_end",
+        "_receiver",
+        "_waiting",
+        "on_room",
+    )
 
     def __init__(self, receiver: Receiver, on_end: Callable[[], None]) -> None:
         """`on_end` is called at the end of the connection, and again after a command that was
@@ -40,12 +53,16 @@ class Inbox:
         self._receiver = receiver
         self._on_end = on_end
         self._waiting: deque[str | None] | None = None
+        self._characters = 0
+        """In the texts that wait."""
         self._handling: asyncio.Task[None] | None = None
         self._has_ended = False
 
     @property
     def is_full(self) -> bool:
-        return self._waiting is not None and len(self._waiting) >= MOST_UNREAD
+        return self._waiting is not None and (
+            len(self._waiting) >= MOST_UNREAD or self._characters >= MOST_UNREAD_CHARACTERS
+        )
 
     def begin(self, opening: Callable[[], Rest | None]) -> None:
         """Take the step that comes before all frames."""
@@ -63,6 +80,7 @@ class Inbox:
             if self._waiting is None:
                 self._waiting = deque()
             self._waiting.append(text)
+            self._characters += len(text or "")
             return
         try:
             rest = self._receiver.receive(text)
@@ -79,6 +97,9 @@ class Inbox:
         while self.is_full:
             room.clear()
             await room.wait()
+
+    def charge(self, frames: int) -> None:
+        self._receiver.charge(frames)
 
     def end(self) -> None:
         """The client has gone. A command that is running is finished, unless it waits for a thread;
@@ -104,7 +125,9 @@ class Inbox:
             await rest
             while self._waiting:
                 was_full = self.is_full
-                more = self._receiver.receive(self._waiting.popleft())
+                text = self._waiting.popleft()
+                self._characters -= len(text or "")
+                more = self._receiver.receive(text)
                 if was_full and not self.is_full:
                     self.on_room()
                 if more is not None:
@@ -114,6 +137,7 @@ class Inbox:
         finally:
             was_full = self.is_full
             self._handling = self._waiting = None
+            self._characters = 0
             if self._has_ended:
                 self._on_end()
             elif was_full:

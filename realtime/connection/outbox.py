@@ -29,9 +29,10 @@ class Outbox:
 
     Not every server reports whether the client reads: Daphne accepts everything and keeps it in
     memory. So the bytes in flight are counted. Pings among the messages are marks: the client's
-    answer acknowledges all bytes before it. If the send window is full, messages wait here. A
-    protocol without pings goes by what Daphne's transport holds. `OUTBOX_MAX_BYTES` limits what
-    waits: a client that stops reading is disconnected.
+    answer acknowledges all bytes before it. If the send window is full, messages wait here, and if
+    Daphne's transport holds as much: a client can answer pings that it has not read.
+    `OUTBOX_MAX_BYTES` limits what waits, and what a large message has put into flight beyond the
+    window: a client that stops reading is disconnected.
     """
 
     # Most connections are idle most of the time, and a process has many of them: what they rarely
@@ -78,7 +79,7 @@ class Outbox:
 
     @property
     def is_congested(self) -> bool:
-        return self._waiting_bytes > self._limit // 2
+        return self._unread_bytes > self._limit // 2
 
     @property
     def unsent_bytes(self) -> int:
@@ -137,7 +138,7 @@ class Outbox:
         self._waiting_bytes += _size(frame)
         if self._sending is None:
             self._go_on()
-        if self._waiting_bytes > self._limit and not self._has_overflown:
+        if self._unread_bytes > self._limit and not self._has_overflown:
             self._has_overflown = True  # the message about it must not overflow again
             self.on_overflow()
 
@@ -180,7 +181,7 @@ class Outbox:
         """Send what waits, until the window is full or the server has to wait for the client."""
         while self._frames and not self._is_over:
             if self._close is None and not self._window_is_open():
-                if not self._protocol.has_pings and self._poll is None:
+                if self._poll is None and (self._window.is_open or not self._protocol.has_pings):
                     # No pong will report that the client has read.
                     loop = asyncio.get_running_loop()
                     self._poll = loop.call_later(POLL_SECONDS, self._look_again)
@@ -245,9 +246,13 @@ class Outbox:
         self._waiting_bytes = 0
 
     def _window_is_open(self) -> bool:
-        if self._protocol.has_pings:
-            return self._window.is_open
+        if self._protocol.has_pings and not self._window.is_open:
+            return False
         return self._sink.held_bytes() < self._window.size
+
+    @property
+    def _unread_bytes(self) -> int:
+        return self._waiting_bytes + self._window.excess_bytes
 
     def _next(self, frames: deque[str]) -> str:
         """The next frame: one message, or several where the protocol can join them."""

@@ -8,13 +8,19 @@ from ..protocols.base import Reply
 from ..protocols.requests import Command
 from .session import Session
 
+_TOO_LARGE = Error(Error.LIMIT_EXCEEDED.code, "limit exceeded: the reply is too large")
+
 
 def reply(session: Session, command: Command, result: Reply | None) -> None:
     """Answer a command that was carried out. If `result` is None, nothing is said."""
     session.errors_in_a_row = 0
     if result is None:
         return
-    for frame in session.protocol.encode_reply(command, result):
+    frames = session.protocol.encode_reply(command, result)
+    if len(frames) == 1 and len(frames[0]) > realtime_settings.OUTBOX_MAX_BYTES:
+        refuse(session, command.id, _TOO_LARGE)
+        return
+    for frame in frames:
         session.write(frame)
     session.release()
 

@@ -25,6 +25,11 @@ class SendWindow:
         return self.sent_bytes - self._read_bytes < self.size
 
     @property
+    def excess_bytes(self) -> int:
+        """The bytes in flight beyond the size: the window was open, and the message was large."""
+        return max(0, self.sent_bytes - self._read_bytes - self.size)
+
+    @property
     def quiet_until(self) -> int:
         """Until so many bytes are sent in all, the window is open and no mark is due."""
         return min(self._last_mark + self.size // 2, self._read_bytes + self.size)

@@ -157,7 +157,7 @@ class ControlListener:
     async def _join_group(self) -> None:
         await self._orders.start()
         await self._layer.group_add(CONTROL_GROUP, await self._open_channel())
-        await self._carry_out_missed()
+        await self._carry_out_missed()  # what came in between
         await self._learn_ended()
 
     async def _learn_ended(self) -> None:

@@ -6,7 +6,8 @@ This is the only module that knows names inside of Daphne, Autobahn and Twisted.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from .asgi import Send
@@ -56,6 +57,44 @@ def scheme_of(send: Send) -> str | None:
     forwarded: str | None = getattr(protocol, "client_scheme", None)  # with `--proxy-headers`
     # Only the TLS transports of Twisted have this method.
     return forwarded or ("wss" if hasattr(transport, "getPeerCertificate") else "ws")
+
+
+def limit_buffers(send: Send, frame_bytes: int, unsent_bytes: int) -> None:
+    """Limit what Autobahn buffers of a frame, and of its answers to WebSocket pings.
+
+    Its limit of a message in several frames is also one of what is sent, so it is both together.
+    """
+    protocol = _protocol(send)
+    if hasattr(protocol, "maxFramePayloadSize"):
+        protocol.maxFramePayloadSize = frame_bytes
+        protocol.maxMessagePayloadSize = frame_bytes + unsent_bytes
+        protocol.onPing = partial(_on_ping, protocol, unsent_bytes)
+
+
+def _on_ping(protocol: Any, unsent_bytes: int, payload: bytes) -> None:
+    if DaphneSink(protocol.sendPong, protocol).held_bytes() > unsent_bytes:
+        protocol.transport.abortConnection()
+    else:
+        protocol.sendPong(payload)
+
+
+def pause_reading(send: Send) -> Callable[[], None]:
+    """Read nothing more from the client, whose messages would all be queued, until what is returned
+    is called."""
+    transport: Any = getattr(_protocol(send), "transport", None)
+    if not hasattr(transport, "pauseProducing"):
+        return _nothing
+    transport.pauseProducing()
+    return partial(_resume, transport)
+
+
+def _resume(transport: Any) -> None:
+    if not transport.disconnecting and not getattr(transport, "disconnected", False):
+        transport.resumeProducing()
+
+
+def _nothing() -> None:
+    pass
 
 
 def give_time_to_close(send: Send, seconds: float) -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from ..conf import realtime_settings
-from ..connection.inbox import MOST_UNREAD
+from ..connection.inbox import MOST_UNREAD, MOST_UNREAD_CHARACTERS
 from .frames import last_frame
 from .websocket import Socket
 from .websockets_library import (
@@ -34,6 +34,7 @@ from .websockets_library import (
     has_refused,
     is_open,
     is_plain,
+    limit_messages,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(*args, **kwargs)
         if not self.compression:
             accept_no_extensions(self.conn)
+        limit_messages(self.conn, realtime_settings.FRAME_MAX_BYTES)
         self._handshake_limit: asyncio.TimerHandle | None = None
         self._counted: UnauthenticatedLimit | None = None
         """Where an unfinished handshake is counted."""
@@ -140,7 +142,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         socket = Socket(
             self.transport,
             is_writable=self.writable.is_set(),
-            max_size=self.config.ws_max_size,
+            max_size=min(self.config.ws_max_size, realtime_settings.FRAME_MAX_BYTES),
             on_end=self.connections.discard,
         )
         self.stop_keepalive()
@@ -161,11 +163,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         was_paused, self.read_paused = self.read_paused, True  # so that it does not pause
+        size = sum(map(len, self.frames))
         try:
             super().send_receive_event_to_app()
         finally:
             self.read_paused = was_paused
-        if not was_paused and self.queue.qsize() >= MOST_UNREAD:
+        is_full = self.queue.qsize() >= MOST_UNREAD or size >= MOST_UNREAD_CHARACTERS
+        if not was_paused and is_full:
             self.read_paused = True
             self.transport.pause_reading()
 

@@ -19,6 +19,11 @@ from .websockets_library import (
     open_parser,
 )
 
+PARSED_AT_ONCE = 4_096
+"""Bytes that the parser reads before its frames are charged."""
+LATE_MAX = 1_000
+"""Frames that a client may have on the way when the connection is closed."""
+
 
 class Socket(asyncio.Protocol):
     """An open connection, from the end of its handshake on. It gives each message to an `Inbox`.
@@ -34,6 +39,7 @@ class Socket(asyncio.Protocol):
         "_is_reading",
         "_is_writable",
         "_keeps_parser",
+        "_late",
         "_max_size",
         "_on_end",
         "_parser",
@@ -63,8 +69,10 @@ class Socket(asyncio.Protocol):
         """The beginning of a frame."""
         self._parser: ServerProtocol | None = None
         self._keeps_parser = False
-        self._parts: list[bytes] | None = None
+        self._parts: bytearray | None = None
         """Of a message in several frames."""
+        self._late = 0
+        """Frames that came after the close."""
         self._cut: asyncio.TimerHandle | None = None
 
     # What the application calls
@@ -166,6 +174,8 @@ class Socket(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_writable = True
+        if self._inbox is not None and not self._inbox.is_full:
+            self._read_on()
         if self._resumed is not None:
             self._resumed.set_result(None)
             self._resumed = None
@@ -193,7 +203,11 @@ class Socket(asyncio.Protocol):
             self._fail(CloseCode.INVALID_DATA)
             return
         inbox.receive(text)
-        if inbox.is_full and self._is_reading:
+        if inbox.is_full:
+            self._read_no_more()
+
+    def _read_no_more(self) -> None:
+        if self._is_reading:
             self._is_reading = False
             self._transport.pause_reading()
 
@@ -210,27 +224,45 @@ class Socket(asyncio.Protocol):
     def _parse(self, data: bytes) -> None:
         """Let the parser read."""
         parser = self._parse_from_here()
-        parser.receive_data(data)
-        for event in parser.events_received():
-            if isinstance(event, Frame):
-                self._take(event)
-        self._flush(parser)
+        for begin in range(0, len(data), PARSED_AT_ONCE):
+            parser.receive_data(data[begin : begin + PARSED_AT_ONCE])
+            self._take_all(parser)
+            if has_ended(parser) or self._transport.is_closing():
+                break
         if has_ended(parser):
             self._transport.close()
         elif self._is_open and not self._keeps_parser and is_between_messages(parser):
             self._parser = None
 
-    def _take(self, frame: Frame) -> None:
-        """Take a frame of a message. The parser has answered pings and closes itself."""
+    def _take_all(self, parser: ServerProtocol) -> None:
+        """Take what was parsed. A frame costs tens of microseconds, and not every one is a message
+        that is charged as such."""
+        others = 0
+        for event in parser.events_received():
+            if isinstance(event, Frame):
+                others += not self._completes(event)
+        self._flush(parser)
+        if not self._is_open:
+            self._late += others
+            if self._late > LATE_MAX:
+                self._abort()
+        elif others and self._inbox is not None:
+            self._inbox.charge(others)
+
+    def _completes(self, frame: Frame) -> bool:
+        """Take a frame, and return whether it completes a message. The parser has answered pings
+        and closes itself."""
         if frame.opcode is Opcode.BINARY:
             self._hand_in(None)
         elif frame.opcode is Opcode.TEXT:
-            self._parts = [bytes(frame.data)]
+            self._parts = bytearray(frame.data)
         elif frame.opcode is Opcode.CONT and self._parts is not None:
-            self._parts.append(bytes(frame.data))
-        if frame.fin and self._parts is not None and frame.opcode in (Opcode.TEXT, Opcode.CONT):
-            payload, self._parts = b"".join(self._parts), None
-            self._hand_in(payload)
+            self._parts += frame.data
+        if not frame.fin or self._parts is None or frame.opcode not in (Opcode.TEXT, Opcode.CONT):
+            return False
+        payload, self._parts = bytes(self._parts), None
+        self._hand_in(payload)
+        return self._is_open
 
     def _fail(self, code: CloseCode) -> None:
         parser = self._parse_from_here()
@@ -243,3 +275,6 @@ class Socket(asyncio.Protocol):
         output = b"".join(parser.data_to_send())
         if output and not self._transport.is_closing():
             self._transport.write(output)
+            if not self._is_writable and self._is_open:
+                # Pongs that the client does not read: it is not read either.
+                self._read_no_more()

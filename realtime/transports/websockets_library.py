@@ -30,6 +30,11 @@ def accept_no_extensions(parser: ServerProtocol) -> None:
     parser.available_extensions = None
 
 
+def limit_messages(parser: ServerProtocol, size: int) -> None:
+    """Let messages have at most `size` bytes, or less where the server says so."""
+    parser.max_message_size = min(parser.max_message_size or size, size)
+
+
 def has_refused(parser: ServerProtocol) -> bool:
     """Return whether the handshake was refused. What is left to send is the answer, or nothing."""
     return parser.handshake_exc is not None

@@ -90,7 +90,8 @@ class FaultProxy:
             there_reader, there = await asyncio.open_connection("127.0.0.1", self.target)
             self._writers.add(there)
             await asyncio.gather(self._forward(reader, there), self._forward(there_reader, writer))
-        except OSError:
+        except (OSError, asyncio.CancelledError):
+            # Python 3.11 reports a cancelled task of a server as an error of the callback.
             writer.transport.abort()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

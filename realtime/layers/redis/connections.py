@@ -8,8 +8,8 @@ from typing import Any
 
 import redis
 
-from ...concurrency.sparse_log import SparseLogs
 from ...exceptions import LayerUnavailable
+from ...sparse_log import SparseLogs
 from ..records import StoredProcess
 from . import scripts
 from .codec import Codec

@@ -5,6 +5,8 @@ They are on every shard, so that each one that lives reaches all processes.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -14,10 +16,11 @@ from ...exceptions import LayerUnavailable
 from ..base import ORDERS_KEPT
 from ..groups import CONTROL_GROUP
 from .codec import Serializer
-from .repairs import living, outcomes
+from .repairs import living
 from .topology import Topology
 
 KEPT_SECONDS = 300
+LATE_SECONDS = 0.3
 FIELD = "order"
 
 Positions = list[str | None]
@@ -62,11 +65,10 @@ class Orders:
             before = [None] * count  # of another list of hosts
         last = await self._last_orders()
         key = self._topology.keys.orders()
-        replies = await outcomes(
+        replies = await _replies(
             pipeline.send("XRANGE", key, f"({after}" if after else "-", "+", "COUNT", ORDERS_KEPT)
             for pipeline, after in zip(self._topology.pipelines(), before, strict=True)
         )
-        living(replies)
         found: dict[bytes, None] = {}
         reached: Positions = []
         for entries, after, now in zip(replies, before, last, strict=True):
@@ -79,15 +81,36 @@ class Orders:
 
     async def _last_orders(self) -> Positions:
         key = self._topology.keys.orders()
-        replies = await outcomes(
+        replies = await _replies(
             pipeline.send("XREVRANGE", key, "+", "-", "COUNT", 1)
             for pipeline in self._topology.pipelines()
         )
-        living(replies)
         return [
             None if isinstance(found, LayerUnavailable) else found[0][0].decode() if found else ""
             for found in replies
         ]
+
+
+async def _replies(asked: Iterable[asyncio.Future[Any]]) -> list[Any | LayerUnavailable]:
+    """Return the replies of all shards, with an error for those that are late. Raises
+    `LayerUnavailable` if none of them answers."""
+    futures = list(asked)
+    if len(futures) > 1:
+        await asyncio.wait(futures, timeout=LATE_SECONDS)
+        if not any(future.done() for future in futures):
+            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+        for future in futures:
+            if not future.done():
+                future.cancel()
+    late = LayerUnavailable("a Redis is late")
+    found = await asyncio.gather(*futures, return_exceptions=True)
+    replies: list[Any | LayerUnavailable] = []
+    for each in found:
+        if isinstance(each, Exception) and not isinstance(each, LayerUnavailable):
+            raise each
+        replies.append(late if isinstance(each, asyncio.CancelledError) else each)
+    living(replies)
+    return replies
 
 
 def _packed(positions: Positions) -> str:

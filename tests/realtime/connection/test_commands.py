@@ -4,6 +4,7 @@ import pytest
 
 from realtime import rooms
 from realtime.authentication import Identity
+from realtime.connection import commands
 from realtime.connection.session import State
 from realtime.rooms import handlers, room_types
 from tests.support.sessions import call, is_publication, send
@@ -149,3 +150,11 @@ class Test_rooms_in_code:
         await send(connected, '{"send":{"data":{"typing":true}}}')
         assert heard == [("alice", {"typing": True})]
         assert len(connected.transport.frames) == before
+
+
+async def test_a_reply_that_fits_into_no_outbox_is_refused(connected, settings, monkeypatch):
+    settings.REALTIME = {"OUTBOX_MAX_BYTES": 2_000}
+    monkeypatch.setattr(commands, "rpc_handler", lambda method: lambda user, data: "x" * data)
+    error = (await call(connected, rpc={"method": "a", "data": 2_000}))["error"]
+    assert (error["code"], error["message"]) == (106, "limit exceeded: the reply is too large")
+    assert "rpc" in await call(connected, rpc={"method": "a", "data": 1_900})

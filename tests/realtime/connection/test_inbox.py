@@ -7,7 +7,7 @@ import pytest
 
 from realtime.codes import CloseCode
 from realtime.concurrency.pools import Pool
-from realtime.connection.inbox import MOST_UNREAD, Inbox
+from realtime.connection.inbox import MOST_UNREAD, MOST_UNREAD_CHARACTERS, Inbox
 
 
 class FakeSession:
@@ -88,7 +88,7 @@ async def test_the_inbox_reports_when_it_is_full_and_when_there_is_room_again(se
     inbox.receive("wait")
     for number in range(MOST_UNREAD):
         assert not inbox.is_full
-        inbox.receive(number)
+        inbox.receive(str(number))
     assert inbox.is_full
     session.gate.set()
     await settle()
@@ -101,7 +101,7 @@ async def test_the_inbox_stays_full_until_less_waits_than_is_allowed(session, in
     inbox.on_room = lambda: told.append(inbox.is_full)
     inbox.receive("wait")
     for number in range(MOST_UNREAD + 5):  # what had been read already
-        inbox.receive(number)
+        inbox.receive(str(number))
     session.gate.set()
     await settle()
     assert told == [False]
@@ -167,3 +167,18 @@ async def test_a_mistake_of_ours_closes_and_is_logged(session, inbox, caplog):
     await settle()
     assert session.closed is CloseCode.INTERNAL
     assert len(caplog.records) == 2
+
+
+async def test_the_inbox_is_full_also_by_the_size_of_what_waits(session, inbox):
+    told = []
+    inbox.on_room = lambda: told.append(inbox.is_full)
+    inbox.receive("wait")
+    inbox.receive("x" * MOST_UNREAD_CHARACTERS)
+    assert inbox.is_full
+    inbox.receive("y")
+    session.gate.set()
+    await settle()
+    assert told == [False]
+    inbox.receive("wait")
+    inbox.receive("x" * (MOST_UNREAD_CHARACTERS - 1))
+    assert not inbox.is_full

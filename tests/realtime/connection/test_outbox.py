@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from realtime.codes import CloseCode
-from realtime.connection.outbox import Outbox
+from realtime.connection.outbox import POLL_SECONDS, Outbox
 from realtime.connection.session import Session
 from realtime.hub.node import Node
 from realtime.layers.memory import MemoryRoomLayer
@@ -340,3 +340,53 @@ async def test_nothing_goes_along_after_the_end(start):
     outbox.end()
     outbox.flush()
     assert wire.texts == []
+
+
+class HoldingWire(Wire):
+    """Takes everything, and says what the client has not read, as on Daphne."""
+
+    held = 0
+
+    async def send(self, event):
+        await super().send(event)
+        self.held += len(event.get("text", ""))
+
+
+class HoldingSink(ASGISink):
+    __slots__ = ("wire",)
+
+    def held_bytes(self):
+        return self.wire.held
+
+
+async def test_pongs_of_a_client_that_does_not_read_open_nothing(start):
+    wire = HoldingWire()
+    sink = HoldingSink(wire.send)
+    sink.wire = wire
+    outbox, overflows = Outbox(sink, CentrifugeProtocol()), []
+    outbox.on_overflow = lambda: overflows.append(True)
+    for _ in range(20):
+        outbox.write("x" * 600)
+        for _ in range(5):
+            outbox.acknowledge()
+    assert wire.held < LIMIT // 4 + 700
+    assert overflows
+    wire.held = 0
+    async with asyncio.timeout(5):
+        while wire.held == 0:
+            await asyncio.sleep(POLL_SECONDS)
+    outbox.end()
+
+
+async def test_a_large_reply_counts_until_it_is_read(start):
+    outbox, _ = start()
+    overflows = []
+    outbox.on_overflow = lambda: overflows.append(True)
+    outbox.write("x" * 3_900)
+    assert outbox.is_congested
+    outbox.write("y" * 1_000)
+    assert not overflows
+    outbox.write("z" * 200)
+    assert overflows
+    outbox.acknowledge()
+    assert not outbox.is_congested

@@ -185,10 +185,12 @@ async def test_nothing_falls_between_reading_and_going_live(say, node, lobby, op
         for number in range(1, 91):
             await say(number)
             await asyncio.sleep(0)
+            while len(sessions) < number // 30:
+                await asyncio.sleep(0)
 
+    sessions = []
     speaking = asyncio.create_task(speak())
     epoch = await epoch_of(node)
-    sessions = []
     while not speaking.done():
         session = open_session(Identity(alice))
         await call(session, connect={})

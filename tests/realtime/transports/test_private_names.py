@@ -65,6 +65,7 @@ WEBSOCKETS = [
     ("parser_exc", "says that the client has broken the protocol"),
     ("close_rcvd", "says that the client has closed"),
     ("current_size", "is None between two messages"),
+    ("max_message_size", "limits what is buffered of a message"),
     ("available_extensions", "lists what a handshake may accept"),
     ("handshake_exc", "says that the handshake was refused"),
     ("extensions", "lists what changes the frames, such as compression"),
@@ -147,6 +148,60 @@ def test_autobahn_has_a_time_to_close():
         "autobahn", "closeHandshakeTimeout", "daphne.py", use
     )
     assert issubclass(DaphneProtocol, AutobahnProtocol)
+
+
+@pytest.mark.parametrize("name", ["maxFramePayloadSize", "maxMessagePayloadSize"])
+def test_autobahn_limits_what_it_buffers(name):
+    assert name in AutobahnProtocol.CONFIG_ATTRS_COMMON, complaint(
+        "autobahn", name, "daphne.py", "limits what is buffered of a frame"
+    )
+
+
+@pytest.mark.parametrize("name", ["onPing", "sendPong"])
+def test_autobahn_answers_pings(name):
+    assert hasattr(DaphneProtocol, name), complaint(
+        "autobahn", name, "daphne.py", "answers a ping, unless too many answers are unread"
+    )
+
+
+def a_daphne_connection(**buffer):
+    calls = []
+    transport = SimpleNamespace(
+        abortConnection=lambda: calls.append("abort"),
+        pauseProducing=lambda: calls.append("pause"),
+        resumeProducing=lambda: calls.append("resume"),
+        disconnecting=False,
+        **buffer,
+    )
+    protocol = SimpleNamespace(transport=transport, maxFramePayloadSize=0, sendPong=calls.append)
+    return partial(print, protocol), protocol, calls
+
+
+def test_the_buffers_of_autobahn_are_limited():
+    send, protocol, calls = a_daphne_connection(dataBuffer=b"x" * 100)
+    daphne.limit_buffers(send, 1_000, 200)
+    assert (protocol.maxFramePayloadSize, protocol.maxMessagePayloadSize) == (1_000, 1_200)
+    protocol.onPing(b"a")
+    protocol.transport.dataBuffer = b"x" * 201
+    protocol.onPing(b"b")
+    assert calls == [b"a", "abort"]
+
+
+def test_reading_from_a_client_of_daphne_is_paused():
+    send, protocol, calls = a_daphne_connection()
+    daphne.pause_reading(send)()
+    read_on = daphne.pause_reading(send)
+    protocol.transport.disconnecting = True
+    read_on()
+    assert calls == ["pause", "resume", "pause"]
+    daphne.pause_reading(print)()  # another server
+
+
+@pytest.mark.parametrize("name", ["pauseProducing", "resumeProducing", "disconnecting"])
+def test_twisted_pauses_reading(name):
+    assert hasattr(FileDescriptor(reactor=object()), name), complaint(
+        "twisted", name, "daphne.py", "stops reading from a client whose command waits"
+    )
 
 
 def test_autobahn_closes_with_a_reason():

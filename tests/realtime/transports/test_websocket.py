@@ -53,9 +53,13 @@ class FakeInbox:
         self.received = []
         self.is_full = False
         self.has_ended = False
+        self.charged = 0
 
     def receive(self, text):
         self.received.append(text)
+
+    def charge(self, frames):
+        self.charged += frames
 
     def end(self):
         self.has_ended = True
@@ -196,6 +200,46 @@ def test_after_a_special_frame_plain_ones_need_no_parser():
     socket.data_received(frame(Opcode.TEXT, b"[1]"))
     assert socket._parser is None
     assert inbox.received == ["[1]"]
+
+
+@pytest.mark.parametrize("before", [b"", frame(Opcode.TEXT, b"x" * 70_000)])
+def test_frames_that_are_no_whole_message_are_charged(before):
+    socket, _, inbox = open_socket()
+    socket.data_received(before)
+    socket.data_received(frame(Opcode.PING, b"") * 5 + frame(Opcode.PONG, b"") * 3)
+    assert inbox.charged == 8
+    socket.data_received(
+        frame(Opcode.TEXT, b"", fin=False) + frame(Opcode.CONT, b"a", fin=False) * 3
+    )
+    socket.data_received(frame(Opcode.CONT, b"b"))
+    assert inbox.charged == 12
+    assert inbox.received[-1] == "aaab"
+
+
+def test_of_a_flood_that_is_refused_little_is_parsed():
+    socket, transport, inbox = open_socket()
+    socket.data_received(frame(Opcode.TEXT, b"x" * 70_000))
+    inbox.charge = lambda frames: transport.abort()
+    socket.data_received(frame(Opcode.PING, b"") * 40_000)
+    assert transport.written.count(frame(Opcode.PONG, b"", mask=False)) < 1_000
+
+
+def test_a_client_that_does_not_read_its_pongs_is_not_read():
+    socket, transport, _ = open_socket()
+    socket.pause_writing()
+    socket.data_received(frame(Opcode.PING, b"") * 5)
+    assert transport.calls == ["pause"]
+    socket.resume_writing()
+    assert transport.calls == ["pause", "resume"]
+
+
+async def test_a_client_that_goes_on_after_the_close_is_cut():
+    socket, transport, _ = open_socket()
+    await socket.send({"type": "websocket.close", "code": 3503, "reason": "because"})
+    socket.data_received(frame(Opcode.TEXT, b"[1]") * 500)
+    assert not transport.is_closing()
+    socket.data_received(frame(Opcode.TEXT, b"[1]") * 5_000)
+    assert transport.calls[-1] == "abort"
 
 
 async def test_our_close_waits_for_the_client_s_and_hears_nothing_else():

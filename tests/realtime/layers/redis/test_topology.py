@@ -6,10 +6,10 @@ import logging
 import pytest
 from channels_redis.utils import _consistent_hash
 
-from realtime.concurrency.sparse_log import SparseLogs
 from realtime.layers.groups import group_name
 from realtime.layers.redis import connections
 from realtime.layers.redis.topology import Topology
+from realtime.sparse_log import SparseLogs
 from tests.support import processes
 
 

@@ -1,0 +1,199 @@
+"""Hostile clients of real servers: what they cost, and that nobody else notices."""
+
+import asyncio
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+import websockets
+
+MIB = 2**20
+FRAME_MAX = OUTBOX_MAX = MIB
+CONNECTIONS = 40
+SECONDS = 60
+
+
+@pytest.fixture(scope="module", params=["daphne", "uvicorn-fast"])
+def site(request, start_site):
+    """One site with the limits that the package has by default."""
+    return start_site(request.param, DJANGO_SETTINGS_MODULE="tests.settings.hostile")
+
+
+@pytest.fixture(scope="module", params=["daphne", "uvicorn-fast"])
+def unlimited(request, start_site):
+    """One site on which users may send as much as they like."""
+    return start_site(request.param)
+
+
+def loop_seconds(site):
+    """CPU time of the thread with the event loop."""
+    return int(Path(f"/proc/{site.process.popen.pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def memory(site):
+    pages = int(Path(f"/proc/{site.process.popen.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+async def settled(client):
+    """Wait until the server has done what it was sent before: it answers somebody else."""
+    for _ in range(3):
+        assert "ping" in await client.call(ping={})
+
+
+@pytest.fixture
+async def bystander(open_client, sign):
+    """A member of the lobby who is there before and speaks to a second one during an attack, and a
+    third one who comes after it."""
+    speaker = await open_client(sign("bob"))
+    listener = await open_client(sign("carol"))
+    for client in (speaker, listener):
+        assert "subscribe" in await client.call(subscribe={"channel": "lobby"})
+    yield speaker
+    assert "publish" in await speaker.call(publish={"channel": "lobby", "data": "still here"})
+    assert (await listener.publication())["data"] == "still here"
+    late = await open_client(sign("admin"))
+    assert "subscribe" in await late.call(subscribe={"channel": "lobby"})
+
+
+async def say(client, *frames):
+    """Send frames, and wait for the close if there is one."""
+    with contextlib.suppress(websockets.ConnectionClosed):
+        for frame in frames:
+            await client.connection.send(frame)
+
+
+async def cost(site, bystander, clients, frame):
+    """CPU time of a frame from each of some clients."""
+    await settled(bystander)
+    before = loop_seconds(site)
+    for client in clients:
+        await say(client, frame)
+        await settled(bystander)
+    return loop_seconds(site) - before
+
+
+_pings = {}
+
+
+async def cost_of_pings(site, client):
+    """CPU time of 200 commands, which is less than a user may send at once."""
+    if site.port not in _pings:
+        before = loop_seconds(site)
+        for _ in range(200):
+            await client.call(ping={})
+        _pings[site.port] = loop_seconds(site) - before
+    return _pings[site.port]
+
+
+NOTHING = {"pongs": "{}\n", "unknown commands": '{"id":1,"unknown":{}}\n', "newlines": "\n"}
+
+
+@pytest.mark.parametrize("who", ["a user", "a stranger"])
+@pytest.mark.parametrize("line", NOTHING.values(), ids=NOTHING)
+async def test_a_frame_full_of_commands_costs_as_much_as_one_with_one(
+    site, open_client, sign, bystander, line, who
+):
+    async def client():
+        opened = await open_client(connect=False)
+        if who == "a user":
+            assert "connect" in await opened.call(connect={"token": sign("alice")})
+        return opened
+
+    one = json.dumps({"id": 1, "connect": {"name": "x" * (MIB - 100)}})
+    many = line * ((MIB - 100) // len(line))
+    for_one = await cost(site, bystander, [await client() for _ in range(5)], one)
+    attackers = [await client() for _ in range(5)]
+    for_many = await cost(site, bystander, attackers, many)
+    assert for_many < 2 * for_one + await cost_of_pings(site, bystander)
+    assert [await attacker.closed() for attacker in attackers] == [3501] * 5
+
+
+@pytest.mark.parametrize("size", [50, 400])
+async def test_commands_in_many_frames_end_with_the_allowance(
+    site, open_client, sign, bystander, size
+):
+    client = await open_client(sign("alice", sid=str(size)))
+    frame = "\n".join(['{"id":7,"rpc":{"method":"absent"}}'] * size)
+    await say(client, *[frame] * (4_000 // size))
+    assert await client.closed() == 3013
+
+
+@pytest.mark.parametrize("site", ["uvicorn-fast"], indirect=True)
+async def test_pings_of_websocket_are_commands_too(site, open_client, sign, bystander):
+    """Daphne's library answers them by itself."""
+    client = await open_client(sign("alice"))
+    with contextlib.suppress(websockets.ConnectionClosed):
+        for _ in range(5_000):
+            await client.connection.ping()
+    assert await client.closed() in (3013, 1006)
+
+
+async def test_a_connect_with_ten_thousands_of_rooms_is_answered_with_the_first(
+    site, open_client, sign, bystander
+):
+    client = await open_client(connect=False)
+    names = ["lobby", *(f"absent-{number}" for number in range(50_000))]
+    token = sign("admin", sid="rooms")
+    before = loop_seconds(site)
+    subs = {name: {} for name in names}
+    reply = await client.call(connect={"token": token, "subs": subs})
+    assert list(reply["connect"]["subs"]) == ["lobby"]
+    await settled(bystander)
+    many = loop_seconds(site) - before
+    few = await open_client(connect=False)
+    before = loop_seconds(site)
+    await few.call(connect={"token": token, "subs": {name: {} for name in names[:128]}})
+    await settled(bystander)
+    assert many < 10 * (loop_seconds(site) - before)
+
+
+def begun_frame(announced):
+    """The head of a masked text frame."""
+    return b"\x81\xff" + announced.to_bytes(8, "big") + b"\0\0\0\0"
+
+
+async def write(client, data):
+    """Write bytes that are no frame of the library."""
+    transport = client.connection.transport
+    for begin in range(0, len(data), 65_536):
+        if transport.is_closing():
+            return
+        transport.write(data[begin : begin + 65_536])
+        async with asyncio.timeout(SECONDS):
+            while transport.get_write_buffer_size() > 65_536 and not transport.is_closing():
+                await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("announced", [16 * MIB, FRAME_MAX - 1], ids=["too large", "unfinished"])
+async def test_the_memory_of_frames_that_do_not_end_is_bounded(
+    site, open_client, sign, bystander, announced
+):
+    token = sign("admin", sid=str(announced))
+    clients = [await open_client(token) for _ in range(CONNECTIONS)]
+    await settled(bystander)
+    before = memory(site)
+    data = begun_frame(announced) + b"x" * min(3 * MIB, announced - 1)
+    for client in clients:
+        await write(client, data)
+    await settled(bystander)
+    assert memory(site) - before < CONNECTIONS * (FRAME_MAX + OUTBOX_MAX)
+    if announced > FRAME_MAX:
+        assert {await client.closed() for client in clients} <= {1009, 1006}
+    for client in clients:
+        client.connection.transport.abort()
+
+
+async def test_a_client_that_answers_pings_and_reads_nothing_is_cut(unlimited, open_client):
+    site = unlimited
+    speaker = await open_client(site.token("bob"), url=site.ws_url)
+    deaf = await open_client(site.token("alice"), url=site.ws_url, max_queue=1, ping_interval=None)
+    assert "subscribe" in await deaf.call(subscribe={"channel": "lobby"})
+    before = memory(site)
+    for _ in range(300):
+        await speaker.call(publish={"channel": "lobby", "data": "x" * 60_000})
+        await say(deaf, "{}", "{}")
+    assert memory(site) - before < 12 * MIB  # of 17 MiB; the history has 6
+    assert await deaf.closed() in (3008, 1006)
