@@ -13,12 +13,14 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-_waiting_tasks: set[asyncio.Task[Any] | None] = set()
+_delayed: dict[asyncio.Task[Any] | None, Job] = {}
+"""The calls that had to wait for a thread, by the task that wants them."""
 
 
 def waits_for_thread(task: asyncio.Task[Any]) -> bool:
     """Return whether a task waits for a thread to make its call: nothing has been done yet."""
-    return task in _waiting_tasks
+    job = _delayed.get(task)
+    return job is not None and job.thread is None
 
 
 class Owner(Protocol):
@@ -37,8 +39,8 @@ class Job:
     """One call. For asgiref it is the executor, which gets the call with its context."""
 
     __slots__ = (
-        *("_task", "_work", "began_at", "future", "hook", "is_limited", "limit", "loop", "name"),
-        *("patience", "pool", "seconds", "shares", "thread", "user"),
+        *("_clock", "_task", "_work", "began_at", "future", "hook", "is_limited", "limit"),
+        *("loop", "name", "patience", "pool", "seconds", "shares", "thread", "user"),
     )
 
     def __init__(
@@ -59,13 +61,14 @@ class Job:
         self.hook = None if hook is None else f"hook {hook}"
         self.shares = [key for key in (self.user, self.hook) if key is not None]
         self._task: asyncio.Task[Any] | None = None
+        self._clock: asyncio.TimerHandle | None = None
         self.loop = asyncio.get_running_loop()
         self.limit: asyncio.Timeout
         self.future: Future[Any] = Future()
         self.thread: Thread | None = None
         self.began_at = 0.0
         self.is_limited = False
-        """Whether `limit` counts from the beginning of the call, not of its waiting."""
+        """Whether `limit` is that of the call, not of its waiting."""
 
     @property
     def user_key(self) -> str:
@@ -83,10 +86,11 @@ class Job:
         self._work = work
         self.is_limited = self.pool.take(self)
         if not self.is_limited:
+            # Not told by the thread when it begins, because waking up the loop for that is dear.
+            self.limit.reschedule(None)
             self._task = asyncio.current_task()
-            _waiting_tasks.add(self._task)
-            waits = self.patience
-            self.limit.reschedule(None if waits is None else self.loop.time() + waits)
+            _delayed[self._task] = self
+            self._look_after(self.seconds if self.patience is None else self.patience)
         return self.future
 
     def begin(self, thread: Thread) -> None:
@@ -95,21 +99,27 @@ class Job:
         thread.job = self
         thread.jobs.put(self)
 
-    def on_begin(self) -> None:
-        """The call has waited: its time limit counts from now on."""
-        with suppress(RuntimeError):  # the loop has ended
-            self.loop.call_soon_threadsafe(self._limit_from_now)
+    def _look_after(self, seconds: float) -> None:
+        self._clock = self.loop.call_later(seconds, self._look)
 
-    def stop_waiting(self) -> None:
-        if self._task is not None:
-            _waiting_tasks.discard(self._task)
-            self._task = None
-
-    def _limit_from_now(self) -> None:
-        self.stop_waiting()
-        with suppress(RuntimeError):  # nobody waits for it any more
-            self.limit.reschedule(self.loop.time() + max(0.0, self.seconds_left))
+    def _look(self) -> None:
+        """A call that had to wait: has it waited, or run, for too long?"""
+        if self.thread is not None:
+            if (left := self.seconds_left) > 0:
+                self._look_after(left)
+                return
             self.is_limited = True
+        elif self.patience is None:
+            self._look_after(self.seconds)
+            return
+        with suppress(RuntimeError):  # it is over
+            self.limit.reschedule(self.loop.time())
+
+    def end(self) -> None:
+        """Nobody waits for it any more."""
+        if self._clock is not None:
+            self._clock.cancel()
+            _delayed.pop(self._task, None)
 
     def run(self) -> Callable[[], None]:
         """Make the call. Return what reports its outcome."""

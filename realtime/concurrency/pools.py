@@ -93,7 +93,7 @@ class Pool:
             self._abandon(job)
             raise
         finally:
-            job.stop_waiting()
+            job.end()
 
     def _overdue(self, job: Job) -> TimeoutError:
         if job.thread is None or not job.is_limited:
@@ -190,7 +190,6 @@ class Pool:
                 if (of_user := of_hook.pop(job.user_key, None)) is not None:
                     of_hook[job.user_key] = of_user
             self._begin(job, thread)
-            job.on_begin()
 
     def _ready(self) -> Iterator[Job]:
         for of_hook in self._waiting.values():
