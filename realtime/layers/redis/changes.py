@@ -12,10 +12,11 @@ import redis
 from ...exceptions import LayerUnavailable, PartlyUnavailable
 from ..records import Change, changes_that_concern
 from . import scripts
+from .clients import run
 from .pipeline import Pipeline
 from .refusals import Refused
 from .repairs import answers, living, outcomes
-from .topology import Topology, run
+from .topology import Topology
 
 Spread = Mapping[int, Collection[Change]]
 """Changes by the number of the shard that needs them."""

@@ -87,8 +87,8 @@ class RedisGroups(RedisPubSubChannelLayer):  # type: ignore[misc]
             living(self.topology.on_shards_sync(publish).values())
             return
         name = self.topology.keys.group(group)
-        with self.topology.client(name) as client:
-            client.publish(self.topology.keys.pubsub(name), self.serialize(message))
+        channel, packed = self.topology.keys.pubsub(name), self.serialize(message)
+        self.topology.do_sync(name, lambda client: client.publish(channel, packed))
 
     async def receive(self, channel: str) -> dict[str, Any]:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -115,16 +116,21 @@ class Connections:
 
     def live_processes_sync(self) -> list[StoredProcess]:
         # Every shard holds the processes that are alive: one that answers is enough.
-        names = {name for found in living(self._live_names().values()) for name in found}
-        processes = []
+        names = {name for shard in living(self._live_names().values()) for name in shard}
+        by_shard: dict[int, list[str]] = defaultdict(list)
         for name in sorted(names):
-            try:
-                process = self._process(name)
-            except LayerUnavailable as error:
-                logger.warning("the connections of a process can't be listed: %s", error)
+            about, _ = self._process_keys(name)
+            by_shard[self._topology.index(owner(about))].append(name)
+
+        def read(client: redis.Redis, index: int) -> list[StoredProcess]:
+            return self._processes(client, by_shard[index])
+
+        processes = []
+        for found in self._topology.on_shards_sync(read, list(by_shard)).values():
+            if isinstance(found, LayerUnavailable):
+                logger.warning("the connections of some processes can't be listed: %s", found)
             else:
-                if process is not None:
-                    processes.append(process)
+                processes += found
         return processes
 
     def _live_names(self) -> dict[int, list[str] | LayerUnavailable]:
@@ -135,21 +141,20 @@ class Connections:
 
         return self._topology.on_shards_sync(read)
 
-    def _process(self, name: str) -> StoredProcess | None:
-        """A process, unless it has ended."""
-        about, connections = self._process_keys(name)
-        with (
-            self._topology.client(owner(about)) as client,
-            client.pipeline(transaction=False) as pipeline,
-        ):
-            pipeline.get(about)
-            pipeline.hvals(connections)
-            info, infos = pipeline.execute()
-        if info is None:
-            return None
-        return StoredProcess(
-            self._codec.unpack_info(info), list(map(self._codec.unpack_info, infos))
-        )
+    def _processes(self, client: redis.Redis, names: list[str]) -> list[StoredProcess]:
+        """The processes of one shard that have not ended."""
+        with client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                about, connections = self._process_keys(name)
+                pipeline.get(about)
+                pipeline.hvals(connections)
+            replies = pipeline.execute(raise_on_error=False)
+        found = []
+        for info, infos in zip(replies[::2], replies[1::2], strict=True):
+            if isinstance(info, bytes) and isinstance(infos, list):
+                unpacked = list(map(self._codec.unpack_info, infos))
+                found.append(StoredProcess(self._codec.unpack_info(info), unpacked))
+        return found
 
     def _process_keys(self, process: str) -> tuple[str, str]:
         return self._keys.process(process, "about"), self._keys.process(process, "connections")

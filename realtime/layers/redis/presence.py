@@ -58,10 +58,10 @@ class Presence:
         except Refused as refused:
             if not refused.is_about_data:
                 raise
-        with self._topology.client(self._keys.room_group(room)) as client:
-            client.delete(*scripts.presence_keys(self._keys, room))
-            name = self._keys.pubsub(self._keys.room_group(room))
-            client.publish(name, self._codec.pack({"type": PRESENCE_LOST, "room": room}))
+        group = self._keys.room_group(room)
+        keys, lost = scripts.presence_keys(self._keys, room), self._lost(room)
+        self._topology.do_sync(group, lambda client: client.delete(*keys))
+        self._topology.do_sync(group, lambda client: client.publish(*lost))
         report_repair(room, "its presence")
         return Attendance(0, 0, [])
 
@@ -76,9 +76,11 @@ class Presence:
 
     async def _ask_for_members(self, room: str) -> None:
         report_repair(room, "its presence")
+        await self._topology.room_pipeline(room).send("PUBLISH", *self._lost(room))
+
+    def _lost(self, room: str) -> tuple[str, bytes]:
         name = self._keys.pubsub(self._keys.room_group(room))
-        message = self._codec.pack({"type": PRESENCE_LOST, "room": room})
-        await self._topology.room_pipeline(room).send("PUBLISH", name, message)
+        return name, self._codec.pack({"type": PRESENCE_LOST, "room": room})
 
     def _packed(self, change: PresenceChange) -> PresenceChange:
         present = [

@@ -24,6 +24,7 @@ logger = logging.getLogger("realtime.layers.redis")
 QUIET_SECONDS = 1.0
 """Time without a message from Redis after which it gets a PING."""
 ANSWER_SECONDS = 3.0
+OPEN_SECONDS = 5.0
 SECOND_LOOK_SECONDS = 0.1
 RETRY_SECONDS = 0.5
 RETRY_REFUSED_SECONDS = 5.0
@@ -119,7 +120,8 @@ class Subscriber:
     async def _listen_once(self) -> None:
         """Connect, subscribe, and stay as long as Redis is there."""
         ended = self._ended = asyncio.Event()
-        connection = await RedisConnection.open(self._pool(), self._on_reply, ended.set)
+        async with asyncio.timeout(OPEN_SECONDS):
+            connection = await RedisConnection.open(self._pool(), self._on_reply, ended.set)
         try:
             self._connection, self._failure = connection, None
             self._asked.clear()

@@ -13,8 +13,7 @@ class Tickets:
 
     def store_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> None:
         key = self._topology.keys.ticket(ticket)
-        with self._topology.client(key) as client:
-            client.set(key, identity, ex=ttl_seconds)
+        self._topology.do_sync(key, lambda client: client.set(key, identity, ex=ttl_seconds))
 
     async def redeem_ticket(self, ticket: str) -> bytes | None:
         key = self._topology.keys.ticket(ticket)

@@ -5,25 +5,19 @@ from __future__ import annotations
 import asyncio
 import binascii
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from threading import Thread
-from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
 import redis
 import redis.asyncio
-import redis.asyncio.sentinel
-import redis.sentinel
-from redis.connection import parse_url
-from redis.exceptions import NoScriptError
 
 from ...exceptions import LayerUnavailable
-from .availability import ERRORS, TIMEOUT_SECONDS, in_time
+from .availability import in_time
+from .clients import Clients, run
 from .keys import Keys, pubsub_name
 from .pipeline import Pipeline
-from .refusals import Refused, report
+from .pools import Host, create_pool, database, place
 from .scripts import Call
 from .subscriber import Subscriber
 
@@ -32,18 +26,8 @@ T = TypeVar("T")
 MOST_READS = 4
 """How many large reads a shard is asked for at the same time."""
 
-Host = dict[str, Any]
-"""Options of redis-py, or the URL of a Redis as `address`, or a `master_name` with `sentinels`."""
-
 OnMessage = Callable[[str, bytes], None]
 """Is called with the pub/sub channel and the bytes of a message."""
-
-# redis-py must not retry commands: an append that timed out may have happened.
-_CONNECTION_OPTIONS: dict[str, Any] = {
-    "socket_timeout": TIMEOUT_SECONDS,
-    "socket_connect_timeout": TIMEOUT_SECONDS,
-    "retry": None,
-}
 
 
 class Local(Protocol):
@@ -62,8 +46,9 @@ class Topology:
 
     def __init__(self, hosts: Sequence[Host], prefix: str, get_local: Callable[[], Local]) -> None:
         self._hosts = hosts
+        self._clients = Clients(hosts)
         self.count = len(hosts)
-        self._databases = list(map(_database, hosts))
+        self._databases = list(map(database, hosts))
         self.keys = Keys(prefix, self._database_of if any(self._databases) else None)
         self._get_local = get_local
 
@@ -74,7 +59,7 @@ class Topology:
     @cached_property
     def fingerprints(self) -> list[str]:
         """For each shard what all processes must agree about: its number, and the whole list."""
-        places = "\n".join(map(_place, self._hosts))
+        places = "\n".join(map(place, self._hosts))
         digest = hashlib.blake2b(places.encode(errors="replace"), digest_size=8).hexdigest()
         return [f"{index + 1} of {self.count}, {digest}" for index in range(self.count)]
 
@@ -124,52 +109,20 @@ class Topology:
 
     # For threads
 
-    @contextmanager
-    def client(self, name: str) -> Iterator[redis.Redis]:
-        """Lend the client of the shard that holds `name`; its errors become `LayerUnavailable`."""
-        with _lend(self._clients[self.index(name)]) as client:
-            yield client
+    def do_sync(self, name: str, work: Callable[[redis.Redis], T]) -> T:
+        """Do something with the client of the shard that holds `name`."""
+        return self._clients.do(self.index(name), work)
 
     def run_sync(self, room: str, call: Call) -> Any:
         """Run a script on the shard of a room."""
-        with self.client(self.keys.room_group(room)) as client:
-            return run(client, call)
+        return self._clients.do(self.room_index(room), lambda client: run(client, call))
 
     def on_shards_sync(
         self, work: Callable[[redis.Redis, int], T], indices: Sequence[int] | None = None
     ) -> dict[int, T | LayerUnavailable]:
-        """Do something on some shards, or on all, at the same time; one that is dead delays no
-        other. Return the outcome by the number of the shard."""
-        found: dict[int, T | LayerUnavailable] = {}
-
-        def do(index: int) -> None:
-            try:
-                with _lend(self._clients[index]) as client:
-                    found[index] = work(client, index)
-            except LayerUnavailable as error:
-                found[index] = error
-            except Exception as error:
-                failures.append(error)
-
-        failures: list[Exception] = []
-        numbers = range(self.count) if indices is None else indices
-        if len(numbers) > 1:
-            threads = [Thread(target=do, args=(index,), daemon=True) for index in numbers]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        else:
-            for index in numbers:
-                do(index)
-        if failures:
-            raise failures[0]
-        return found
-
-    @cached_property
-    def _clients(self) -> list[redis.Redis]:
-        """One pooled client a shard, safe to use from every thread."""
-        return [redis.Redis(connection_pool=_create_pool(redis, host)) for host in self._hosts]
+        """Do something on some shards, or on all, at the same time. Return the outcome by the
+        number of the shard."""
+        return self._clients.do_on(range(self.count) if indices is None else indices, work)
 
 
 class Shard:
@@ -182,7 +135,7 @@ class Shard:
 
     def __init__(self, host: Host, on_message: OnMessage, on_reconnect: Callable[[], None]) -> None:
         self._host = host
-        self._database = _database(host)
+        self._database = database(host)
         ending = len(pubsub_name("", self._database))
 
         def receive(channel: str, message: bytes) -> None:
@@ -209,7 +162,7 @@ class Shard:
     @cached_property
     def _pool(self) -> redis.asyncio.ConnectionPool:
         # hiredis reads a message of a subscription as a plain list in version 2 of the protocol.
-        pool: redis.asyncio.ConnectionPool = _create_pool(
+        pool: redis.asyncio.ConnectionPool = create_pool(
             redis.asyncio, {**self._host, "protocol": 2}
         )
         return pool
@@ -237,50 +190,3 @@ class Shard:
         if "_pool" in self.__dict__:
             await self._pool.disconnect()
             del self.__dict__["_pool"]
-
-
-def _database(host: Host) -> int:
-    """The number of the database that a host means."""
-    options: Host = parse_url(host["address"]) if "address" in host else host  # type: ignore[no-untyped-call]
-    return int(options.get("db") or host.get("db") or 0)
-
-
-def _place(host: Host) -> str:
-    """Where a Redis is: without users and passwords."""
-    options: Host = parse_url(host["address"]) if "address" in host else host  # type: ignore[no-untyped-call]
-    where = options.get("master_name") or options.get("path") or options.get("unix_socket_path")
-    if not where:
-        where = f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
-    return f"{where}/{_database(host)}"
-
-
-def _create_pool(library: ModuleType, host: Host) -> Any:
-    """Make a connection pool of `library`, which is `redis` or `redis.asyncio`."""
-    options = {**host, **_CONNECTION_OPTIONS}
-    if "address" in options:
-        return library.ConnectionPool.from_url(options.pop("address"), **options)
-    if "master_name" in options:
-        module = library.sentinel
-        master, sentinels = options.pop("master_name"), options.pop("sentinels")
-        sentinel = module.Sentinel(sentinels, sentinel_kwargs=options.pop("sentinel_kwargs", None))
-        return module.SentinelConnectionPool(master, sentinel, **options)
-    return library.ConnectionPool(**options)
-
-
-@contextmanager
-def _lend(client: redis.Redis) -> Iterator[redis.Redis]:
-    """Lend a client; its errors become `LayerUnavailable`."""
-    try:
-        yield client
-    except ERRORS as error:
-        reported = report(error)
-        if isinstance(reported, Refused) and reported.needs_new_connection:
-            client.connection_pool.disconnect(inuse_connections=False)
-        raise reported from error
-
-
-def run(client: redis.Redis, call: Call) -> Any:
-    try:
-        return client.execute_command(*call.command)  # type: ignore[no-untyped-call]
-    except NoScriptError:
-        return client.eval(call.script.text, *call.command[2:])

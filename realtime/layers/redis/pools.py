@@ -1,0 +1,72 @@
+"""Connection pools of redis-py for a host: a Redis by its URL or options, or Sentinels."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from redis.backoff import NoBackoff
+from redis.connection import parse_url
+
+from .availability import TIMEOUT_SECONDS
+
+Host = dict[str, Any]
+"""Options of redis-py, or the URL of a Redis as `address`, or a `master_name` with `sentinels`."""
+
+SENTINEL_SECONDS = 0.5
+SENTINELS_SECONDS = 1.5
+"""Time for all Sentinels together: the rest of the timeout is for the master."""
+
+# redis-py must not retry commands: an append that timed out may have happened.
+_CONNECTION_OPTIONS: dict[str, Any] = {
+    "socket_timeout": TIMEOUT_SECONDS,
+    "socket_connect_timeout": TIMEOUT_SECONDS,
+    "retry": None,
+}
+
+
+def database(host: Host) -> int:
+    """The number of the database that a host means."""
+    return int(_parsed(host).get("db") or host.get("db") or 0)
+
+
+def place(host: Host) -> str:
+    """Where a Redis is: without users and passwords."""
+    options = _parsed(host)
+    where = options.get("master_name") or options.get("path") or options.get("unix_socket_path")
+    if not where:
+        where = f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+    return f"{where}/{database(host)}"
+
+
+def create_pool(library: ModuleType, host: Host) -> Any:
+    """Make a connection pool of `library`, which is `redis` or `redis.asyncio`."""
+    options = {**host, **_CONNECTION_OPTIONS}
+    if "address" in options:
+        return library.ConnectionPool.from_url(options.pop("address"), **options)
+    if "master_name" in options:
+        master, sentinels = options.pop("master_name"), options.pop("sentinels")
+        given = options.pop("sentinel_kwargs", None) or {}
+        asked = library.sentinel.Sentinel(
+            sentinels, sentinel_kwargs={**_sentinel_options(library, len(sentinels)), **given}
+        )
+        return library.sentinel.SentinelConnectionPool(master, asked, **options)
+    return library.ConnectionPool(**options)
+
+
+def _sentinel_options(library: ModuleType, count: int) -> dict[str, Any]:
+    """A Sentinel that does not answer is left for the next one. redis-py has no timeout for them,
+    and would try each ten times."""
+    seconds = min(SENTINEL_SECONDS, SENTINELS_SECONDS / max(count, 1))
+    return {
+        "socket_timeout": seconds,
+        "socket_connect_timeout": seconds,
+        "retry": library.retry.Retry(NoBackoff(), 0),
+    }
+
+
+def _parsed(host: Host) -> Host:
+    if "address" not in host:
+        return host
+    parsed: Host = parse_url(host["address"])  # type: ignore[no-untyped-call]
+    return parsed
