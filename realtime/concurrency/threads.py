@@ -55,7 +55,8 @@ async def run_separately(function: Callable[..., Result], *args: Any, user: str)
 
 async def fetch_in_thread(function: Callable[..., Result], *args: Any) -> Result:
     """As `run_in_thread`, in the two threads that fetch the keys of issuers."""
-    seconds = realtime_settings.RIGHTS_SECONDS
+    # `function` ends by itself after `RIGHTS_SECONDS`, unless it hangs in the system's resolver.
+    seconds = realtime_settings.RIGHTS_SECONDS + 1
     pool = _pool("keys", FETCHING_THREADS, FETCHING_THREADS)
     call = partial(function, *args)
     return await pool.run(call, name=_name(function), seconds=seconds, patience=seconds)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.support.slow_code.realtime import HUNG_SECONDS
+from tests.support.slow_code import HUNG_SECONDS
 
 SLOW_CODE = {"DJANGO_SETTINGS_MODULE": "tests.settings.slow_code"}
 DRAIN_SECONDS = 4

@@ -3,8 +3,7 @@
 import time
 
 from realtime import rooms
-
-HUNG_SECONDS = 60
+from tests.support.slow_code import HUNG_SECONDS
 
 
 @rooms.register("hung/<int:number>")
