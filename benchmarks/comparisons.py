@@ -37,7 +37,11 @@ def _server(name: str, layer: str = "redis", **settings: object) -> Peer:
 
 FULL = _server("full")
 UNLIMITED = _server(
-    "unlimited", COMMANDS_PER_SECOND=0, CONNECTIONS_PER_USER=0, ALLOW_ANONYMOUS=True
+    "unlimited",
+    COMMANDS_PER_SECOND=0,
+    BYTES_PER_SECOND=0,
+    CONNECTIONS_PER_USER=0,
+    ALLOW_ANONYMOUS=True,
 )
 AT_ONCE = _server("at-once", COALESCE_SECONDS=0)
 IN_PROCESS = _server("in-process", layer="memory")

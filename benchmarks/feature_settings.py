@@ -10,6 +10,7 @@ REALTIME = {
     # Low enough that the use of busy publishers is also shared with other processes.
     "COMMANDS_PER_SECOND": 500,
     "COMMANDS_BURST": 1_000_000,
+    "BYTES_BURST": 1_000_000_000,
     **json.loads(os.environ.get("BENCHMARKS_REALTIME", "{}")),
 }
 if os.environ.get("BENCHMARKS_LAYER") == "memory":

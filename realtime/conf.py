@@ -50,6 +50,8 @@ class RealtimeSettings:
     UNAUTHENTICATED_PER_ADDRESS: int = 500
     COMMANDS_PER_SECOND: float = 100
     COMMANDS_BURST: int = 500
+    BYTES_PER_SECOND: float = 524_288
+    BYTES_BURST: int = 524_288
     ERRORS_IN_A_ROW: int = 10
     DATABASE_THREADS: int = 4
     HOOK_THREADS: int = 4

@@ -7,24 +7,29 @@ from ..conf import realtime_settings
 from ..protocols.requests import CloseSession, CommandError
 from .session import Session
 
+SMALL_BYTES = 256
+"""Commands up to this size are limited by their number alone."""
 STRANGERS_COMMANDS = 10
 """A client that is not authenticated may try so often: at a connect with an expired token, say."""
 
 
-def charge(session: Session, cost: int = 1) -> None:
-    """Use up `cost` commands, before any work is done for them.
+def charge(session: Session, cost: int = 1, size: int = 0) -> None:
+    """Use up `cost` commands of `size` bytes together, before any work is done for them.
 
     Raises `CommandError` if they are not allowed now, and `CloseSession` if the user goes on for
     twice the burst.
     """
-    allowance = session.node.command_limit
+    node = session.node
+    allowance = node.command_limit
     user = session.user_id
     if not user:
         user = session.id
         if session.identity is None:
             cost = max(cost, realtime_settings.COMMANDS_BURST // STRANGERS_COMMANDS)
     if allowance.take(user, cost):
-        return
+        if size <= SMALL_BYTES or node.byte_limit.take(user, size):
+            return
+        raise CommandError(Error.TOO_MANY_REQUESTS)
     if allowance.is_exhausted(user):
         raise CloseSession(CloseCode.TOO_MANY_REQUESTS)
     raise CommandError(Error.TOO_MANY_REQUESTS)

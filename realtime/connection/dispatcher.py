@@ -124,7 +124,7 @@ class Dispatcher:
         if line and line == session.protocol.ping:
             return _PONG  # it is not charged, because it may answer a ping
         try:
-            charge(session)
+            charge(session, size=len(line) if line.isascii() else _utf8_size(line))
             return session.protocol.decode(line)
         except CommandError as refused:
             return RefusedCommand(session.protocol.id_in(line), refused.error)
@@ -212,7 +212,11 @@ def _is_larger(text: str, size: int) -> bool:
     """Return whether a text has more than so many bytes in UTF-8."""
     if text.isascii() or 4 * len(text) <= size:
         return len(text) > size
-    return len(text) > size or len(text.encode(errors="replace")) > size
+    return len(text) > size or _utf8_size(text) > size
+
+
+def _utf8_size(text: str) -> int:
+    return len(text.encode(errors="replace"))
 
 
 def _mistake() -> Error:

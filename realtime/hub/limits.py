@@ -1,4 +1,4 @@
-"""Rate limit of commands for each user, and limit of unauthenticated sockets for each address."""
+"""Rate limits of each user (commands, bytes), and limit of unauthenticated sockets by address."""
 
 from __future__ import annotations
 
@@ -26,26 +26,30 @@ class _Bucket:
     left: float
     at: float
     used: int = 0
-    """Commands since the last report to the other processes."""
+    """Since the last report to the other processes."""
     total: int | None = None
-    """Commands in all processes at the last report."""
+    """In all processes at the last report."""
 
 
-class CommandLimit:
-    """`COMMANDS_PER_SECOND` for each user, and `COMMANDS_BURST` at once after a rest.
+class RateLimit:
+    """So much for each user in a second, and so much at once after a rest: two settings.
 
     The connections of a user share the allowance: at once within a process, and between processes
     within a second, because each reports what busy users have used.
     """
 
-    def __init__(self, layer: RoomLayer) -> None:
+    def __init__(self, layer: RoomLayer, rate: str, burst: str, unit: str) -> None:
+        """`rate` and `burst` are names of settings. A rate of 0 means no limit."""
         self._layer = layer
+        self._rate_name = rate
+        self._burst_name = burst
+        self._suffix = "" if unit == "commands" else f" {unit}"
         self._buckets: dict[str, _Bucket] = {}
         self._sharing: asyncio.Task[None] | None = None
 
     def take(self, user: str, cost: int = 1) -> bool:
-        """Use up `cost` commands, or one if so many are not left. Return whether they were left."""
-        rate, burst = realtime_settings.COMMANDS_PER_SECOND, realtime_settings.COMMANDS_BURST
+        """Use up `cost`, or 1 if so much is not left. Return whether it was left."""
+        rate, burst = self._rate, self._burst
         if not rate:
             return True
         now = asyncio.get_running_loop().time()
@@ -54,8 +58,9 @@ class CommandLimit:
             bucket = self._buckets[user] = _Bucket(burst, now)
             if self._sharing is None:
                 self._sharing = asyncio.create_task(self._share_often(), name="realtime-limits")
-        _fill(bucket, now)
-        cost = min(cost, burst)
+        _fill(bucket, now, rate, burst)
+        if cost > burst:
+            cost = int(burst)
         if bucket.left < cost:
             bucket.left = max(bucket.left - 1, -burst)
             bucket.used += 1
@@ -68,7 +73,15 @@ class CommandLimit:
         """Return whether the user went on after being refused, for twice the burst: that is no
         oversight."""
         bucket = self._buckets.get(user)
-        return bucket is not None and bucket.left <= -realtime_settings.COMMANDS_BURST
+        return bucket is not None and bucket.left <= -self._burst
+
+    @property
+    def _rate(self) -> float:
+        return getattr(realtime_settings, self._rate_name)  # type: ignore[no-any-return]
+
+    @property
+    def _burst(self) -> float:
+        return getattr(realtime_settings, self._burst_name)  # type: ignore[no-any-return]
 
     async def close(self) -> None:
         await tasks.cancel(self._sharing)
@@ -81,9 +94,9 @@ class CommandLimit:
 
     async def _share(self) -> None:
         self._forget_idle()
-        worth_telling = realtime_settings.COMMANDS_PER_SECOND * SHARED_FROM * SHARE_SECONDS
+        worth_telling = self._rate * SHARED_FROM * SHARE_SECONDS
         used = {
-            user: bucket.used
+            user + self._suffix: bucket.used
             for user, bucket in self._buckets.items()
             if bucket.used >= worth_telling
         }
@@ -94,19 +107,16 @@ class CommandLimit:
             return
         totals = await self._layer.add_usage(used)
         for user, total in totals.items():
-            bucket = self._buckets[user]
+            bucket = self._buckets[user.removesuffix(self._suffix)]
             elsewhere = 0 if bucket.total is None else total - bucket.total - used[user]
-            bucket.left = max(
-                bucket.left - max(0, elsewhere), -float(realtime_settings.COMMANDS_BURST)
-            )
+            bucket.left = max(bucket.left - max(0, elsewhere), -float(self._burst))
             bucket.used -= used[user]
             bucket.total = total
 
     def _forget_idle(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now, rate, full = asyncio.get_running_loop().time(), self._rate, self._burst
         for bucket in self._buckets.values():
-            _fill(bucket, now)
-        full = realtime_settings.COMMANDS_BURST
+            _fill(bucket, now, rate, full)
         self._buckets = {
             user: bucket
             for user, bucket in self._buckets.items()
@@ -114,8 +124,7 @@ class CommandLimit:
         }
 
 
-def _fill(bucket: _Bucket, now: float) -> None:
-    rate, burst = realtime_settings.COMMANDS_PER_SECOND, realtime_settings.COMMANDS_BURST
+def _fill(bucket: _Bucket, now: float, rate: float, burst: float) -> None:
     bucket.left = min(burst, bucket.left + (now - bucket.at) * rate)
     bucket.at = now
 

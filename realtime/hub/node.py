@@ -12,7 +12,7 @@ from ..control.reviewer import Reviewer
 from ..layers import RoomLayer, get_layer
 from ..layers.base import PRESENCE_LOST
 from .hub import Hub
-from .limits import CommandLimit, UnauthenticatedLimit
+from .limits import RateLimit, UnauthenticatedLimit
 from .presence import PresenceTracker
 from .registry import Registry
 
@@ -26,7 +26,8 @@ class Node:
         self.hub = Hub(layer, self._on_control_message, self._on_gap)
         self.presence = PresenceTracker(layer)
         self.registry = Registry(layer)
-        self.command_limit = CommandLimit(layer)
+        self.command_limit = RateLimit(layer, "COMMANDS_PER_SECOND", "COMMANDS_BURST", "commands")
+        self.byte_limit = RateLimit(layer, "BYTES_PER_SECOND", "BYTES_BURST", "bytes")
         self.unauthenticated = UnauthenticatedLimit()
         self.last_changes = LastChanges(layer)
         self.reviewer: Reviewer[Controlled] = Reviewer(layer)
@@ -36,6 +37,7 @@ class Node:
         """Stop everything, and remove what this process has written in the layer."""
         await self.control.close()
         await self.command_limit.close()
+        await self.byte_limit.close()
         await self.presence.close()
         await self.registry.close()
         await self.hub.close()

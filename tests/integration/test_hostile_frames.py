@@ -197,3 +197,45 @@ async def test_a_client_that_answers_pings_and_reads_nothing_is_cut(unlimited, o
         await say(deaf, "{}", "{}")
     assert memory(site) - before < 12 * MIB  # of 17 MiB; the history has 6
     assert await deaf.closed() in (3008, 1006)
+
+
+async def test_one_member_can_not_have_the_others_cut(site, open_client, sign):
+    """400 messages of 65 KB at once are 26 MB, for readers who get to it a moment later."""
+    hostile = await open_client(sign("alice", sid="bytes"), max_size=None)
+    readers = [
+        await open_client(sign("carol", sid="bytes"), max_queue=1, ping_interval=None)
+        for _ in range(10)
+    ]
+    for client in readers:
+        assert "subscribe" in await client.call(subscribe={"channel": "lobby"})
+    lines = [
+        json.dumps({"id": 1_000 + n, "publish": {"channel": "lobby", "data": "x" * 65_000}})
+        for n in range(400)
+    ]
+    await say(hostile, *lines)
+    kept = {await outcome(hostile) for _ in lines}
+    assert True in kept and False in kept
+    await hostile.connection.close()
+    last = await open_client(sign("bob", sid="bytes"))
+    assert "publish" in await last.call(publish={"channel": "lobby", "data": "the last one"})
+    async with asyncio.timeout(SECONDS):
+        for reader in readers:
+            while (await reading(reader))["data"] != "the last one":
+                pass
+
+
+async def outcome(client):
+    """Whether a publication was kept; else it was refused with 111."""
+    reply = await client.until(lambda frame: frame.get("id", 0) >= 1_000)
+    assert "publish" in reply or reply["error"]["code"] == 111, reply
+    return "publish" in reply
+
+
+async def reading(client):
+    """The next publication; pings on the way are answered."""
+    while True:
+        frame = await client.until(lambda frame: True)
+        if not frame:
+            await client.connection.send("{}")
+        elif "pub" in frame.get("push", {}):
+            return frame["push"]["pub"]

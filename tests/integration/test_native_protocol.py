@@ -116,7 +116,7 @@ async def test_the_size_of_a_message_is_limited(alice, bystander):
     refused = await alice.call(publish={"channel": "lobby", "data": one_more})
     assert refused["error"]["code"] == 106
     await alice.send(publish={"channel": "lobby", "data": "x" * 1_048_576})
-    assert await alice.closed() in (1006, 3501)  # Daphne cuts at 1 MiB by itself
+    assert await alice.closed() in (1006, 1009, 3501)  # it depends on who counts first
 
 
 async def test_a_hundred_thousand_keys_are_refused_quickly(alice, bystander):

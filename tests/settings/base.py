@@ -23,4 +23,4 @@ REST_FRAMEWORK = {
 
 # Tests send as fast as they can, from as many connections as they like; those of the limits set
 # them again.
-REALTIME = {"COMMANDS_PER_SECOND": 0, "CONNECTIONS_PER_USER": 0}
+REALTIME = {"COMMANDS_PER_SECOND": 0, "BYTES_PER_SECOND": 0, "CONNECTIONS_PER_USER": 0}

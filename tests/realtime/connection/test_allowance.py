@@ -150,3 +150,52 @@ async def test_the_size_of_a_frame_is_in_bytes(connected, settings, character, s
     assert connected.transport.closed is None
     assert dispatcher.receive(body % (character * (room // size + 1))) is None
     assert connected.transport.closed[0] == CloseCode.BAD_REQUEST
+
+
+# Bytes
+
+
+@pytest.fixture
+async def few_bytes(settings, connected, lobby):
+    await call(connected, subscribe={"channel": "lobby"})
+    settings.REALTIME = {"BYTES_PER_SECOND": 0.001, "BYTES_BURST": 10_000}
+
+
+def published(session):
+    return [frame for frame in session.transport.frames if "push" in frame]
+
+
+@pytest.mark.parametrize("character", ["x", "\u20ac"])
+async def test_bytes_beyond_the_allowance_are_refused_unread(connected, few_bytes, read, character):
+    payload = character * (1_000 // len(character.encode()))
+    body = {"publish": {"channel": "lobby", "data": payload}}
+    lines = [json.dumps({"id": 100 + n, **body}, ensure_ascii=False) for n in range(20)]
+    await send(connected, "\n".join(lines))
+    await connected.transport.until(lambda frame: frame.get("id") == 119)
+    await connected.transport.until(lambda frame: frame.get("id") == 108)
+    assert errors(connected) == [111] * 11
+    assert len(read) == 9
+    assert connected.transport.closed is None
+
+
+async def test_small_commands_are_limited_by_their_number_alone(connected, few_bytes):
+    for _ in range(15):
+        assert "publish" in await call(connected, publish={"channel": "lobby", "data": "x" * 150})
+
+
+async def test_all_connections_of_a_user_share_its_bytes(connected, few_bytes, open_session, alice):
+    other = open_session(Identity(alice))
+    await call(other, connect={})
+    assert "rpc" not in await call(other, rpc={"method": "a", "data": "x" * 9_900})
+    reply = await call(connected, publish={"channel": "lobby", "data": "x" * 1_000})
+    assert reply["error"]["code"] == 111
+
+
+async def test_a_stranger_has_bytes_of_its_own(stranger, open_session, settings, read):
+    settings.REALTIME = {"BYTES_PER_SECOND": 0.001, "BYTES_BURST": 10_000}
+    large = json.dumps({"id": 1, "connect": {"name": "x" * 100_000}, "ping": {}})
+    for session in (stranger, open_session()):
+        await send(session, large)
+        await send(session, large)
+        assert errors(session) == [107, 111]
+    assert len(read) == 2
