@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+import redis.asyncio.sentinel
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 
@@ -52,6 +53,14 @@ def create_pool(library: ModuleType, host: Host) -> Any:
         )
         return library.sentinel.SentinelConnectionPool(master, asked, **options)
     return library.ConnectionPool(**options)
+
+
+async def close_pool(pool: Any) -> None:
+    """Close the connections of a pool of `redis.asyncio`, and those to its Sentinels."""
+    await pool.disconnect()
+    if isinstance(pool, redis.asyncio.sentinel.SentinelConnectionPool):
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.connection_pool.disconnect()
 
 
 def _sentinel_options(library: ModuleType, count: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from .availability import in_time
 from .clients import Clients, run
 from .keys import Keys, pubsub_name
 from .pipeline import Pipeline
-from .pools import Host, create_pool, database, place
+from .pools import Host, close_pool, create_pool, database, place
 from .scripts import Call
 from .subscriber import Subscriber
 
@@ -188,5 +188,5 @@ class Shard:
             if name in self.__dict__:
                 await self.__dict__.pop(name).close()
         if "_pool" in self.__dict__:
-            await self._pool.disconnect()
+            await close_pool(self._pool)
             del self.__dict__["_pool"]

@@ -22,6 +22,7 @@ STREAM_DAMAGE = {
     "foreign offset": [("HSET", "meta", "offset", "many")],
     "half an offset": [("HSET", "meta", "offset", "1.5")],
     "foreign epoch": [("HSET", "meta", "epoch", "a:b\nc")],
+    "empty epoch": [("HSET", "meta", "epoch", "")],
     "meta is a string": [("SET", "meta", "x")],
     "stream is a string": [("SET", "stream", "x")],
     "both are lists": [("DEL", "meta", "stream"), ("LPUSH", "meta", "x"), ("LPUSH", "stream", "x")],
