@@ -9,6 +9,11 @@ from .session import Session
 
 SMALL_BYTES = 256
 """Commands up to this size are limited by their number alone."""
+REFUSAL_COST = 20
+"""Commands that a look-up costs which ends in a refusal: it takes milliseconds, and nobody needs
+many."""
+REPLY_BYTES = 8_192
+"""A reply costs one more command for each so many bytes."""
 STRANGERS_COMMANDS = 10
 """A client that is not authenticated may try so often: at a connect with an expired token, say."""
 
@@ -33,3 +38,14 @@ def charge(session: Session, cost: int = 1, size: int = 0) -> None:
     if allowance.is_exhausted(user):
         raise CloseSession(CloseCode.TOO_MANY_REQUESTS)
     raise CommandError(Error.TOO_MANY_REQUESTS)
+
+
+def charge_refusal(session: Session) -> None:
+    """Use up more for a right that was looked up in vain."""
+    session.node.command_limit.owe(session.user_id or session.id, REFUSAL_COST - 1)
+
+
+def charge_reply(session: Session, size: int) -> None:
+    """Use up more for a large reply, such as a list of those present."""
+    if size >= REPLY_BYTES:
+        session.node.command_limit.owe(session.user_id or session.id, size // REPLY_BYTES)

@@ -19,6 +19,7 @@ from ..rights.grants import Grant
 from ..rooms.finding import AnyRoom
 from ..rooms.publications import Retention, retention
 from ..rooms.room_types import find_in_code
+from .allowance import charge_refusal
 from .batches import Budget, Turn, parts, turns
 from .session import Session
 from .subscriptions import is_outdated
@@ -118,9 +119,12 @@ async def require(session: Session, action: str, name: str) -> tuple[Grant, AnyR
     """The grant of a connection in a room, if it allows `action`. Raises `CommandError`, the same
     for a room that may not be entered and for one that does not exist, if no hook gives another."""
     grant = session.rooms.get(name)
-    if grant is None or is_outdated(grant, session.user_id, name):
+    is_known = grant is not None and not is_outdated(grant, session.user_id, name)
+    if grant is None or not is_known:
         grant = await grants.agrant(session.caller, name)
     if action not in grant.actions or grant.room is None:
+        if not is_known:
+            charge_refusal(session)
         raise CommandError((grant.errors or {}).get(action, Error.PERMISSION_DENIED))
     return grant, grant.room
 

@@ -6,6 +6,7 @@ from ..codes import CloseCode, Error
 from ..conf import realtime_settings
 from ..protocols.base import Reply
 from ..protocols.requests import Command
+from .allowance import charge_reply
 from .session import Session
 
 _TOO_LARGE = Error(Error.LIMIT_EXCEEDED.code, "limit exceeded: the reply is too large")
@@ -22,6 +23,7 @@ def reply(session: Session, command: Command, result: Reply | None) -> None:
         return
     for frame in frames:
         session.write(frame)
+        charge_reply(session, len(frame))
     session.release()
 
 

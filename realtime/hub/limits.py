@@ -52,13 +52,7 @@ class RateLimit:
         rate, burst = self._rate, self._burst
         if not rate:
             return True
-        now = asyncio.get_running_loop().time()
-        bucket = self._buckets.get(user)
-        if bucket is None:
-            bucket = self._buckets[user] = _Bucket(burst, now)
-            if self._sharing is None:
-                self._sharing = asyncio.create_task(self._share_often(), name="realtime-limits")
-        _fill(bucket, now, rate, burst)
+        bucket = self._bucket(user, rate, burst)
         if cost > burst:
             cost = int(burst)
         if bucket.left < cost:
@@ -68,6 +62,25 @@ class RateLimit:
         bucket.left -= cost
         bucket.used += cost
         return True
+
+    def owe(self, user: str, cost: int) -> None:
+        """Use up `cost` for what is done already. The debt is at most half of the burst: to owe is
+        no reason to close a connection."""
+        rate, burst = self._rate, self._burst
+        if rate:
+            bucket = self._bucket(user, rate, burst)
+            bucket.left = max(bucket.left - cost, min(bucket.left, -burst / 2))
+            bucket.used += cost
+
+    def _bucket(self, user: str, rate: float, burst: float) -> _Bucket:
+        now = asyncio.get_running_loop().time()
+        bucket = self._buckets.get(user)
+        if bucket is None:
+            bucket = self._buckets[user] = _Bucket(burst, now)
+            if self._sharing is None:
+                self._sharing = asyncio.create_task(self._share_often(), name="realtime-limits")
+        _fill(bucket, now, rate, burst)
+        return bucket
 
     def is_exhausted(self, user: str) -> bool:
         """Return whether the user went on after being refused, for twice the burst: that is no

@@ -199,3 +199,58 @@ async def test_a_stranger_has_bytes_of_its_own(stranger, open_session, settings,
         await send(session, large)
         assert errors(session) == [107, 111]
     assert len(read) == 2
+
+
+# What costs more than one command
+
+
+async def commands_left(session):
+    """How many more commands are allowed."""
+    count = 0
+    while "ping" in await call(session, ping={}):
+        count += 1
+    return count
+
+
+@pytest.fixture
+def much_is_allowed(settings):
+    settings.REALTIME = {"COMMANDS_PER_SECOND": 0.001, "COMMANDS_BURST": 100}
+
+
+async def test_a_right_that_is_looked_up_in_vain_costs_twenty(
+    much_is_allowed, connected, lobby, open_session, alice
+):
+    for command in ("subscribe", "history", "presence", "publish"):
+        reply = await call(connected, **{command: {"channel": f"absent-{command}", "data": 1}})
+        assert reply["error"]["code"] == 103
+    assert await commands_left(connected) == 100 - 4 * 20 - 1
+
+
+async def test_a_refusal_that_needs_no_look_up_costs_one(much_is_allowed, connected, alice):
+    await Room.objects.acreate(
+        name="quiet", access=Room.Access.AUTHENTICATED, publishing=Room.Publishing.NOBODY
+    )
+    await call(connected, subscribe={"channel": "quiet"})
+    for _ in range(10):
+        reply = await call(connected, publish={"channel": "quiet", "data": 1})
+        assert reply["error"]["code"] == 103
+    assert await commands_left(connected) == 100 - 12
+
+
+async def test_refusals_close_no_connection_by_themselves(
+    much_is_allowed, open_session, alice, lobby
+):
+    session = open_session(Identity(alice))
+    subs = {"lobby": {}, **{f"absent-{number}": {} for number in range(60)}}
+    reply = await call(session, connect={"subs": subs})
+    assert list(reply["connect"]["subs"]) == ["lobby"]
+    assert (await call(session, ping={}))["error"]["code"] == 111
+    assert session.transport.closed is None
+
+
+async def test_a_large_reply_costs_by_its_size(much_is_allowed, connected, lobby, node):
+    for _ in range(8):
+        await call(connected, publish={"channel": "lobby", "data": "x" * 10_000})
+    reply = await call(connected, history={"channel": "lobby", "limit": 8})
+    assert len(reply["history"]["publications"]) == 8
+    assert await commands_left(connected) == 100 - 10 - 80_000 // 8_192
