@@ -27,6 +27,11 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--peer", choices=["realtime", "tutorial"], default="realtime")
+    parser.add_argument(
+        "--neighbours",
+        action="store_true",
+        help="with hung rules, hostile frames, damaged keys, full histories and revocations",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
     plan = Plan(
@@ -36,6 +41,7 @@ def main() -> int:
         cut_every_seconds=options.cut_every,
         seed=options.seed,
         peer=options.peer,
+        neighbours=options.neighbours,
     )
     with tempfile.TemporaryDirectory(prefix="delivery-") as folder:
         ledger = asyncio.run(run(plan, Path(folder)))
@@ -49,14 +55,27 @@ def main() -> int:
         "recoveries": dict(sorted(ledger.recoveries.items())),
         "seed": plan.seed,
     }
+    if plan.neighbours:
+        figures |= {
+            "neighbours": dict(sorted(ledger.neighbours.items())),
+            "revoked": len(ledger.revoked_after),
+            "revoked_late": sum(after > LATE_SECONDS for after in ledger.revoked_after),
+            "not_revoked": ledger.not_revoked,
+            "tracebacks": ledger.tracebacks,
+        }
     if options.json:
         print(json.dumps(figures))
     else:
         _print(figures)
-    return 0 if verdict.is_clean else 1
+    return 0 if verdict.is_clean and not ledger.not_revoked else 1
 
 
+LATE_SECONDS = 1.0
 _LABELS = {
+    "revoked": "rights withdrawn",
+    "revoked_late": "of them after more than a second",
+    "not_revoked": "rights withdrawn without effect",
+    "tracebacks": "tracebacks in the logs",
     "sent": "messages sent",
     "acknowledged": "messages acknowledged",
     "members": "members",

@@ -49,6 +49,13 @@ class Ledger:
     acknowledged: dict[str, list[int]] = field(default_factory=dict)
     """Numbers by publisher, in the order of their acknowledgements."""
     recoveries: Counter[str] = field(default_factory=Counter)
+    neighbours: Counter[str] = field(default_factory=Counter)
+    """How often each bad neighbour did what it does."""
+    revoked_after: list[float] = field(default_factory=list)
+    """Seconds from the deletion of a membership to the unsubscribe push."""
+    not_revoked: int = 0
+    tracebacks: int = 0
+    """In the logs of the servers."""
 
     @property
     def delivered(self) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
+from tests.delivery import neighbours
 from tests.delivery.clients import (
     PAUSE_SECONDS,
     ROOM,
@@ -50,6 +51,8 @@ class Plan:
     cut_every_seconds: float
     seed: int
     peer: str = "realtime"
+    neighbours: bool = False
+    """Whether bad neighbours disturb the members."""
 
     @property
     def is_ours(self) -> bool:
@@ -70,13 +73,12 @@ class Site:
             "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
             "REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0",
             "REDIS_PREFIX": f"delivery-{uuid.uuid4().hex[:8]}",
-            "DJANGO_SETTINGS_MODULE": (
-                "tests.settings.base" if ours else "tests.settings.tutorial"
-            ),
+            "DJANGO_SETTINGS_MODULE": _settings(plan),
             "DJANGO_DEBUG": "1",
             "JWT_SIGNING_KEY": processes.SIGNING_KEY,
         }
         self.servers: dict[str, processes.Site] = {}
+        self._has_neighbours = plan.neighbours
 
     def start(self) -> None:
         os.environ.update(self.env)
@@ -89,6 +91,8 @@ class Site:
         from realtime.models import Room
 
         Room.objects.create(name=ROOM, access=Room.Access.AUTHENTICATED, history_size=1_000)
+        if self._has_neighbours:
+            neighbours.create_rows()
         for name in SERVERS:
             self.start_server(name)
 
@@ -107,6 +111,12 @@ class Site:
         for server in self.servers.values():
             server.process.kill()
         self.redis.stop()
+
+
+def _settings(plan: Plan) -> str:
+    if not plan.is_ours:
+        return "tests.settings.tutorial"
+    return "tests.settings.neighbours" if plan.neighbours else "tests.settings.base"
 
 
 async def run(plan: Plan, folder: Path) -> Ledger:
@@ -131,6 +141,15 @@ async def run(plan: Plan, folder: Path) -> Ledger:
                 await client.ready.wait()
         begin(progress.show())
         chaos = begin(_cut(plan, members, dice))
+        if plan.neighbours:
+            bad = neighbours.Neighbours(
+                lambda: list(site.servers.values()),
+                site.env["REDIS_URL"],
+                site.env["REDIS_PREFIX"],
+                ledger,
+            )
+            for work in bad.works():
+                begin(bad.keep_on(work))
         accidents = begin(_accidents(plan, site, ledger, progress))
         share = plan.messages // len(publishers)
         async with asyncio.timeout(plan.messages / plan.rate * 3 + 120):
@@ -142,6 +161,7 @@ async def run(plan: Plan, folder: Path) -> Ledger:
         progress.say("waiting until all members are back and have everything")
         await _settle(plan, members)
         _raise_failures(background)
+        ledger.tracebacks = neighbours.tracebacks(list(site.servers.values()))
     finally:
         for task in background:
             task.cancel()

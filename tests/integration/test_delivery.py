@@ -34,6 +34,17 @@ def test_nothing_is_lost_in_silence():
     assert figures["recoveries"]["recovered, with messages"] > 0
 
 
+def test_bad_neighbours_hurt_nobody_else():
+    status, figures = run("--neighbours")
+    wrong = {name: figures[name] for name in ("lost", "vanished", "out_of_order", "doubled")}
+    assert wrong == dict.fromkeys(wrong, 0), figures
+    assert status == 0
+    assert figures["revoked"] > 0 and figures["not_revoked"] == 0
+    assert figures["tracebacks"] == 0
+    assert figures["neighbours"].keys() == {"hang", "make_noise", "read_all", "spoil", "revoke"}
+    assert figures["acknowledged"] > 500
+
+
 def test_the_check_finds_what_the_tutorial_consumer_loses():
     status, figures = run("--peer", "tutorial")
     assert status == 1
