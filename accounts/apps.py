@@ -10,4 +10,5 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         from . import checks
 
+        django_checks.register(checks.check_blacklist)
         django_checks.register(checks.check_proxies, deploy=True)

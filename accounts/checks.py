@@ -1,8 +1,9 @@
-"""The system check of the token endpoints."""
+"""The system checks of the token endpoints."""
 
 from typing import Any
 
-from django.core.checks import CheckMessage, Warning
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, Warning
 from rest_framework.settings import api_settings
 
 
@@ -15,5 +16,18 @@ def check_proxies(**kwargs: Any) -> list[CheckMessage]:
             "requests to the token endpoints.",
             hint='Set REST_FRAMEWORK["NUM_PROXIES"]: 0 without a proxy, 1 behind one.',
             id="accounts.W001",
+        )
+    ]
+
+
+def check_blacklist(**kwargs: Any) -> list[CheckMessage]:
+    if apps.is_installed("rest_framework_simplejwt.token_blacklist"):
+        return []
+    return [
+        Error(
+            "The app token_blacklist is not installed, so a refresh token stays valid after "
+            "/api/logout/.",
+            hint='Add "rest_framework_simplejwt.token_blacklist" to INSTALLED_APPS, and migrate.',
+            id="accounts.E001",
         )
     ]

@@ -238,3 +238,10 @@ def test_tokens_of_another_user_do_not_belong_to_the_session(client, alice, post
     client.force_login(User.objects.create_user("bob"))
     pair = post("token", {"username": "alice", "password": PASSWORD}).json()
     assert not claims(pair["access"])["sid"].startswith("django:")
+
+
+def test_a_site_without_a_blacklist_is_told_what_is_missing(settings):
+    assert checks.check_blacklist() == []
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if "blacklist" not in app]
+    (message,) = checks.check_blacklist()
+    assert message.id == "accounts.E001" and "token_blacklist" in message.hint

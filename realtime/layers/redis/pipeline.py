@@ -18,12 +18,14 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from ...concurrency import tasks
 from ...exceptions import LayerUnavailable
+from ...sparse_log import SparseLogs
 from .availability import ERRORS, TIMEOUT_SECONDS
 from .connection import Command, RedisConnection
 from .refusals import Refused, report
 from .scripts import SCRIPTS, Call, Script
 
 logger = logging.getLogger("realtime.layers.redis")
+_unreachable = SparseLogs(logger)
 
 SECOND_LOOK_SECONDS = 0.1
 PROBE_SECONDS = 0.5
@@ -133,7 +135,13 @@ class Pipeline:
                     )
                 break
             except ERRORS as error:
-                logger.debug("Redis can't be reached: %s", type(error).__name__)
+                address = _address(self._pool())
+                _unreachable.warning(
+                    address,
+                    "Redis at %s can't be reached (%s). Start it, or correct CHANNEL_LAYERS.",
+                    address,
+                    type(error).__name__,
+                )
                 if isinstance(error, TimeoutError | RedisTimeoutError):
                     self._is_down = True
                 if not self._is_down:
@@ -238,6 +246,16 @@ def _answer(waiting: _Waiting, reply: Any) -> None:
     except Exception:
         # Others wait for the replies behind this one.
         logger.exception("an answer of Redis could not be used")
+
+
+def _address(pool: ConnectionPool) -> str:
+    """Return where a pool connects to, without the password."""
+    known = pool.connection_kwargs
+    if "path" in known:
+        return str(known["path"])
+    if "host" in known:
+        return f"{known['host']}:{known.get('port', 6379)}"
+    return str(getattr(pool, "service_name", "an unknown address"))
 
 
 def _settle(future: asyncio.Future[Any], convert: Convert | None, reply: Any) -> None:

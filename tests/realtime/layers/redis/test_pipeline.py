@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from realtime.exceptions import LayerUnavailable
+from realtime.layers.redis import RedisRoomLayer
 from realtime.rooms.publications import Retention
 
 KEEP_THREE = Retention(3, 60)
@@ -75,3 +76,14 @@ async def test_a_closed_pipeline_is_replaced(layer):
     await layer.flush()
     second = await layer.append("lobby", b"2")
     assert (second.epoch, second.offset) == (first.epoch, 2)
+
+
+async def test_a_redis_that_can_not_be_reached_is_named_once_a_minute(unused_port, caplog):
+    layer = RedisRoomLayer(hosts=[f"redis://user:secret@127.0.0.1:{unused_port}/0"])
+    for _ in range(3):
+        with pytest.raises(LayerUnavailable):
+            await layer.history("lobby")
+    await layer.flush()
+    (record,) = [each for each in caplog.records if "can't be reached" in each.getMessage()]
+    assert f"127.0.0.1:{unused_port}" in record.getMessage()
+    assert "secret" not in caplog.text
