@@ -131,3 +131,4 @@ _owed_marks = OwedMarks(_mark_everything)
 _announcer = Announcer(on_given_up=_review_everything)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_announcer.start_afresh)
+    os.register_at_fork(after_in_child=_owed_marks.start_afresh)

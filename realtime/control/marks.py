@@ -25,6 +25,10 @@ class OwedMarks:
 
     def __init__(self, mark_all: Callable[[], None]) -> None:
         self._mark_all = mark_all
+        self.start_afresh()
+
+    def start_afresh(self) -> None:
+        """Forget everything, as a process does that was forked: see `Announcer.start_afresh`."""
         self._owed: deque[Callable[[], None]] = deque()
         self._worker: Thread | None = None
         self._lock = Lock()
@@ -35,7 +39,7 @@ class OwedMarks:
             self._owed.append(retry)
             if len(self._owed) > MOST_OWED:
                 self._owed = deque([self._mark_all])
-            # A thread that has ended is started again; also in a process that was forked.
+            # A thread that has ended is started again.
             if self._worker is None or not self._worker.is_alive():
                 self._worker = Thread(target=self._run, name="realtime-marks", daemon=True)
                 self._worker.start()

@@ -96,12 +96,13 @@ FORKS_WHILE_LOCKED = """
 import os, signal, django
 django.setup()
 from realtime.changes import changes
-from realtime.control.announcements import _announcer
+from realtime.control.announcements import _announcer, _owed_marks
 
-with _announcer._lock, changes._lock:
+with _announcer._lock, _owed_marks._lock, changes._lock:
     if not (child := os.fork()):
         signal.alarm(30)
         changes.record("1")
+        _owed_marks.add(lambda: None)
         _announcer.submit(lambda: print("sent", flush=True))
         os._exit(0)
 assert os.waitpid(child, 0)[1] == 0, "the child hangs"
