@@ -1,0 +1,31 @@
+"""System checks: `manage.py check` reports wrong settings, each with its fix.
+
+A check has an id of its own, so that a site can silence it, a sentence, and a hint with the cure.
+"""
+
+from django.core import checks
+
+from .credentials import check_origins, check_stateless_users
+from .deployment import check_deployment
+from .layer import check_layer
+from .settings import check_settings
+from .site import check_backend, check_middleware, check_sessions, check_user_model
+
+ALL = (
+    check_settings,
+    check_origins,
+    check_stateless_users,
+    check_backend,
+    check_middleware,
+    check_sessions,
+    check_user_model,
+    check_layer,
+)
+FOR_DEPLOYMENT = (check_deployment,)
+
+
+def register() -> None:
+    for check in ALL:
+        checks.register(check)
+    for check in FOR_DEPLOYMENT:
+        checks.register(check, deploy=True)

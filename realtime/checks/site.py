@@ -1,0 +1,83 @@
+"""The settings of the site that this app works with: backends, middleware, sessions, users."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.checks import CheckMessage, Error, Warning
+
+from .. import user_models
+from ..conf import realtime_settings
+
+_BACKEND = "realtime.rights.RoomBackend"
+_MIDDLEWARE = "realtime.sign_ins.SignInMiddleware"
+_COOKIE_SESSIONS = "django.contrib.sessions.backends.signed_cookies"
+
+
+def check_backend(**kwargs: Any) -> list[CheckMessage]:
+    if _BACKEND in settings.AUTHENTICATION_BACKENDS:
+        return []
+    hint = f'Add "{_BACKEND}" to AUTHENTICATION_BACKENDS.'
+    return [
+        Warning(
+            "No authentication backend decides rights in rooms, so only superusers may enter them.",
+            hint=hint,
+            id="realtime.W001",
+        )
+    ]
+
+
+def check_middleware(**kwargs: Any) -> list[CheckMessage]:
+    if "session" not in realtime_settings.CREDENTIALS or _MIDDLEWARE in settings.MIDDLEWARE:
+        return []
+    return [
+        Warning(
+            "A user who changes their password loses the connections of the current session, and "
+            "a session in which another user signs in keeps the connections of the first user.",
+            hint=f'Add "{_MIDDLEWARE}" to MIDDLEWARE, after SessionMiddleware.',
+            id="realtime.W005",
+        )
+    ]
+
+
+def check_sessions(**kwargs: Any) -> list[CheckMessage]:
+    if (
+        "session" not in realtime_settings.CREDENTIALS
+        or settings.SESSION_ENGINE != _COOKIE_SESSIONS
+    ):
+        return []
+    return [
+        Warning(
+            "Sessions are held by cookies alone, so they have no name that stays: a sign-out does "
+            "not close connections that were opened before the cookie was written last.",
+            hint='Use another SESSION_ENGINE, or remove "session" from REALTIME["CREDENTIALS"].',
+            id="realtime.W014",
+        )
+    ]
+
+
+def check_user_model(**kwargs: Any) -> list[CheckMessage]:
+    user_model = get_user_model()
+    messages: list[CheckMessage] = []
+    for name in ("is_active", "is_anonymous", "get_username"):
+        if not hasattr(user_model, name):
+            messages.append(
+                Error(
+                    f"The user model {user_model._meta.label} has no {name}.",
+                    hint="Derive it from django.contrib.auth.models.AbstractBaseUser.",
+                    id="realtime.E013",
+                )
+            )
+    if hasattr(user_model, "groups") and user_models.groups() is None:
+        messages.append(
+            Warning(
+                f"{user_model._meta.label}.groups does not lead to Django's groups, so the groups "
+                "of a room admit nobody.",
+                hint="Make it a ManyToManyField to auth.Group, as PermissionsMixin does. Or give "
+                "users a role in the room, and silence this warning.",
+                id="realtime.W013",
+            )
+        )
+    return messages

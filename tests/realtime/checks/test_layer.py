@@ -1,0 +1,26 @@
+"""The check of the channel layer."""
+
+import pytest
+
+from realtime import checks
+from tests.support.checking import ids
+
+
+@pytest.mark.parametrize(
+    "layers", [{}, {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}]
+)
+def test_a_layer_that_knows_no_rooms_is_an_error(settings, layers):
+    settings.CHANNEL_LAYERS = layers
+    assert ids(checks.check_layer()) == ["realtime.E006"]
+
+
+def test_hosts_that_are_no_list_are_reported_with_the_cure(settings):
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "realtime.layers.redis.RedisRoomLayer",
+            "CONFIG": {"hosts": "redis://127.0.0.1:6379"},
+        }
+    }
+    (message,) = checks.check_layer()
+    assert message.id == "realtime.E006"
+    assert "iterable" in message.msg or "list" in message.msg

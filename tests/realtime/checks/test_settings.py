@@ -1,0 +1,48 @@
+"""The checks of the dict `REALTIME`."""
+
+import pytest
+
+from realtime import checks
+from tests.support.checking import ids
+
+SIMPLEJWT = "rest_framework_simplejwt.authentication"
+
+
+def test_the_defaults_are_fine(settings):
+    settings.REALTIME = {}
+    assert checks.check_settings() == []
+    assert checks.check_backend() == []
+    assert checks.check_layer() == []
+
+
+@pytest.mark.parametrize(
+    ("configured", "id"),
+    [
+        ({"PING_SECOND": 1}, "realtime.E002"),
+        ({"PING_SECONDS": "25"}, "realtime.E003"),
+        ({"PING_SECONDS": -1}, "realtime.E003"),
+        ({"ALLOW_ANONYMOUS": 1}, "realtime.E003"),
+        ({"CREDENTIALS": "header"}, "realtime.E003"),
+        ({"CREDENTIALS": ["headers"]}, "realtime.E004"),
+        ({"AUTHENTICATOR": "nowhere.Class"}, "realtime.E005"),
+        ({"USER_INFO": "nowhere.function"}, "realtime.E005"),
+        ({"MESSAGE_MAX_LEVELS": 491}, "realtime.E007"),
+        ({"USER_LABEL": "nowhere.function"}, "realtime.E005"),
+        ({"AUTHENTICATOR": f"{SIMPLEJWT}.JWTStatelessUserAuthentication"}, "realtime.E012"),
+        ({"AUTHENTICATOR": f"{SIMPLEJWT}.JWTAuthentication"}, "realtime.E012"),
+        ({"AUTHENTICATOR": "uuid.UUID"}, "realtime.E012"),
+        (["PING_SECONDS"], "realtime.E001"),
+        ({"TOKEN_MAX_BYTES": 2_000_000}, "realtime.E011"),
+        ({"TOKEN_MAX_BYTES": 20_000, "CREDENTIALS": ["header"]}, "realtime.W011"),
+    ],
+)
+def test_mistakes_are_errors_with_a_hint(settings, configured, id):
+    settings.REALTIME = configured
+    messages = checks.check_settings()
+    assert ids(messages) == [id]
+    assert messages[0].hint
+
+
+def test_an_unknown_key_gets_the_nearest_one(settings):
+    settings.REALTIME = {"PING_SECOND": 1}
+    assert checks.check_settings()[0].hint == "Did you mean 'PING_SECONDS'?"
