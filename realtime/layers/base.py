@@ -101,6 +101,16 @@ class Streams(Protocol):
         they hold up no other."""
         ...
 
+    def earlier_position_sync(self, room: str, ago_seconds: float) -> Position:
+        """Return the position that the room had `ago_seconds` ago, as far as its publications are
+        kept, at most `RECOVERY_MAX_MESSAGES` back. From any thread."""
+        ...
+
+    def heard_sync(self, rooms: Collection[str]) -> set[str]:
+        """Return those of `rooms` that somebody is in, in any process, and those whose Redis can't
+        say. From any thread."""
+        ...
+
     async def renew(self, room: str, epoch: str) -> None:
         """Begin a new epoch without publications, unless `epoch` has ended already."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,6 +106,16 @@ class MemoryStreams(MemoryGroups):
 
     async def positions(self, rooms: Sequence[str]) -> dict[str, Position]:
         return {room: (await self.history(room)).position for room in rooms}
+
+    def earlier_position_sync(self, room: str, ago_seconds: float) -> Position:
+        page = self.history_sync(room, limit=realtime_settings.RECOVERY_MAX_MESSAGES, reverse=True)
+        since = now_ms() - ago_seconds * 1000
+        recent = [kept.offset for kept in page.publications if kept.at_ms >= since]
+        return Position(page.position.epoch, recent[-1] - 1) if recent else page.position
+
+    def heard_sync(self, rooms: Collection[str]) -> set[str]:
+        with self._lock:
+            return {room for room in rooms if self._groups.get(group_name(room))}
 
     async def renew(self, room: str, epoch: str) -> None:
         self.renew_sync(room, epoch)

@@ -69,6 +69,12 @@ class RedisRoomLayer(RedisGroups):
     def positions(self, rooms: Sequence[str]) -> Awaited[dict[str, Position]]:
         return self._streams.positions(rooms)
 
+    def earlier_position_sync(self, room: str, ago_seconds: float) -> Position:
+        return self._streams.earlier_position_sync(room, ago_seconds)
+
+    def heard_sync(self, rooms: Collection[str]) -> set[str]:
+        return self._streams.heard_sync(rooms)
+
     def renew(self, room: str, epoch: str) -> Awaited[None]:
         return self._streams.renew(room, epoch)
 

@@ -40,7 +40,8 @@ def _load(name: str) -> Script:
 
 APPEND, HISTORY, PRESENCE, ATTENDANCE = map(_load, ("append", "history", "presence", "attendance"))
 ADMIT, HEARTBEAT, MARK, RENEW = map(_load, ("admit", "heartbeat", "mark", "renew"))
-SCRIPTS = (APPEND, HISTORY, PRESENCE, ATTENDANCE, ADMIT, HEARTBEAT, MARK, RENEW)
+EARLIER = _load("earlier")
+SCRIPTS = (APPEND, HISTORY, PRESENCE, ATTENDANCE, ADMIT, HEARTBEAT, MARK, RENEW, EARLIER)
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -92,6 +93,11 @@ def history(keys: Keys, room: str, since: int | None, limit: int, reverse: bool)
         [keys.room(room, "meta"), keys.room(room, "stream")],
         [_new_epoch(), META_TTL_SECONDS, limit, *order, _most_bytes()],
     )
+
+
+def earlier(keys: Keys, room: str, newest: int, ago_seconds: float) -> Call:
+    most = realtime_settings.RECOVERY_MAX_MESSAGES
+    return _call(EARLIER, [keys.room(room, "stream")], [newest, _milliseconds(ago_seconds), most])
 
 
 def renew(keys: Keys, room: str, epoch: str) -> Call:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
+
+import redis
 
 from ...exceptions import LayerUnavailable
 from ...rooms.publications import Position, Publication, Retention
@@ -70,6 +72,29 @@ class Streams:
             if not isinstance(reply, LayerUnavailable):
                 pages[room] = self._page(room, reply).position
         return pages
+
+    def earlier_position_sync(self, room: str, ago_seconds: float) -> Position:
+        position = self.history_sync(room, None, 0, False).position
+        if not position.offset:
+            return position
+        call = scripts.earlier(self._keys, room, position.offset, ago_seconds)
+        return Position(position.epoch, int(self._topology.run_sync(room, call)))
+
+    def heard_sync(self, rooms: Collection[str]) -> set[str]:
+        """Redis knows of each pub/sub channel how many processes receive it."""
+        asked: dict[int, list[str]] = {}
+        for room in rooms:
+            asked.setdefault(self._topology.room_index(room), []).append(room)
+
+        def ask(client: redis.Redis, index: int) -> set[str]:
+            channels = {self._keys.publications(room)[3]: room for room in asked[index]}
+            counts: Any = client.pubsub_numsub(*channels)
+            return {channels[name.decode()] for name, count in counts if count}
+
+        heard: set[str] = set()
+        for index, found in self._topology.on_shards_sync(ask, list(asked)).items():
+            heard.update(asked[index] if isinstance(found, LayerUnavailable) else found)
+        return heard
 
     async def renew(self, room: str, epoch: str) -> None:
         call = scripts.renew(self._keys, room, epoch)

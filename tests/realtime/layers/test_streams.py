@@ -4,7 +4,8 @@ import asyncio
 import re
 import time
 
-from realtime.rooms.publications import Retention
+from realtime.layers.groups import group_name
+from realtime.rooms.publications import Position, Retention
 
 KEEP_THREE = Retention(3, 60)
 
@@ -150,3 +151,35 @@ async def test_a_page_is_bounded_in_bytes_but_never_empty(layer, settings):
         assert len(page) <= 2
         found += [publication.offset for publication in page]
     assert found == [1, 2, 3, 4, 5]
+
+
+def earlier(layer, seconds, room="lobby"):
+    return asyncio.to_thread(layer.earlier_position_sync, room, seconds)
+
+
+async def test_the_earlier_position_is_the_one_before_what_was_published_since(layer):
+    assert (await earlier(layer, 60)).offset == 0
+    for number in range(1, 41):
+        last = await layer.append("lobby", b"%d" % number, Retention(100, 60))
+    assert await earlier(layer, 60) == Position(last.epoch, 0)
+    await asyncio.sleep(0.02)
+    assert await earlier(layer, 0.01) == last
+
+
+async def test_the_earlier_position_goes_back_as_far_as_publications_are_kept(layer, settings):
+    for number in range(1, 6):
+        await layer.append("lobby", b"%d" % number, KEEP_THREE)
+    assert (await earlier(layer, 60)).offset == 2
+    settings.REALTIME = {"RECOVERY_MAX_MESSAGES": 2}
+    assert (await earlier(layer, 60)).offset == 3
+
+
+async def test_a_room_is_heard_while_somebody_is_in_it(layer):
+    channel = await layer.new_channel()
+    await layer.group_add(group_name("lobby"), channel)
+    rooms = ["lobby", "empty"]
+    assert await asyncio.to_thread(layer.heard_sync, rooms) == {"lobby"}
+    await layer.group_discard(group_name("lobby"), channel)
+    async with asyncio.timeout(5):
+        while await asyncio.to_thread(layer.heard_sync, rooms):
+            await asyncio.sleep(0.01)
