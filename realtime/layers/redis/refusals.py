@@ -40,6 +40,8 @@ _WITHOUT_PASSWORD = (
     "must be called with the client already authenticated",
     "unauthenticated multibulk length",
 )
+_IN_A_SCRIPT = "ACL failure in script: "
+"""Redis 7.2 and newer, and Valkey, put this before what the ACL refuses to a script."""
 _MOST_CHARACTERS = 200
 
 _log = SparseLogs(logging.getLogger("realtime.layers.redis"))
@@ -75,14 +77,17 @@ def refusal(error: BaseException) -> Refused | None:
         if type(error).__name__ != "ResponseError":
             cause = error.__context__
             return None if cause is None or cause is error else refusal(cause)
+        text = text.removeprefix("ERR ")  # redis-py leaves ERR out
         first, _, rest = text.partition(" ")
-        # redis-py leaves ERR out.
-        known, text = (first, rest) if first.isupper() else ("ERR", text)
+        if text.startswith(_IN_A_SCRIPT):
+            known, text = "NOPERM", text.removeprefix(_IN_A_SCRIPT)
+        else:
+            known, text = (first, rest) if first.isupper() else ("ERR", text)
     elif text.partition(" ")[0] == known:
         text = text.partition(" ")[2]
     if any(words in text for words in _WITHOUT_PASSWORD):
         known, text = "NOAUTH", "Authentication required"
-    if "user executing the script can't" in text:
+    if "user executing the script can't" in text:  # Redis 7.0
         known = "NOPERM"
     return Refused(known, _shown(text))
 
