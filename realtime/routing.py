@@ -12,6 +12,7 @@ from django.urls import path, re_path
 from .consumers import PlainConsumer, RealtimeConsumer
 from .hub.node import close_node
 from .middleware import JWTAuthMiddleware, refuse
+from .transports import servers
 
 logger = logging.getLogger("realtime.routing")
 
@@ -33,7 +34,9 @@ websocket_application = JWTAuthMiddleware(
 
 
 async def lifespan(scope: dict[str, Any], receive: Callable[..., Any], send: Any) -> None:
-    """The ASGI lifespan protocol, on servers that have it: leave Redis tidy at the end."""
+    """The ASGI lifespan protocol, on servers that have it: limit unfinished requests at the start,
+    and leave Redis tidy at the end."""
+    servers.limit_request_heads(receive)
     while True:
         event = await receive()
         if event["type"] == "lifespan.shutdown":

@@ -74,6 +74,7 @@ PUBLIC_NAMES = [
     "realtime.urls.urlpatterns",
     "realtime.sign_ins.SignInMiddleware",
     "realtime.uvicorn.WebSocketProtocol",
+    "realtime.uvicorn.HTTPProtocol",
 ]
 
 

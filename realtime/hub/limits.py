@@ -144,7 +144,7 @@ def _fill(bucket: _Bucket, now: float, rate: float, burst: float) -> None:
 
 class UnauthenticatedLimit:
     """Counts sockets that are not authenticated yet: `UNAUTHENTICATED_PER_ADDRESS`. On uvicorn,
-    `transports/uvicorn.py` counts unfinished handshakes too."""
+    unfinished requests and handshakes count too (`transports/request_heads.py`)."""
 
     def __init__(self) -> None:
         self._waiting: Counter[str] = Counter()

@@ -35,3 +35,13 @@ def take_over(receive: Receive, send: Send) -> TakenOver | None:
         return None
     taken: TakenOver | None = take()
     return taken
+
+
+def limit_request_heads(receive: Receive) -> None:
+    """Let the server end requests that do not come to their end, if it has no limit for them and
+    this is how it starts: `receive` is that of the lifespan protocol."""
+    config: Any = getattr(getattr(receive, "__self__", None), "config", None)
+    if hasattr(config, "http_protocol_class"):  # uvicorn
+        from . import uvicorn_http  # needs a library that a site on Daphne does not install
+
+        uvicorn_http.limit_heads(config)

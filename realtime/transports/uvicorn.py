@@ -12,7 +12,8 @@ task, no queue and no parser. An empty `Sec-WebSocket-Protocol` header is accept
 Two more things differ. Compression is off. And handshakes that get no answer end: uvicorn knows no
 limit for them.
 
-This is the only module that knows names inside of uvicorn.
+Names inside of uvicorn are known here, and in `uvicorn_http.py`, which is about what comes before
+a handshake.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from ..conf import realtime_settings
 from ..connection.inbox import MOST_UNREAD, MOST_UNREAD_CHARACTERS
 from .frames import last_frame
+from .request_heads import unauthenticated
 from .websocket import Socket
 from .websockets_library import (
     Request,
@@ -85,7 +87,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
         elif self._counted is None:
-            self._counted = _unauthenticated()
+            self._counted = unauthenticated()
             if not self._counted.enter(self._address):
                 logger.info("an address has too many unfinished handshakes")
                 self.transport.abort()
@@ -182,13 +184,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._end_handshake()
             # Headers that were read and answered take kilobytes a connection.
             del self.request, self.response
-
-
-def _unauthenticated() -> UnauthenticatedLimit:
-    # Imported late: uvicorn's workers load this module before the site, and Django's apps.
-    from ..hub.node import get_node
-
-    return get_node().unauthenticated
 
 
 class _Taken(asyncio.Transport):

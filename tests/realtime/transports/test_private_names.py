@@ -19,6 +19,7 @@ from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import ISSLTransport, ITCPTransport
+from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
@@ -45,6 +46,19 @@ def a_parser():
     return websockets_library.open_parser(1024)
 
 
+def a_uvicorn_http_protocol(name):
+    async def application(scope, receive, send):
+        pass
+
+    config = uvicorn.Config(application, http=name, log_config=None)
+    config.load()
+    loop = asyncio.new_event_loop()
+    try:
+        return config.http_protocol_class(config, ServerState(), {}, loop)
+    finally:
+        loop.close()
+
+
 UVICORN = [
     ("close_sent", "says that the application has closed"),
     ("handshake_initiated", "says that the application was called"),
@@ -60,6 +74,18 @@ UVICORN = [
     ("send_receive_event_to_app", "pauses reading after each message, which we prevent"),
     ("send", "sends what is no plain text"),
 ]
+UVICORN_HTTP = [
+    ("loop", "has the timer"),
+    ("client", "has the address by which unfinished requests are counted"),
+    ("transport", "is aborted when the time is up"),
+]
+UVICORN_HTTPTOOLS = [
+    ("cycle", "says whether a request is being answered"),
+    ("on_headers_complete", "says that a head is finished"),
+    ("on_message_complete", "says that a request is finished"),
+    ("handle_websocket_upgrade", "hands a handshake over"),
+]
+UVICORN_H11 = [("conn", "says whether a head is awaited")]
 WEBSOCKETS = [
     ("state", "says whether messages may be sent"),
     ("parser_exc", "says that the client has broken the protocol"),
@@ -78,7 +104,7 @@ WEBSOCKETS = [
 
 def complaint(library, name, module, use):
     return (
-        f"{library} {version(library)} has no {name} any more. "
+        f"{library} {version(library.partition(' ')[0])} has no {name} any more. "
         f"In realtime/transports/{module}, {name} {use}."
     )
 
@@ -86,6 +112,39 @@ def complaint(library, name, module, use):
 @pytest.mark.parametrize(("name", "use"), UVICORN, ids=[name for name, _ in UVICORN])
 def test_uvicorn_has_it(name, use):
     assert hasattr(a_uvicorn_protocol(), name), complaint("uvicorn", name, "uvicorn.py", use)
+
+
+@pytest.mark.parametrize(
+    ("http", "name", "use"),
+    [
+        *[("httptools", *row) for row in UVICORN_HTTP + UVICORN_HTTPTOOLS],
+        *[("h11", *row) for row in UVICORN_HTTP + UVICORN_H11],
+    ],
+)
+def test_the_http_classes_of_uvicorn_have_it(http, name, use):
+    assert hasattr(a_uvicorn_http_protocol(http), name), complaint(
+        f"uvicorn ({http})", name, "uvicorn_http.py", use
+    )
+
+
+def test_the_requests_of_uvicorn_say_whether_they_are_answered():
+    # A class body has no names of instances to look at.
+    assert "self.response_complete = True" in inspect.getsource(httptools_impl), complaint(
+        "uvicorn", "cycle.response_complete", "uvicorn_http.py", "says that a request is answered"
+    )
+
+
+def test_the_lifespan_protocol_of_uvicorn_has_the_configuration():
+    async def application(scope, receive, send):
+        pass
+
+    config = uvicorn.Config(application, log_config=None)
+    config.load()
+    receive = config.lifespan_class(config).receive
+    assert receive.__self__.config is config, "see limit_request_heads in transports/servers.py"
+    assert "config.http_protocol_class(" in inspect.getsource(uvicorn.Server.startup), (
+        "uvicorn_http.py sets config.http_protocol_class after the configuration was loaded"
+    )
 
 
 @pytest.mark.parametrize(("name", "use"), WEBSOCKETS, ids=[name for name, _ in WEBSOCKETS])
@@ -224,10 +283,10 @@ def test_bytes_held_by_twisted_are_counted():
     assert sink.held_bytes() == 13
 
 
-def test_each_library_is_known_by_one_module():
+def test_each_library_is_known_by_few_modules():
     """The others import only what our own modules give them."""
     owners = {
-        "uvicorn": {"transports/uvicorn.py"},
+        "uvicorn": {"transports/uvicorn.py", "transports/uvicorn_http.py"},
         "websockets": {"transports/websockets_library.py"},
         "daphne": set(),
         "autobahn": set(),

@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 from realtime.hub.node import close_node, get_node
 from realtime.transports.uvicorn import WebSocketProtocol
 from realtime.transports.websocket import Socket
+from tests.support.transports import FakeTransport, settle
 
 HEAD = (
     b"GET /ws/ HTTP/1.1\r\n"
@@ -23,32 +24,6 @@ HEAD = (
     b"Sec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
 )
-
-
-class FakeTransport(asyncio.Transport):
-    """Keeps what is written, and ends its protocol as a loop does."""
-
-    def __init__(self, address):
-        super().__init__({"peername": (address, 50_000)})
-        self.written = b""
-        self.ended = asyncio.Event()
-        self.protocol = None
-
-    def write(self, data):
-        self.written += data
-
-    def is_closing(self):
-        return self.ended.is_set()
-
-    def set_protocol(self, protocol):
-        self.protocol = protocol
-
-    def close(self):
-        if not self.is_closing():
-            self.ended.set()
-            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
-
-    abort = close
 
 
 @pytest.fixture
@@ -77,11 +52,6 @@ async def connect():
     assert not state.connections
     assert not get_node().unauthenticated.count("192.0.2.7")
     await close_node()
-
-
-async def settle():
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def accept(scope, receive, send):

@@ -1,0 +1,65 @@
+"""Bounds unfinished requests: connections whose request line and headers do not come to an end.
+
+Until then no application is called, and uvicorn waits for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..conf import realtime_settings
+
+if TYPE_CHECKING:
+    from ..hub.limits import UnauthenticatedLimit
+
+logger = logging.getLogger("realtime.uvicorn")
+
+UNCOUNTED_SECONDS = 1.0
+"""An unfinished head is counted after this time. If many clients of one proxy connect together,
+those whose first bytes are on the way do not count."""
+
+
+class HeadTimer:
+    """The time limit of a request head that has begun, and its place among those of its address."""
+
+    __slots__ = ("_abort", "_address", "_counted", "_handle", "_loop")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, address: str, abort: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._address = address
+        self._abort = abort
+        self._counted: UnauthenticatedLimit | None = None
+        seconds = min(UNCOUNTED_SECONDS, realtime_settings.CONNECT_SECONDS)
+        self._handle = loop.call_later(seconds, self._count)
+
+    def cancel(self) -> None:
+        """The head is finished, or its connection is lost."""
+        self._handle.cancel()
+        if self._counted is not None:
+            self._counted.leave(self._address)
+            self._counted = None
+
+    def _count(self) -> None:
+        seconds = max(0, realtime_settings.CONNECT_SECONDS - UNCOUNTED_SECONDS)
+        self._handle = self._loop.call_later(seconds, self._cut)
+        self._counted = unauthenticated()
+        if not self._counted.enter(self._address):
+            logger.info("an address has too many unfinished requests")
+            self._abort()
+
+    def _cut(self) -> None:
+        logger.info("a request was not finished in time; its connection is cut")
+        self._abort()
+
+
+def unauthenticated() -> UnauthenticatedLimit:
+    """Where unfinished requests and handshakes are counted."""
+    # Imported late: uvicorn's workers load this module before the site, and Django's apps.
+    from ..hub.node import get_node
+
+    return get_node().unauthenticated
