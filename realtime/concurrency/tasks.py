@@ -4,6 +4,12 @@ import asyncio
 from typing import Any
 
 
+def cancel_soon(task: "asyncio.Task[Any]") -> None:
+    """Cancel a task, unless it is the one that calls this."""
+    if task is not asyncio.current_task():
+        task.cancel()
+
+
 async def cancel(*tasks: "asyncio.Task[Any] | None") -> None:
     """Cancel tasks and wait for their end.
 

@@ -21,6 +21,7 @@ from ..protocols.requests import CloseSession, CommandError
 from ..version import __version__
 from .allowance import charge
 from .joining import enter_all
+from .late_rooms import LateRooms
 from .session import Session
 
 SECOND_LOOK_SECONDS = 0.5
@@ -45,13 +46,15 @@ async def connect(session: Session, body: requests.Connect) -> Reply:
         wanted = body.first_rooms(realtime_settings.ROOMS_PER_CONNECTION)
         if wanted:
             charge(session, len(wanted))
-        subs = await enter_all(session, wanted)
+        subs, late = await enter_all(session, wanted)
     except BaseException:
         session.reset(given)
         raise
     if not session.is_connecting:
         raise CloseSession(CloseCode.STALE)  # the socket was closed in the meantime
     session.begin()
+    if late:
+        LateRooms(session, late)
     return _welcome(session, subs)
 
 

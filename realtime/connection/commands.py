@@ -32,7 +32,10 @@ async def subscribe(session: Session, body: requests.Subscribe, turn: Turn | Non
 
 
 async def unsubscribe(session: Session, body: requests.Channel) -> Reply:
-    session.leave(_required(body.channel))
+    name = _required(body.channel)
+    if session.late_rooms is not None:
+        session.late_rooms.forget(name)
+    session.leave(name)
     return {}
 
 

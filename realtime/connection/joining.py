@@ -9,6 +9,7 @@ from operator import itemgetter
 from ..changes import changes
 from ..codes import CloseCode, Error
 from ..conf import realtime_settings
+from ..exceptions import RealtimeError
 from ..hub.feed import JoinPoint
 from ..hub.hub import Entering
 from ..layers.records import Member
@@ -53,7 +54,7 @@ async def enter(
         async with session.node.hub.entering(name, since) as entry:
             if turn is not None:
                 await turn.wait()
-                _refuse_what_is_too_much(session, name, options)
+            _refuse_what_is_too_much(session, name, options)
             # What follows is one step of the loop: no change and no publication comes between.
             point = entry.point()
             if point is None or (version >= 0 and changes.is_stale(version, session.user_id, name)):
@@ -65,13 +66,17 @@ async def enter(
     raise CommandError(Error.TOO_MANY_REQUESTS)
 
 
-async def enter_all(session: Session, wanted: Mapping[str, SubscribeOptions]) -> dict[str, Reply]:
-    """Enter the rooms of a `connect`, and return the reply for each.
+async def enter_all(
+    session: Session, wanted: Mapping[str, SubscribeOptions]
+) -> tuple[dict[str, Reply], dict[str, SubscribeOptions]]:
+    """Enter the rooms of a `connect`. Return the reply for each, and those that can't be entered
+    now, but perhaps later.
 
     Rooms that the user may not enter are left out. If it fails otherwise, no room is entered.
     Together they recover as much as one reply may hold; the others get `recovered: false`.
     """
-    replies = {}
+    replies: dict[str, Reply] = {}
+    late = {}
     budget = Budget(realtime_settings.RECOVERY_MAX_BYTES)
     try:
         await grants.prepare(session.caller, wanted)
@@ -84,15 +89,17 @@ async def enter_all(session: Session, wanted: Mapping[str, SubscribeOptions]) ->
             ]
             # All have ended before one of them fails the others, or a room could be entered later.
             outcomes = await asyncio.gather(*entering, return_exceptions=True)
-            for (name, _), outcome in zip(part, outcomes, strict=True):
-                if isinstance(outcome, BaseException):
+            for (name, options), outcome in zip(part, outcomes, strict=True):
+                if isinstance(outcome, RealtimeError) and outcome.error.temporary:
+                    late[name] = options
+                elif isinstance(outcome, BaseException):
                     raise outcome
-                if outcome is not None:
+                elif outcome is not None:
                     replies[name] = outcome
     except BaseException:
         session.leave_all()
         raise
-    return replies
+    return replies, late
 
 
 async def _enter_if_allowed(

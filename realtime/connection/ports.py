@@ -1,4 +1,5 @@
-"""Interfaces of what a connection writes to: `Transport` of its session, `Sink` of its outbox."""
+"""Interfaces of what a connection writes to: `Transport` of its session, `Sink` of its outbox; and
+of what a session stops when it ends."""
 
 from __future__ import annotations
 
@@ -36,6 +37,16 @@ class Transport(Protocol):
     def close(self, code: CloseCode, reason: str, last: str = "") -> None:
         """Close, after a `last` message."""
         ...
+
+
+class Late(Protocol):
+    """Rooms that a connection enters later."""
+
+    def forget(self, name: str) -> None:
+        """Do not enter this room any more."""
+        ...
+
+    def stop(self) -> None: ...
 
 
 class Sink(Protocol):

@@ -21,7 +21,7 @@ from ..protocols.base import WireProtocol
 from ..protocols.requests import CommandError
 from ..rights.grants import Answer, Grant
 from ..rooms.publications import ClientInfo
-from .ports import Transport
+from .ports import Late, Transport
 from .subscriptions import Subscriptions, is_outdated
 from .timers import Timers
 
@@ -61,6 +61,7 @@ class Session:
         "errors_in_a_row",
         "id",
         "identity",
+        "late_rooms",
         "node",
         "opened_at",
         "pending",
@@ -98,6 +99,8 @@ class Session:
         self.pending = 0
         """How many commands were begun and are not answered yet."""
         self.errors_in_a_row = 0
+        self.late_rooms: Late | None = None
+        """The rooms of its `connect` that it enters later."""
         self._held_back: list[str] | None = None
         self._shutting_down = False
         self._is_counted = False
@@ -149,6 +152,8 @@ class Session:
         self._leave_unauthenticated()
         self.node.reviewer.dismiss(self)
         self.node.registry.leave(self.id)
+        if self.late_rooms is not None:
+            self.late_rooms.stop()
         self.leave_all()
 
     @property

@@ -68,6 +68,11 @@ class WireProtocol(Protocol):
         """Send a notice of an administrator, to be shown to the user."""
         ...
 
+    def encode_subscribe(self, room: str, reply: Reply) -> str:
+        """Report that the connection is in a room now. `reply` is that of a subscribe, without the
+        publications that it recovers: they follow."""
+        ...
+
     def encode_unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> str: ...
     def encode_disconnect(self, code: CloseCode, reason: str) -> str:
         """The last message before the close frame, which has the same code and reason."""

@@ -118,6 +118,9 @@ class CentrifugeProtocol:
     def encode_notice(self, text: str) -> str:
         return _push({"message": {"data": {"realtime": "notice", "text": text}}})
 
+    def encode_subscribe(self, room: str, reply: dict[str, Any]) -> str:
+        return _push({"channel": room, "subscribe": reply})
+
     def encode_unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> str:
         return _push({"channel": room, "unsubscribe": {"code": int(code), "reason": reason}})
 

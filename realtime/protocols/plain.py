@@ -77,6 +77,9 @@ class PlainProtocol:
     def encode_notice(self, text: str) -> str:
         return _text({"type": "notice", "text": text})
 
+    def encode_subscribe(self, room: str, reply: dict[str, Any]) -> str:
+        return ""  # it has one room, which it asks for
+
     def encode_unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> str:
         return _text({"type": "error", "code": int(code), "message": reason})
 

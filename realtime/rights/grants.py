@@ -108,10 +108,14 @@ async def agrant(identity: Identity, name: str) -> Grant:
 
 
 async def prepare(identity: Identity, wanted: Collection[str]) -> None:
-    """Fill the cache for several rooms with one batch of queries."""
+    """Fill the cache for several rooms with one batch of queries. What is not known now is left
+    out."""
     in_database = [name for name in wanted if find_in_code(name) is None]
     if len(in_database) > 1:
-        await asyncio.gather(*(agrant(identity, name) for name in in_database))
+        asked = (agrant(identity, name) for name in in_database)
+        for outcome in await asyncio.gather(*asked, return_exceptions=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, LayerUnavailable):
+                raise outcome
 
 
 _Key = tuple[str, str, "frozenset[str] | None"]
