@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 
 from rest_framework import status
 from rest_framework.request import Request
@@ -14,6 +15,9 @@ from ..conf import realtime_settings
 from ..exceptions import LayerUnavailable
 from ..layers import get_layer
 from .base import RealtimeView
+
+TRIES = 8
+TRY_SECONDS = 2.0
 
 
 class TicketThrottle(UserRateThrottle):
@@ -31,11 +35,10 @@ class TicketView(RealtimeView):
     throttle_classes = (TicketThrottle,)
 
     def post(self, request: Request) -> Response:
-        ticket = secrets.token_urlsafe(32)
         ttl = realtime_settings.TICKET_TTL_SECONDS
         kept = identity_to_ticket(self.identity(request))
         try:
-            get_layer().store_ticket(ticket, kept, ttl)
+            ticket = _store(kept, ttl)
         except LayerUnavailable:
             return Response(
                 {
@@ -45,3 +48,19 @@ class TicketView(RealtimeView):
                 status=status.HTTP_503_SERVICE_UNAVAILABLE,
             )
         return Response({"ticket": ticket, "expires_in": ttl})
+
+
+def _store(identity: bytes, ttl_seconds: int) -> str:
+    """Store an identity and return its ticket. Of several Redis one that answers gets it: another
+    ticket may belong to another one. Raises `LayerUnavailable`."""
+    ends_at = time.monotonic() + TRY_SECONDS
+    for tries_left in reversed(range(TRIES)):
+        ticket = secrets.token_urlsafe(32)
+        try:
+            get_layer().store_ticket(ticket, identity, ttl_seconds)
+        except LayerUnavailable:
+            if not tries_left or time.monotonic() > ends_at:
+                raise
+        else:
+            return ticket
+    raise AssertionError("the last try returns or raises")

@@ -41,7 +41,7 @@ class Changes:
         def mark(client: redis.Redis, index: int) -> None:
             run(client, scripts.mark(self._keys, spread[index], False))
 
-        found = self._topology.on_shards_sync(mark, list(spread))
+        found = self._topology.on_shards_sync(mark, list(spread), enough="none")
         failed = {
             index: spread[index] for index, each in found.items() if isinstance(each, Exception)
         }
@@ -92,7 +92,7 @@ class Changes:
                 pipeline.expire(key, int(ttl_seconds) * 2 + 1)
                 pipeline.execute()
 
-        living(self._topology.on_shards_sync(end).values())
+        living(self._topology.on_shards_sync(end, enough="one").values())
 
     async def ended_sign_ins(self) -> dict[str, float]:
         ended: dict[str, float] = {}

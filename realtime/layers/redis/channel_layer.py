@@ -84,7 +84,7 @@ class RedisGroups(RedisPubSubChannelLayer):  # type: ignore[misc]
             def publish(client: redis.Redis, index: int) -> None:
                 client.publish(self.topology.name_on(index, everywhere), packed)
 
-            living(self.topology.on_shards_sync(publish).values())
+            living(self.topology.on_shards_sync(publish, enough="one").values())
             return
         name = self.topology.keys.group(group)
         channel, packed = self.topology.keys.pubsub(name), self.serialize(message)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
+from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import redis
 from redis.exceptions import NoScriptError
@@ -15,9 +17,13 @@ from ...exceptions import LayerUnavailable
 from .availability import ERRORS, TIMEOUT_SECONDS
 from .pools import Host, create_pool
 from .refusals import Refused, report
+from .repairs import PATIENCE_SECONDS
 from .scripts import Call
 
 T = TypeVar("T")
+
+Enough = Literal["all", "one", "none"]
+"""From how many of several shards an outcome is waited for, however long it takes."""
 
 WARM_SECONDS = 10.0
 """After a call that succeeded, a client is taken to have an open connection for so long."""
@@ -34,6 +40,8 @@ class Clients:
     def __init__(self, hosts: Sequence[Host]) -> None:
         self._hosts = hosts
         self._warm_until: dict[int, float] = {}
+        self._late: dict[int, Thread] = {}
+        """Calls that were left behind, by their shard."""
 
     @cached_property
     def _clients(self) -> list[redis.Redis]:
@@ -55,10 +63,17 @@ class Clients:
         return result
 
     def do_on(
-        self, indices: Sequence[int], work: Callable[[redis.Redis, int], T]
+        self,
+        indices: Sequence[int],
+        work: Callable[[redis.Redis, int], T],
+        enough: Enough = "all",
     ) -> dict[int, T | LayerUnavailable]:
         """Do something on several shards at the same time: one that is dead delays no other. Return
-        the outcome by the number of the shard."""
+        the outcome by the number of the shard.
+
+        If less than all is `enough`, a shard that takes longer than `PATIENCE_SECONDS`, or is late
+        with an earlier call, counts as one that does not answer. Its call may still be carried out.
+        """
         found: dict[int, T | LayerUnavailable] = {}
         failures: list[Exception] = []
 
@@ -70,17 +85,47 @@ class Clients:
             except Exception as error:
                 failures.append(error)
 
-        if len(indices) == 1:
+        if len(indices) == 1 and enough == "all":
             do(indices[0])
         else:
-            threads = [Thread(target=do, args=(index,), daemon=True) for index in indices]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            self._do_in_threads(do, indices, enough, lambda: _is_one_done(found))
         if failures:
             raise failures[0]
-        return found
+        late = LayerUnavailable("a Redis is late")
+        return {index: found.get(index, late) for index in indices}
+
+    def _do_in_threads(
+        self,
+        do: Callable[[int], None],
+        indices: Sequence[int],
+        enough: Enough,
+        is_one_done: Callable[[], bool],
+    ) -> None:
+        ended: SimpleQueue[int] = SimpleQueue()
+
+        def do_and_tell(index: int) -> None:
+            do(index)
+            ended.put(index)
+
+        patience_ends_at = time.monotonic() + PATIENCE_SECONDS
+        running = {}
+        for index in indices:
+            if enough != "all" and index in self._late and self._late[index].is_alive():
+                continue
+            running[index] = Thread(target=do_and_tell, args=(index,), daemon=True)
+            running[index].start()
+        while running:
+            left = patience_ends_at - time.monotonic()
+            is_needed = enough == "all" or (enough == "one" and not is_one_done())
+            if left <= 0 and not is_needed:
+                break
+            with suppress(Empty):
+                running.pop(ended.get(timeout=left if left > 0 and not is_needed else None))
+        self._late.update(running)
+
+
+def _is_one_done(found: dict[int, Any]) -> bool:
+    return any(not isinstance(each, LayerUnavailable) for each in list(found.values()))
 
 
 def run(client: redis.Redis, call: Call) -> Any:

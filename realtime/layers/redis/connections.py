@@ -28,23 +28,69 @@ class Connections:
     """Counts and lists connections; see `layers.base.Connections`.
 
     Redis holds of each process its time to live (on every shard), its description and its
-    connections; and of each user the connections that count, with their processes.
+    connections; and of each user the connections that count, with their processes. While the shard
+    of a user is dead, another one counts: the limit then holds on each of the two.
     """
 
     def __init__(self, topology: Topology, codec: Codec) -> None:
         self._topology = topology
         self._keys = topology.keys
         self._codec = codec
+        self._elsewhere: dict[str, int] = {}
+        """The shards of connections that are not counted on the shard of their user."""
 
     async def admit(
         self, process: str, connections: Sequence[tuple[str, str]], limit: int
     ) -> list[bool | LayerUnavailable]:
-        replies = []
-        for client, user in connections:
-            pipeline = self._pipeline(self._keys.user(user, "connections"))
-            call = scripts.admit(self._keys, process, client, user, limit)
-            replies.append(pipeline.run(call, bool))
-        return await outcomes(replies)
+        found = await self._admit_on(
+            [self._index(self._keys.user(user, "connections")) for _, user in connections],
+            process,
+            connections,
+            limit,
+        )
+        if limit and self._topology.count > 1:
+            await self._admit_elsewhere(found, process, connections, limit)
+        return found
+
+    async def _admit_on(
+        self,
+        indices: Sequence[int],
+        process: str,
+        connections: Sequence[tuple[str, str]],
+        limit: int,
+    ) -> list[bool | LayerUnavailable]:
+        pipelines = self._topology.pipelines()
+        return await outcomes(
+            pipelines[index].run(scripts.admit(self._keys, process, client, user, limit), bool)
+            for index, (client, user) in zip(indices, connections, strict=True)
+        )
+
+    async def _admit_elsewhere(
+        self,
+        found: list[bool | LayerUnavailable],
+        process: str,
+        connections: Sequence[tuple[str, str]],
+        limit: int,
+    ) -> None:
+        """Count the connections whose shard does not answer on the next shard that does."""
+        count = self._topology.count
+        for step in range(1, count):
+            left = [n for n, each in enumerate(found) if isinstance(each, LayerUnavailable)]
+            if not left:
+                return
+            asked = [connections[n] for n in left]
+            homes = [self._index(self._keys.user(user, "connections")) for _, user in asked]
+            indices = [(home + step) % count for home in homes]
+            others = await self._admit_on(indices, process, asked, limit)
+            for n, index, (client, _), outcome in zip(left, indices, asked, others, strict=True):
+                found[n] = outcome
+                if not isinstance(outcome, LayerUnavailable):
+                    self._elsewhere[client] = index
+                    _log.warning(
+                        "elsewhere",
+                        "the connections of some users are counted on another Redis, because theirs"
+                        " does not answer: CONNECTIONS_PER_USER holds on each of the two",
+                    )
 
     async def beat(self, process: str, info: bytes, ttl_seconds: float) -> bool:
         ttl_ms = int(ttl_seconds * 1000)
@@ -94,6 +140,9 @@ class Connections:
             if user:
                 key = self._keys.user(user, "connections")
                 counted[client] = self._pipeline(key).send("HDEL", key, client)
+                other = self._elsewhere.pop(client, None)
+                if other is not None:
+                    self._topology.pipelines()[other].send("HDEL", key, client)
         if ended:
             written.append(pipeline.send("HDEL", connections, *ended))
         if present:
@@ -158,6 +207,9 @@ class Connections:
 
     def _process_keys(self, process: str) -> tuple[str, str]:
         return self._keys.process(process, "about"), self._keys.process(process, "connections")
+
+    def _index(self, key: str) -> int:
+        return self._topology.index(owner(key))
 
     def _pipeline(self, key: str) -> Pipeline:
         return self._topology.pipeline(owner(key))

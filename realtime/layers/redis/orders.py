@@ -51,7 +51,7 @@ class Orders:
             if isinstance(published, Exception):
                 raise published
 
-        living(topology.on_shards_sync(send).values())
+        living(topology.on_shards_sync(send, enough="one").values())
 
     async def last_order(self) -> str:
         return _packed(await self._last_orders())

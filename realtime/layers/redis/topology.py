@@ -14,7 +14,7 @@ import redis.asyncio
 
 from ...exceptions import LayerUnavailable
 from .availability import in_time
-from .clients import Clients, run
+from .clients import Clients, Enough, run
 from .keys import Keys, pubsub_name
 from .pipeline import Pipeline
 from .pools import Host, close_pool, create_pool, database, place
@@ -118,11 +118,16 @@ class Topology:
         return self._clients.do(self.room_index(room), lambda client: run(client, call))
 
     def on_shards_sync(
-        self, work: Callable[[redis.Redis, int], T], indices: Sequence[int] | None = None
+        self,
+        work: Callable[[redis.Redis, int], T],
+        indices: Sequence[int] | None = None,
+        *,
+        enough: Enough = "all",
     ) -> dict[int, T | LayerUnavailable]:
         """Do something on some shards, or on all, at the same time. Return the outcome by the
-        number of the shard."""
-        return self._clients.do_on(range(self.count) if indices is None else indices, work)
+        number of the shard. If less than all is `enough`, those that are late are left behind."""
+        indices = range(self.count) if indices is None else indices
+        return self._clients.do_on(indices, work, "all" if self.count == 1 else enough)
 
 
 class Shard:

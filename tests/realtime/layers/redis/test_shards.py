@@ -101,7 +101,7 @@ async def test_connections_of_the_living_go_on(layer, spread, rooms, die):
         await layer.beat(process, b"{}", 30)
         assert await layer.beat(process, b"{}", 30) is True
     found = await layer.admit("p1", [("c1", dead), ("c2", living), ("c3", living)], 1)
-    assert isinstance(found[0], LayerUnavailable) and list(found[1:]) == [True, False]
+    assert found == [True, True, False]
     failed = await layer.write_connections("p1", {}, {"c1": dead, "c2": living}, 30)
     assert "c1" in failed
     assert await layer.admit("p1", [("c3", living)], 1) == [True]
@@ -227,3 +227,46 @@ async def test_with_no_living_shard_there_is_an_error(open_redis_layer, unused_p
     ):
         with pytest.raises(LayerUnavailable):
             await call()
+
+
+async def test_a_user_whose_redis_is_dead_is_counted_on_another(layer, spread, die, proxy):
+    def shard_of(user):
+        return layer.topology.index(layer.topology.keys.user(user, "x").rpartition(":")[0])
+
+    _, dead = spread(shard_of)
+    await die()
+    assert await layer.admit("p1", [("c1", dead), ("c2", dead)], 1) == [True, False]
+    await layer.write_connections("p1", {}, {"c1": dead}, 30)
+    assert await layer.admit("p1", [("c3", dead)], 1) == [True]
+    proxy.heal()
+    async with asyncio.timeout(15):
+        # Its own counts again. The limit holds there too.
+        while await layer.admit("p1", [("c4", dead)], 2) != [True] or "c4" in elsewhere(layer):
+            await layer.write_connections("p1", {}, {"c4": dead}, 30)
+            await asyncio.sleep(0.1)
+    assert await layer.admit("p1", [("c5", dead)], 1) == [False]
+
+
+def elsewhere(layer):
+    return layer._connections._elsewhere
+
+
+async def test_revocations_do_not_wait_for_a_redis_that_hangs(layer, rooms, proxy):
+    for room in rooms:
+        await layer.append(room, b"1", KEEP_THREE)
+    await asyncio.to_thread(layer.mark_changes_sync, [("1", None)])
+    proxy.swallow()
+    started = time.monotonic()
+
+    def revoke():
+        for _ in range(10):
+            for change in ("1", None), ("1", rooms[1]):
+                with pytest.raises(PartlyUnavailable):
+                    layer.mark_changes_sync([change])
+            layer.send_order_sync({"type": "realtime.recheck", "id": "1"})
+            layer.end_sign_in_sync("s", 60)
+
+    await asyncio.to_thread(revoke)
+    # 40 timeouts would take 76 s.
+    assert time.monotonic() - started < 10
+    assert (await layer.last_changes([("1", rooms[0])]))[0] > 0
