@@ -4,40 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
-from django.urls.resolvers import RoutePattern
+
+from . import definitions
+from .patterns import RoomPattern
 
 
 class RoomType:
     """Base class of the room types of a site.
 
-    Every hook is a plain method, which runs in a thread, or an `async def`. It gets the
-    user and the parts of the room's name that the pattern captures. A `can_` hook allows only by
-    returning exactly True. Each may raise `realtime.rooms.Rejected("sentence", code=450)`: the
-    client gets the sentence and the code, which is from 400 to 1999.
+    Every hook is a plain method, which runs in a thread, or an `async def`. It gets the user and
+    the parts of the room's name that the pattern captures: `def can_join(self, user, pk)`. A `can_`
+    hook allows only by returning exactly True. Each may raise
+    `realtime.rooms.Rejected("sentence", code=450)`: the client gets the sentence and the code,
+    which is from 400 to 1999.
+
+    The hooks below take any arguments, so that type checkers accept those of a site.
     """
 
     history_size: int = 100
     history_ttl_seconds: int = 300
     presence: bool = True
 
-    def can_join(self, user: Any, **captured: Any) -> Any:
-        """Return whether `user` may join the room. The default is False."""
+    def can_join(self, *args: Any, **captured: Any) -> Any:
+        """`can_join(user, …)`: return whether the user may join the room. The default is False."""
         return False
 
-    def can_publish(self, user: Any, **captured: Any) -> Any:
-        """Return whether `user` may publish too. Called only for users who may join."""
+    def can_publish(self, *args: Any, **captured: Any) -> Any:
+        """`can_publish(user, …)`: return whether the user may publish too. Called only for users
+        who may join."""
         return True
 
-    def can_moderate(self, user: Any, **captured: Any) -> Any:
+    def can_moderate(self, *args: Any, **captured: Any) -> Any:
+        """`can_moderate(user, …)`: as `can_publish`. The default is False."""
         return False
 
-    def on_publish(self, user: Any, data: Any, **captured: Any) -> Any:
-        """Handle data that a client publishes. Return other data to replace it, or None to keep it.
-        Raise `realtime.rooms.Rejected("sentence")` to refuse it."""
+    def on_publish(self, *args: Any, **captured: Any) -> Any:
+        """`on_publish(user, data, …)`: handle data that a client publishes. Return other data to
+        replace it, or None to keep it. Raise `realtime.rooms.Rejected("sentence")` to refuse it."""
         return None
+
+    @classmethod
+    def name(cls, **captured: Any) -> str:
+        """Return the name of the room with these captured parts: `OrderRoom.name(pk=42)`.
+
+        Raises `ValueError` if there can be no such room.
+        """
+        patterns = [each.pattern for each in _types if type(each.room_type) is cls]
+        if not patterns:
+            raise ImproperlyConfigured(
+                f"{cls.__qualname__} is not registered. Write @rooms.register('…') above it."
+            )
+        fitting = [each for each in patterns if set(each.captured) == set(captured)]
+        return (fitting or patterns)[0].reverse(captured)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +83,59 @@ class CodeRoom:
         return self.type.presence
 
 
-_types: list[tuple[RoutePattern, RoomType]] = []
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A room type with a pattern that it is registered for."""
+
+    pattern: RoomPattern
+    room_type: RoomType
 
 
-def register(pattern: str) -> Callable[[type[RoomType]], type[RoomType]]:
-    """Register a room type for the names that match `pattern`, written as in `urls.py`."""
+AnyRoomType = TypeVar("AnyRoomType", bound=type[RoomType])
 
-    def decorate(room_type: type[RoomType]) -> type[RoomType]:
-        if any(str(known) == pattern for known, _ in _types):
-            raise ImproperlyConfigured(
-                f"Two room types are registered for {pattern!r}. Give one of them another pattern."
-            )
-        _types.append((RoutePattern(pattern, is_endpoint=True), room_type()))
+_types: list[Registered] = []
+
+
+def register(pattern: str) -> Callable[[AnyRoomType], AnyRoomType]:
+    """Register a room type for the names that match `pattern`, written as in `urls.py`.
+
+    Raises `ImproperlyConfigured` if the pattern or the class has a mistake. Of several patterns
+    that match a name, the one that was registered first has it.
+    """
+
+    def decorate(room_type: AnyRoomType) -> AnyRoomType:
+        parsed = RoomPattern(pattern)
+        definitions.check(room_type, RoomType, parsed)
+        for known in _types:
+            _refuse_same_names(parsed, known)
+        _types.append(Registered(parsed, room_type()))
         return room_type
 
     return decorate
 
 
+def _refuse_same_names(pattern: RoomPattern, known: Registered) -> None:
+    if pattern.shape == known.pattern.shape:
+        raise ImproperlyConfigured(
+            f"{pattern.text!r} matches the same room names as {known.pattern.text!r}, which is "
+            f"registered for {type(known.room_type).__qualname__}. Change one of them."
+        )
+    if not pattern.captured and known.pattern.match(pattern.text) is not None:
+        raise ImproperlyConfigured(
+            f"The room {pattern.text!r} can never be found, because {known.pattern.text!r} was "
+            "registered before it, and matches it too. Register it first."
+        )
+
+
+def registered() -> tuple[Registered, ...]:
+    """Return all room types with their patterns, in the order in which names are looked up."""
+    return tuple(_types)
+
+
 def find_in_code(name: str) -> CodeRoom | None:
     """Return the room of a room type, or None. Does not read the database."""
-    for pattern, room_type in _types:
-        match = pattern.match(name)
-        if match is not None:
-            return CodeRoom(name, room_type, match[2], str(pattern))
+    for each in _types:
+        captured = each.pattern.match(name)
+        if captured is not None:
+            return CodeRoom(name, each.room_type, captured, each.pattern.text)
     return None

@@ -1,0 +1,104 @@
+"""Checks the class of a room type when it is registered, so that a mistake is found at the start
+and not by the first client."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from .patterns import RoomPattern
+
+HOOKS: Mapping[str, tuple[str, ...]] = {
+    "can_join": ("user",),
+    "can_publish": ("user",),
+    "can_moderate": ("user",),
+    "on_publish": ("user", "data"),
+}
+"""The hooks of a room type, each with its arguments before the captured ones."""
+OPTIONS = ("history_size", "history_ttl_seconds", "presence")
+_NEAR = 0.75
+
+
+def check(room_type: type, base: type, pattern: RoomPattern) -> None:
+    """Raise `ImproperlyConfigured` if `room_type` is not what a site can have meant."""
+    if not (isinstance(room_type, type) and issubclass(room_type, base)):
+        raise ImproperlyConfigured(
+            f"{room_type!r} is registered for {pattern.text!r}, and is no room type. "
+            "Write `class OrderRoom(rooms.RoomType):`."
+        )
+    _check_names(room_type, base)
+    for hook in HOOKS:
+        if is_own(room_type, base, hook):
+            _check_hook(room_type, hook, pattern)
+    _check_options(room_type)
+
+
+def is_own(room_type: type, base: type, hook: str) -> bool:
+    """Return whether a room type defines a hook itself."""
+    return getattr(room_type, hook) is not getattr(base, hook)
+
+
+def signature(hook: str, pattern: RoomPattern) -> str:
+    """Return how a hook is written for a pattern: `def can_join(self, user, pk)`."""
+    return f"def {hook}({', '.join(('self', *HOOKS[hook], *pattern.captured))})"
+
+
+def _check_names(room_type: type, base: type) -> None:
+    ours = [name for name in dir(base) if not name.startswith("_")]
+    known = [*HOOKS, *OPTIONS]
+    for owner in room_type.__mro__:
+        if issubclass(base, owner):
+            continue
+        for name in vars(owner):
+            if name.startswith("_") or name in ours:
+                continue
+            near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
+            if near or name.startswith(("can_", "on_")):
+                cure = f"Did you mean {near[0]!r}?" if near else f"The hooks are {_listed(HOOKS)}."
+                raise ImproperlyConfigured(
+                    f"{owner.__qualname__}.{name} is no hook and no option of a room type. {cure} "
+                    f"Call it _{name} if it is your own."
+                )
+
+
+def _check_hook(room_type: type, hook: str, pattern: RoomPattern) -> None:
+    where = f"{room_type.__qualname__}.{hook}"
+    function = getattr(room_type(), hook)
+    if not callable(function):
+        raise ImproperlyConfigured(f"{where} is {function!r}. Write `{signature(hook, pattern)}`.")
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise ImproperlyConfigured(
+            f"{where} has a `yield`, so that its call returns a generator. Return the value."
+        )
+    try:
+        taken = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # such as a function written in C
+    try:
+        taken.bind(*HOOKS[hook], **dict.fromkeys(pattern.captured))
+    except TypeError as error:
+        raise ImproperlyConfigured(
+            f"{where}{taken} does not fit to the pattern {pattern.text!r}: {error}. "
+            f"Write `{signature(hook, pattern)}`."
+        ) from error
+
+
+def _check_options(room_type: Any) -> None:
+    for name in ("history_size", "history_ttl_seconds"):
+        value = getattr(room_type, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise ImproperlyConfigured(
+                f"{room_type.__qualname__}.{name} is {value!r}. Write a whole number, 0 or more."
+            )
+    if not isinstance(room_type.presence, bool):
+        raise ImproperlyConfigured(
+            f"{room_type.__qualname__}.presence is {room_type.presence!r}. Write True or False."
+        )
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(names)

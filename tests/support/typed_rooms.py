@@ -1,0 +1,32 @@
+"""Room types as a site writes them that checks its types strictly."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from realtime import rooms
+
+
+@rooms.register("typed/<int:pk>")
+class OrderRoom(rooms.RoomType):
+    """The talk about one order."""
+
+    history_size = 50
+    presence = True
+
+    def can_join(self, user: User, pk: int) -> bool:
+        return user.is_staff
+
+    async def can_publish(self, user: User, pk: int) -> bool:
+        return user.is_staff
+
+    def on_publish(self, user: User, data: Any, pk: int) -> dict[str, str]:
+        return {"text": str(data)}
+
+
+class StaffRoom(OrderRoom):
+    def can_moderate(self, user: User, pk: int) -> bool:
+        return self.can_join(user, pk)
+
+
+NAME: str = OrderRoom.name(pk=42)
