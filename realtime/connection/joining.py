@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from operator import itemgetter
+from typing import Any
 
 from ..changes import changes
 from ..codes import CloseCode, Error
@@ -18,8 +19,9 @@ from ..protocols.requests import CloseSession, CommandError, SubscribeOptions
 from ..rights import grants
 from ..rights.grants import Grant
 from ..rooms.finding import AnyRoom
-from ..rooms.publications import Retention, retention
+from ..rooms.publications import Position, Publication, Retention, retention
 from ..rooms.room_types import find_in_code
+from . import states
 from .allowance import charge_refusal
 from .batches import Budget, Turn, parts, turns
 from .session import Session
@@ -52,6 +54,8 @@ async def enter(
             changed_at = await session.node.last_changes.of(session.user_id, name)
         since = options.since if budget is None or budget.left > 0 else None
         async with session.node.hub.entering(name, since) as entry:
+            # After the position was read: what is published from now on follows the state.
+            state = await states.compute(session, room, turn)
             if turn is not None:
                 await turn.wait()
             _refuse_what_is_too_much(session, name, options)
@@ -59,10 +63,19 @@ async def enter(
             point = entry.point()
             if point is None or (version >= 0 and changes.is_stale(version, session.user_id, name)):
                 continue
+            late = [] if state is None else entry.late()
+            if late is None:
+                continue
             point = _without_time_shut_out(point, changed_at)
-            if budget is not None and not budget.take(point.missed_bytes):
-                point = JoinPoint(point.position)
-            return _enter_now(session, entry, name, options, grant, room, point)
+            if budget is not None:
+                if state is not None and not budget.take(len(bytes(state))):
+                    raise states.NoState(Error.LIMIT_EXCEEDED)
+                if not budget.take(point.missed_bytes):
+                    point = JoinPoint(point.position)
+            reply = _enter_now(session, entry, name, options, grant, room, point)
+            if state is not None:
+                _add_state(reply, state, entry.began_at, late)
+            return reply
     raise CommandError(Error.TOO_MANY_REQUESTS)
 
 
@@ -107,6 +120,8 @@ async def _enter_if_allowed(
 ) -> Reply | None:
     try:
         return await enter(session, name, options, turn, budget)
+    except states.NoState:
+        return None  # a broken hook of one room must not keep the client out of all others
     except CommandError as refused:
         if refused.error.temporary:
             raise
@@ -200,3 +215,12 @@ def _subscribed(point: JoinPoint, options: SubscribeOptions, keep: Retention) ->
     if point.missed:
         reply["publications"] = point.missed
     return reply
+
+
+def _add_state(reply: Reply, state: Any, began_at: Position, late: list[Publication]) -> None:
+    """Add the state that was computed at `began_at`. What came `late`, while it was computed, comes
+    as publications; a client that recovers has it among those that it missed."""
+    reply["data"] = state
+    if "publications" not in reply and reply["offset"] > began_at.offset:
+        reply["offset"] = began_at.offset
+        reply["publications"] = late

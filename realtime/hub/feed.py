@@ -14,6 +14,7 @@ from ..layers import RoomLayer
 from ..layers.pages import read_page
 from ..layers.records import Page
 from ..rooms.publications import Position, Publication
+from .recent import RecentPublications
 
 logger = logging.getLogger("realtime.feed")
 
@@ -60,7 +61,7 @@ class Feed:
         self._turn = 0  # grows when everything that was read before is void
         self._newest = 0
         self._held: list[tuple[str, Publication]] = []
-        self._recent: list[Publication] = []
+        self._recent = RecentPublications()
         self._joining = 0
         self._repairing = asyncio.Lock()
         self._repair: asyncio.Task[None] | None = None
@@ -154,8 +155,15 @@ class Feed:
             return point
         missed = point.missed
         if missed is not None:
-            missed = missed + [it for it in self._recent if it.offset > point.position.offset]
+            late = self.late(point)
+            if late is None:
+                return None
+            missed = missed + late
         return JoinPoint(self.position, missed, point.missed_since_ms, point.turn)
+
+    def late(self, point: JoinPoint) -> list[Publication] | None:
+        """What was published since the point was read; None if it was too much to be kept."""
+        return self._recent.after(point.position.offset)
 
     async def _missed(self, since: Position) -> tuple[list[Publication] | None, int]:
         """All missed publications, or None, and when the first of them was published."""
@@ -169,15 +177,17 @@ class Feed:
         if self.position is not None and self.position.offset < page.position.offset:
             # What is returned here must not be delivered a second time.
             await self._repair_now()
-        missed = found + [late for late in self._recent if late.offset > page.position.offset]
+        late = self._recent.after(page.position.offset)
+        if late is None:
+            return await self._missed(since)
         # Publications after the reading are newer than every change that was looked up before it.
-        return missed, found[0].at_ms if found else _NEVER_MS
+        return found + late, found[0].at_ms if found else _NEVER_MS
 
     def _pass_on(self, publication: Publication) -> None:
         assert self.position is not None
         self.position = Position(self.position.epoch, publication.offset)
         if self._joining:
-            self._recent.append(publication)
+            self._recent.add(publication)
         self._on_publication(publication)
 
     def _repair_soon(self) -> None:

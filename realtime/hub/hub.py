@@ -233,6 +233,15 @@ class Entering:
         """The position of a member that is added now; None if it has to enter again."""
         return self._room.feed.move_on(self._point)
 
+    @property
+    def began_at(self) -> Position:
+        """The position when it began to enter."""
+        return self._point.position
+
+    def late(self) -> list[Publication] | None:
+        """What was published since it began to enter; None if that is too much: enter again."""
+        return self._room.feed.late(self._point)
+
     def add(self, member: Recipient, *, watches: bool = False) -> None:
         """Add a member; with `watches` it is notified of members who join or leave."""
         self._room.add(member, watches=watches)

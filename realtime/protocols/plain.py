@@ -48,6 +48,8 @@ class PlainProtocol:
         position: dict[str, Any] = {
             key: result[key] for key in ("epoch", "offset", "recovered") if key in result
         }
+        if "data" in result:
+            position["state"] = result["data"]
         joined = _text({"type": "joined", "room": self.room, **position})
         missed = result.get("publications", ())
         return [

@@ -17,6 +17,7 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
     "can_publish": ("user",),
     "can_moderate": ("user",),
     "on_publish": ("user", "data"),
+    "get_state": ("user",),
 }
 """The hooks of a room type, each with its arguments before the captured ones."""
 OPTIONS = ("history_size", "history_ttl_seconds", "presence")

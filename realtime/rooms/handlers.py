@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
 from ..concurrency import threads
+from ..conf import realtime_settings
+from ..databases import reads_up_to_date, up_to_date_reads
 from .payloads import decode, encode_result
 from .room_types import CodeRoom, RoomType
 
@@ -59,3 +63,29 @@ async def run_publish_hook(room: object, user: Any, data: bytes, user_id: str) -
     hook = room.type.on_publish
     changed = await threads.call_hook(user_id, hook, user, decode(data), **room.captured)
     return data if changed is None else encode_result(changed)
+
+
+def has_state_hook(room: object) -> bool:
+    return isinstance(room, CodeRoom) and type(room.type).get_state is not RoomType.get_state
+
+
+async def run_state_hook(room: CodeRoom, user: Any, user_id: str) -> bytes:
+    """Return what the room's `get_state` returns, as JSON of at most `RECOVERY_MAX_BYTES`.
+
+    Reads come from the database of writes: a replica may not have yet what was published already.
+    """
+    hook = _up_to_date(room.type.get_state)
+    state = await threads.call_hook(user_id, hook, user, **room.captured)
+    return encode_result(state, realtime_settings.RECOVERY_MAX_BYTES)
+
+
+def _up_to_date(hook: Handler) -> Handler:
+    if not iscoroutinefunction(hook):
+        return reads_up_to_date(hook)
+
+    @wraps(hook)
+    async def read(*args: Any, **kwargs: Any) -> Any:
+        with up_to_date_reads():
+            return await hook(*args, **kwargs)
+
+    return read

@@ -30,26 +30,26 @@ def on_one_line(data: bytes) -> bytes:
     return msgspec.json.format(data, indent=-1)
 
 
-def encode(data: Any) -> bytes:
+def encode(data: Any, most: int | None = None) -> bytes:
     """Return `data` as JSON. Raises `InvalidPayload` for values that JSON does not have.
 
     Uses the encoder of the standard library, because msgspec accepts sets, decimals and NaN.
     """
     try:
         text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-        return checked(text.encode())
+        return checked(text.encode(), most)
     except (TypeError, ValueError, RecursionError) as error:
         if isinstance(error, InvalidPayload):
             raise
         raise InvalidPayload(f"the payload is not JSON: {error}") from error
 
 
-def encode_result(value: Any) -> bytes:
+def encode_result(value: Any, most: int | None = None) -> bytes:
     """Encode what a hook returned. Raises `TypeError`: a wrong value is not the client's fault."""
     try:
-        return encode(value)
+        return encode(value, most)
     except InvalidPayload as error:
-        raise TypeError(f"the hook returned a value that is not JSON: {error}") from error
+        raise TypeError(f"the hook returned a value that can't be sent: {error}") from error
 
 
 def decode(data: bytes) -> Any:
@@ -60,15 +60,14 @@ def raw(data: bytes) -> msgspec.Raw:
     return msgspec.Raw(data)
 
 
-def checked(data: bytes) -> bytes:
-    """Return `data` on one line, if it is one JSON value of at most `MESSAGE_MAX_BYTES`, and nests
-    in at most `MESSAGE_MAX_LEVELS`."""
+def checked(data: bytes, most: int | None = None) -> bytes:
+    """Return `data` on one line, if it is one JSON value of at most `MESSAGE_MAX_BYTES`, or `most`
+    bytes, and nests in at most `MESSAGE_MAX_LEVELS`."""
     if not data:
         raise InvalidPayload("data is missing")
-    if len(data) > realtime_settings.MESSAGE_MAX_BYTES:
-        raise PayloadTooLarge(
-            f"{len(data)} bytes, and {realtime_settings.MESSAGE_MAX_BYTES} are allowed"
-        )
+    if len(data) > (most or realtime_settings.MESSAGE_MAX_BYTES):
+        most = most or realtime_settings.MESSAGE_MAX_BYTES
+        raise PayloadTooLarge(f"{len(data)} bytes, and {most} are allowed")
     if is_deeper(data, realtime_settings.MESSAGE_MAX_LEVELS):
         raise InvalidPayload(
             f"data nests deeper than {realtime_settings.MESSAGE_MAX_LEVELS} levels"

@@ -46,6 +46,12 @@ class RoomType:
         replace it, or None to keep it. Raise `realtime.rooms.Rejected("sentence")` to refuse it."""
         return None
 
+    def get_state(self, *args: Any, **captured: Any) -> Any:
+        """`get_state(user, …)`: return the state of the room, any JSON value, for a user who enters
+        it. It is in the reply, as `data`. What is published after the state was begun follows it:
+        nothing is lost between the two, and a message that the state holds already may come."""
+        return None
+
     @classmethod
     def name(cls, **captured: Any) -> str:
         """Return the name of the room with these captured parts: `OrderRoom.name(pk=42)`.

@@ -23,6 +23,9 @@ class OrderRoom(rooms.RoomType):
     def on_publish(self, user: User, data: Any, pk: int) -> dict[str, str]:
         return {"text": str(data)}
 
+    def get_state(self, user: User, pk: int) -> dict[str, int]:
+        return {"pk": pk}
+
 
 class StaffRoom(OrderRoom):
     def can_moderate(self, user: User, pk: int) -> bool:
