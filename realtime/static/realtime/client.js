@@ -1,80 +1,308 @@
 /**
- * A small browser client for the native protocol (the Centrifuge client protocol v2, in JSON).
- * Long, because it is one state machine; what it reads and writes is in wire.js.
+ * The browser client: one connection for the page, and rooms in it.
  *
- *     const realtime = new Realtime({ url: "/ws/", getToken: fetchAccessToken });
- *     realtime.subscribe("lobby", { onMessage: ({ data }) => console.log(data) });
- *     realtime.connect();
+ *     {% load realtime %}{% realtime_script %}                     in the template, then
+ *     realtime.room("lobby").on("message", ({ data }) => show(data));     in a script of yours
  *
- * It reconnects, enters its rooms again, asks for what it missed there, and renews its token, all
- * without being asked.
+ * `window.realtime` is made by the tag; it connects when it is used for the first time. A page that
+ * needs another address or a token makes its own: `new Realtime({ url, getToken })`.
  *
- * Events (CustomEvents, the facts are in `event.detail`):
- *   state    {state, code, reason}   with "connecting": why the last connection ended, if one did
- *   message  {room, publication}     a publication is {data, offset, info}
- *   rights   none                    what the user may do has perhaps changed, here or in rooms that
- *                                    the page has not entered: a page that shows rights asks again
- *   notice   {text}                  what an administrator says to the user; text, never HTML
- *   frame    {direction, text}       each object on the wire, "in" or "out", tokens masked
- *   error    {error, room}           what no promise and no handler carries
+ * The client reconnects, enters its rooms again, asks for what it missed there, and renews its
+ * token. It speaks the native protocol (the Centrifuge client protocol v2, in JSON).
+ *
+ * One file without imports, because storages that put a hash into file names rewrite no imports.
+ * Its sections: errors, wire, rooms, connection, advice for developers, the client of the page.
  *
  * @module realtime/client
  */
 
-import { away, RealtimeError, Wire } from "./wire.js";
+// Errors
 
-export { RealtimeError };
-
+const NAMES = {
+  0: "Away", 100: "Internal", 101: "Unauthorized", 102: "UnknownRoom", 103: "PermissionDenied",
+  104: "MethodNotFound", 105: "AlreadySubscribed", 106: "LimitExceeded", 107: "BadRequest",
+  108: "NotAvailable", 109: "TokenExpired", 111: "TooManyRequests", 112: "UnrecoverablePosition",
+};
 const ALREADY_SUBSCRIBED = 105;
 const TOKEN_EXPIRED = 109;
+
+/**
+ * What the server answers instead of a result; with code 0, the server could not be heard. `name`
+ * is a word for `code`: "PermissionDenied", or "Rejected" for the codes of the site's own hooks.
+ */
+export class RealtimeError extends Error {
+  constructor(code, message, temporary = false) {
+    super(message);
+    this.name = NAMES[code] ?? "Rejected";
+    this.code = code;
+    this.temporary = temporary;
+  }
+}
+
+const away = (message) => new RealtimeError(0, message, true);
+
+// The wire: a text holds one or more JSON objects, split by newlines: replies by their id, pushes,
+// pings
+
+const REPLY_MS = 10_000;
+
+/** A command as it may be shown. */
+function masked(command) {
+  const name = ["connect", "refresh"].find((key) => command[key]?.token);
+  return name ? { ...command, [name]: { ...command[name], token: "***" } } : command;
+}
+
+class Wire {
+  #write;
+  #onPush;
+  #onPing;
+  #onFrame;
+  #lastId = 0;
+  #waiting = new Map(); // command id -> {name, resolve, reject, timer}
+
+  constructor({ write, onPush, onPing, onFrame }) {
+    this.#write = write;
+    this.#onPush = onPush;
+    this.#onPing = onPing;
+    this.#onFrame = onFrame;
+  }
+
+  /** Send a command. @returns {Promise<object>} The reply. */
+  command(name, body) {
+    return this.commands([[name, body]])[0];
+  }
+
+  /** Send commands in one text. @returns {Promise<object>[]} The replies, in their order. */
+  commands(commands) {
+    const frames = commands.map(([name, body]) => ({ id: ++this.#lastId, [name]: body }));
+    const replies = frames.map(({ id }, index) => this.#reply(id, commands[index][0]));
+    if (frames.length) this.#send(...frames);
+    return replies;
+  }
+
+  pong() {
+    this.#send({});
+  }
+
+  /** Read one object of what came. */
+  receive(line) {
+    this.#onFrame("in", line);
+    const { id, push, error, ...results } = JSON.parse(line);
+    if (push) this.#onPush(push);
+    else if (!id) this.#onPing();
+    else if (error) this.#settle(id, new RealtimeError(error.code, error.message, error.temporary));
+    else this.#settle(id, null, results);
+  }
+
+  /** The transport is gone: nobody will answer any more. */
+  close() {
+    for (const id of [...this.#waiting.keys()]) this.#settle(id, away("The connection was lost."));
+  }
+
+  #send(...frames) {
+    this.#write(frames.map((frame) => JSON.stringify(frame)).join("\n"));
+    for (const frame of frames) this.#onFrame("out", JSON.stringify(masked(frame)));
+  }
+
+  #reply(id, name) {
+    return new Promise((resolve, reject) => {
+      const late = () => this.#settle(id, away("The server did not answer."));
+      this.#waiting.set(id, { name, resolve, reject, timer: setTimeout(late, REPLY_MS) });
+    });
+  }
+
+  #settle(id, error, results) {
+    const command = this.#waiting.get(id);
+    if (!command) return;
+    this.#waiting.delete(id);
+    clearTimeout(command.timer);
+    if (error) command.reject(error);
+    else command.resolve(results[command.name] ?? {});
+  }
+}
+
+// Rooms
+
+/**
+ * A room of the page, from `realtime.room(name)`. Listening to it enters it.
+ *
+ * Events of `on`, and what the function is called with:
+ *   message   {data, offset, info}: somebody published; after a return, first what was missed
+ *   joined    the reply of the server: at each entry, also after a reconnect
+ *   state     what the room's `get_state` gave, at each entry; also in `room.state`
+ *   recovered {count}: the page is back, and all that it missed follows as messages
+ *   gap       {}: the page is back, and messages are lost; load again what they change
+ *   enter     {user, client, conn_info}: a user has come
+ *   exit      {user, client, conn_info}: the last connection of a user has gone
+ *   refused   RealtimeError: the page may not enter; nothing is tried again
+ *   left      {code, reason}: the server took the page out for good
+ */
+class Room {
+  #realtime;
+  #find;
+  #listen;
+
+  constructor(name, realtime, find, listen) {
+    this.name = name;
+    this.#realtime = realtime;
+    this.#find = find;
+    this.#listen = listen;
+  }
+
+  /** Whether messages arrive at the moment. */
+  get joined() {
+    return Boolean(this.#find(this.name)?.joined);
+  }
+
+  get state() {
+    return this.#find(this.name)?.joined?.data;
+  }
+
+  /** The position of the last message: {epoch, offset}, or null if the room keeps none. */
+  get position() {
+    return this.#find(this.name)?.position ?? null;
+  }
+
+  /** @returns {() => void} A function that stops listening; it does not leave the room. */
+  on(event, listener) {
+    return this.#listen(this.name, event, listener);
+  }
+
+  publish(data) {
+    return this.#realtime.publish(this.name, data);
+  }
+
+  presence() {
+    return this.#realtime.presence(this.name);
+  }
+
+  history(page) {
+    return this.#realtime.history(this.name, page);
+  }
+
+  /** Leave, and forget all listeners. */
+  leave() {
+    return this.#realtime.unsubscribe(this.name);
+  }
+}
+
+/** What the client knows of a room, until it is left. */
+class Subscription {
+  listeners = new Map(); // event -> Set of functions
+  wanted = false; // somebody listens
+  joined = null; // the last reply, while the page is in the room
+  early = null; // what came before the reply, while it is awaited
+  position = null;
+  watches = false; // joins and leaves were asked for
+  attempts = 0;
+  timer = 0;
+
+  constructor(name) {
+    this.name = name;
+  }
+
+  /** Whether somebody wants joins and leaves. */
+  get watched() {
+    return ["enter", "exit"].some((event) => this.listeners.get(event)?.size);
+  }
+
+  out() {
+    clearTimeout(this.timer);
+    this.joined = this.early = null;
+  }
+}
+
+/** A position as an object or as `<epoch>:<offset>`. */
+function asPosition(since) {
+  if (typeof since !== "string") return since ? { epoch: since.epoch, offset: since.offset } : null;
+  const colon = since.lastIndexOf(":");
+  return { epoch: since.slice(0, colon), offset: Number(since.slice(colon + 1)) };
+}
+
+// The connection
+
 const FRESH_TOKEN_AFTER = new Set([3005, 3014]); // expired; state invalidated
 const RESUBSCRIBE_FROM = 2500;
 
 const CONNECT_MS = 10_000;
 const PING_GRACE_MS = 10_000;
 const REFRESH_LEAD_MS = 15_000;
-const BACKOFF_MS = 500;
+const REFRESH_MIN_MS = 500;
+const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 20_000;
 const STABLE_MS = 10_000; // a shorter connection does not reset the backoff
+const CLOCK_MS = 5_000; // how often the clock is looked at: timers stand still while a machine sleeps
 const TIMER_MAX_MS = 2 ** 31 - 1; // browsers fire longer timers at once
 
 const isFinal = (code) => (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000);
 const after = (ms, run) => setTimeout(run, Math.min(ms, TIMER_MAX_MS));
 
+/** Full jitter: clients that lost their server together come back one by one. */
 function backoff(attempt) {
-  return Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** attempt) * (0.5 + Math.random() / 2);
+  return Math.random() * Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** attempt);
 }
 
+/**
+ * The connection. Events, also of `addEventListener` (the facts are in `event.detail`):
+ *   state    {state, code, reason}   with "connecting": why the last connection ended, if one did
+ *   message  {room, publication}     a publication is {data, offset, info}
+ *   rights   none                    what the user may do has perhaps changed, here or in rooms that
+ *                                    the page has not entered: a page that shows rights asks again
+ *   notice   {text}                  what an administrator says to the user; text, never HTML
+ *   refused  {room, error}           the page may not enter a room
+ *   frame    {direction, text}       each object on the wire, "in" or "out", tokens masked
+ *   error    {error, room}           a listener of the page threw
+ */
 export class Realtime extends EventTarget {
   #url;
   #getToken;
+  #getTicket;
   #state = "closed";
+  #isIdle = true; // nobody has connected or closed it yet
+  #isAsleep = false; // frozen, or kept by the browser for the Back button
   #socket = null;
   #wire = null;
   #turn = 0; // grows when a socket is let go: what awaits can then see that it is stale
   #attempts = 0;
   #connectedAt = 0;
   #freshToken = false;
+  #hasToken = false;
   #pong = false;
   #silenceMs = CONNECT_MS;
-  #timers = {}; // retry, silence, refresh
-  #rooms = new Map(); // name -> subscription; a Map, as a room may be called "__proto__"
+  #alarms = {}; // retry, silence, refresh -> {due, ring, timer}
+  #subscriptions = new Map(); // name -> Subscription; a Map, as a room may be called "__proto__"
+  #entering = new Set(); // subscriptions that are sent together, at the end of this tick
+  #ears = null; // an AbortController of the listeners on the window
 
   /**
-   * @param {object} options
-   * @param {string|URL} options.url A path is taken on the page's own host.
-   * @param {(why: {fresh: boolean}) => string|Promise<string>} options.getToken Gives an access
-   *   token; `fresh` says that the last one has ended or is about to. An error with a true `final`
-   *   says that the user has to sign in again; after any other the client tries again.
+   * Options:
+   *   url        of the socket; a path is taken on the page's own host
+   *   getToken   a function ({fresh}) that gives an access token, or a promise of one; `fresh`: the
+   *              last one has ended or is about to. No token: the session cookie says who the user
+   *              is. An error with a true `final` says that the user has to sign in again; after any
+   *              other the client tries again
+   *   getTicket  a function that gives a ticket, asked for at each connect: for pages of another
+   *              origin, or without cookies
    */
-  constructor({ url, getToken }) {
+  constructor(options = {}) {
     super();
-    this.#url = new URL(url, globalThis.location?.href);
+    this.#url = new URL("/ws/", globalThis.location?.href ?? "ws://localhost");
+    this.configure(options);
+  }
+
+  /** Change the options, before the first use. */
+  configure({ url, getToken = this.#getToken, getTicket = this.#getTicket } = {}) {
+    if (getToken && getTicket) throw new TypeError("Give getToken or getTicket, not both.");
+    if (url) this.#url = new URL(url, globalThis.location?.href);
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
     this.#getToken = getToken;
-    // A socket that the network has left looks open for a long time yet.
-    globalThis.addEventListener?.("offline", () => this.#offline());
-    globalThis.addEventListener?.("online", () => this.#state === "connecting" && this.connect());
+    this.#getTicket = getTicket;
+    return this;
+  }
+
+  /** The address of the socket. */
+  get url() {
+    return this.#url.href;
   }
 
   /** "connecting", "connected" or "closed". */
@@ -84,101 +312,123 @@ export class Realtime extends EventTarget {
 
   /** Open the connection; while it waits for its next attempt, try at once. */
   connect() {
-    if (this.#socket || (this.#state === "connecting" && !this.#timers.retry)) return;
+    this.#isIdle = this.#isAsleep = false;
+    if (this.#socket || (this.#state === "connecting" && !this.#alarms.retry)) return;
+    this.#listenToTheWindow();
     this.#open();
   }
 
   /** Leave for good, and forget the rooms. */
   close() {
+    this.#isIdle = this.#isAsleep = false;
     this.#drop();
-    this.#rooms.clear();
+    this.#subscriptions.clear();
+    this.#ears?.abort();
+    this.#ears = null;
     this.#enter("closed", { code: 1000, reason: "closed by the page" });
   }
 
-  /**
-   * Enter a room now, and again after every reconnect.
-   *
-   * @param {string} room
-   * @param {object} [handlers]
-   * @param {(publication: object) => void} [handlers.onMessage]
-   *   What was missed while the connection was lost comes first, in order.
-   * @param {(reply: object) => void} [handlers.onJoined] At each entry, also after a reconnect. With
-   *   `was_recovering` it is a return, and `recovered` says whether everything that was missed
-   *   follows as messages; if it is false, some messages are gone, and none is sent again.
-   * @param {(info: object) => void} [handlers.onEnter] Somebody has come: {user, client, conn_info}.
-   * @param {(info: object) => void} [handlers.onExit] Somebody's last connection has gone.
-   * @param {(error: RealtimeError) => void} [handlers.onRefused] For good: the room is forgotten.
-   * @param {(why: {code: number, reason: string}) => void} [handlers.onLeft] The server took us
-   *   out for good. When it only asks to enter again, this client does.
-   */
-  subscribe(room, handlers = {}) {
-    this.#forget(room);
-    const subscription = { room, handlers, attempts: 0, timer: 0, position: null, early: null };
-    this.#rooms.set(room, subscription);
-    if (this.#state === "connected") this.#join(subscription);
-  }
-
-  /** Leave a room. @param {string} room @returns {Promise<void>} */
-  async unsubscribe(room) {
-    if (!this.#forget(room) || this.#state !== "connected") return;
-    await this.#wire.command("unsubscribe", { channel: room });
+  /** Call a function with the facts of each event. Returns a function that stops it. */
+  on(event, listener) {
+    const call = ({ detail }) => listener(detail);
+    this.addEventListener(event, call);
+    this.#wake();
+    return () => this.removeEventListener(event, call);
   }
 
   /**
-   * @param {string} room
-   * @param {*} data Any JSON value.
-   * @returns {Promise<void>} Fulfilled when the server has the message, else a RealtimeError.
+   * A room, which the page enters when it listens. `since`: enter from a position that the server
+   * put into the page, {epoch, offset} or "<epoch>:<offset>"; what was said since then follows.
    */
+  room(name, { since } = {}) {
+    const position = asPosition(since);
+    if (position) {
+      const subscription = this.#find(name);
+      // Two parts of a page may be rendered at different moments: from the earlier one.
+      const isEarlier = !(subscription.position?.offset <= position.offset);
+      if (!subscription.joined && isEarlier) subscription.position = position;
+    }
+    const find = (name) => this.#subscriptions.get(name);
+    return new Room(name, this, find, (...heard) => this.#listen(...heard));
+  }
+
+  /**
+   * Enter a room with handlers, in place of those that it had: `onMessage`, `onJoined`, `onRefused`
+   * and so on are the events of a room. Before `connect()`, this waits for it.
+   */
+  subscribe(name, handlers = {}) {
+    this.#forget(name);
+    this.#isIdle = false;
+    this.#enterSoon(this.#find(name));
+    for (const [key, handler] of Object.entries(handlers)) {
+      if (handler) this.#listen(name, key.slice(2).toLowerCase(), handler);
+    }
+  }
+
+  /** Leave a room. */
+  async unsubscribe(name) {
+    if (!this.#forget(name)?.wanted || this.#state !== "connected") return;
+    await this.#wire.command("unsubscribe", { channel: name });
+  }
+
+  /** Publish any JSON value. Fulfilled when the server has it, else a RealtimeError. */
   async publish(room, data) {
     await this.#command("publish", { channel: room, data });
   }
 
-  /** Who is in a room. @param {string} room @returns {Promise<object[]>} One for each connection. */
+  /** Who is in a room: one entry for each connection. */
   async presence(room) {
     return Object.values((await this.#command("presence", { channel: room })).presence);
   }
 
-  /**
-   * What was said in a room.
-   *
-   * @param {string} room
-   * @param {{limit?: number, reverse?: boolean, since?: {epoch: string, offset: number}}} [page]
-   * @returns {Promise<{publications: object[], epoch: string, offset: number}>}
-   */
+  /** What was said in a room: {publications, epoch, offset}. `page`: {limit, reverse, since}. */
   async history(room, page = {}) {
     return this.#command("history", { channel: room, limit: 100, ...page });
   }
 
-  /** Call a procedure of the site. @param {string} method @param {*} data @returns {Promise<*>} */
+  /** Call a procedure of the site. */
   async rpc(method, data = null) {
     return (await this.#command("rpc", { method, data })).data;
   }
 
-  // The connection
+  // Opening and losing
+
+  /** The first use opens the connection. */
+  #wake() {
+    if (this.#isIdle) this.connect();
+  }
 
   async #open() {
     this.#drop();
     const turn = this.#turn;
     if (this.#state !== "connecting") this.#enter("connecting");
     try {
-      const token = await this.#getToken({ fresh: this.#freshToken });
-      if (turn === this.#turn) this.#dial(token);
+      const ticket = await this.#getTicket?.();
+      const token = await this.#getToken?.({ fresh: this.#freshToken });
+      if (turn === this.#turn) this.#dial(token || undefined, ticket);
     } catch (error) {
       if (turn === this.#turn) this.#lost({ code: 0, reason: error.message }, error.final === true);
     }
   }
 
-  #dial(token) {
-    const socket = (this.#socket = new WebSocket(this.#url));
+  #dial(token, ticket) {
+    const url = new URL(this.#url);
+    if (ticket) url.searchParams.set("ticket", ticket);
+    const socket = (this.#socket = new WebSocket(url));
+    let wasOpen = false;
+    this.#hasToken = Boolean(token);
     this.#wire = new Wire({
       write: (text) => socket.send(text),
       onPush: (push) => this.#push(push),
       onPing: () => this.#pong && this.#wire.pong(),
       onFrame: (direction, text) => this.#emit("frame", { direction, text }),
     });
-    socket.onopen = () => this.#greet(token);
+    socket.onopen = () => {
+      wasOpen = true;
+      this.#greet(token);
+    };
     socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = ({ code, reason }) => this.#lost({ code, reason });
+    socket.onclose = ({ code, reason }) => this.#lost({ code, reason, wasOpen });
     this.#silenceMs = CONNECT_MS;
     this.#heard();
   }
@@ -204,28 +454,25 @@ export class Realtime extends EventTarget {
     this.#heard();
     this.#refreshBefore(reply);
     this.#enter("connected");
-    this.#join(...this.#rooms.values());
+    this.#join(...[...this.#subscriptions.values()].filter(({ wanted }) => wanted));
   }
 
-  #lost(why, final = isFinal(why.code)) {
+  #lost({ wasOpen, ...why }, final = isFinal(why.code)) {
     const lasted = this.#state === "connected" ? Date.now() - this.#connectedAt : 0;
     if (lasted > STABLE_MS) this.#attempts = 0;
     if (FRESH_TOKEN_AFTER.has(why.code)) this.#freshToken = true;
     this.#drop();
-    if (!final) this.#timers.retry = after(backoff(this.#attempts++), () => this.#open());
+    if (!final) this.#alarm("retry", backoff(this.#attempts++), () => this.#open());
     this.#enter(final ? "closed" : "connecting", why);
-  }
-
-  #offline() {
-    if (this.#socket) this.#lost({ code: 0, reason: "the network is away" });
+    if (wasOpen === false) this.#emit("unreachable"); // for the advice below
   }
 
   /** Let go of the socket without waiting for its close: on a dead network that takes minutes. */
   #drop() {
     this.#turn += 1;
-    Object.values(this.#timers).forEach((timer) => clearTimeout(timer));
-    this.#timers = {};
-    for (const { timer } of this.#rooms.values()) clearTimeout(timer);
+    Object.values(this.#alarms).forEach(({ timer }) => clearTimeout(timer));
+    this.#alarms = {};
+    for (const subscription of this.#subscriptions.values()) subscription.out();
     if (this.#socket) {
       this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
       this.#socket.close();
@@ -235,17 +482,80 @@ export class Realtime extends EventTarget {
   }
 
   #heard() {
-    clearTimeout(this.#timers.silence);
     const miss = () => this.#lost({ code: 0, reason: "no sign of life from the server" });
-    this.#timers.silence = after(this.#silenceMs, miss);
+    this.#alarm("silence", this.#silenceMs, miss);
+  }
+
+  // Sleep, networks and the Back button
+
+  #listenToTheWindow() {
+    if (this.#ears || !globalThis.addEventListener) return;
+    this.#ears = new AbortController();
+    const { signal } = this.#ears;
+    const listen = (target, event, run) => target?.addEventListener(event, run, { signal });
+    const { document } = globalThis;
+    // A socket that the network has left looks open for a long time yet.
+    listen(globalThis, "offline", () => {
+      if (this.#socket) this.#lost({ code: 0, reason: "the network is away" });
+    });
+    listen(globalThis, "online", () => this.#retryNow());
+    listen(document, "visibilitychange", () => {
+      if (document.visibilityState !== "visible") return;
+      this.#ringOverdue();
+      this.#retryNow();
+    });
+    // The browser keeps a page for the Back button only if it has no open socket.
+    listen(globalThis, "pagehide", ({ persisted }) => persisted && this.#sleep());
+    listen(globalThis, "pageshow", ({ persisted }) => persisted && this.#wakeUp());
+    listen(document, "freeze", () => this.#sleep());
+    listen(document, "resume", () => this.#wakeUp());
+    const clock = setInterval(() => this.#ringOverdue(), CLOCK_MS);
+    signal.addEventListener("abort", () => clearInterval(clock));
+  }
+
+  #retryNow() {
+    if (this.#alarms.retry) this.#open();
+  }
+
+  /** Close quietly: the page goes on where it was when it wakes up. */
+  #sleep() {
+    if (this.#state === "closed" || this.#isAsleep) return;
+    this.#isAsleep = true;
+    this.#drop();
+    this.#enter("connecting", { code: 0, reason: "the page is asleep" });
+  }
+
+  #wakeUp() {
+    if (!this.#isAsleep) return;
+    this.#isAsleep = false;
+    this.#open();
+  }
+
+  /** Run something later, by the clock. */
+  #alarm(name, ms, run) {
+    clearTimeout(this.#alarms[name]?.timer);
+    const ring = () => {
+      clearTimeout(alarm.timer);
+      delete this.#alarms[name];
+      run();
+    };
+    const alarm = (this.#alarms[name] = { due: Date.now() + ms, ring, timer: after(ms, ring) });
+  }
+
+  /** Timers are late after a sleep of the machine; the clock is not. */
+  #ringOverdue() {
+    const now = Date.now();
+    const overdue = Object.values(this.#alarms).find(({ due }) => due < now);
+    overdue?.ring();
   }
 
   // The token
 
   #refreshBefore({ expires, ttl }) {
-    if (!expires) return;
+    // A session is looked at by the server; a ticket is used once. Both connect again at the end.
+    if (!expires || !this.#hasToken) return;
     const wait = ttl * 1000 - Math.min(REFRESH_LEAD_MS, ttl * 250);
-    this.#timers.refresh = after(Math.max(wait, BACKOFF_MS), () => this.#refresh());
+    this.#alarm("refresh", Math.max(wait, REFRESH_MIN_MS), () => this.#refresh());
   }
 
   async #refresh(attempt = 0) {
@@ -258,70 +568,142 @@ export class Realtime extends EventTarget {
     } catch (error) {
       if (turn !== this.#turn) return;
       if (error.final === true) this.#lost({ code: 0, reason: error.message }, true);
-      else this.#timers.refresh = after(backoff(attempt), () => this.#refresh(attempt + 1));
+      else this.#alarm("refresh", backoff(attempt), () => this.#refresh(attempt + 1));
     }
   }
 
   // The rooms
 
-  #join(...subscriptions) {
-    const commands = subscriptions.map((subscription) => {
-      subscription.early = [];
-      const { room, handlers, position } = subscription;
-      const since = position && { recover: true, ...position };
-      const watches = (handlers.onEnter || handlers.onExit) && { join_leave: true };
-      return ["subscribe", { channel: room, ...since, ...watches }];
-    });
-    const replies = this.#wire.commands(commands);
-    replies.forEach((reply, index) => this.#joined(subscriptions[index], reply));
+  #find(name) {
+    let subscription = this.#subscriptions.get(name);
+    if (!subscription) this.#subscriptions.set(name, (subscription = new Subscription(name)));
+    return subscription;
   }
 
-  async #joined(subscription, promise) {
+  #listen(name, event, listener) {
+    const subscription = this.#find(name);
+    const { listeners, joined } = subscription;
+    if (!listeners.has(event)) listeners.set(event, new Set());
+    listeners.get(event).add(listener);
+    if (!subscription.wanted || (joined && subscription.watched && !subscription.watches)) {
+      this.#enterSoon(subscription);
+    } else if (joined && (event === "joined" || (event === "state" && "data" in joined))) {
+      // Somebody else on the page was here first.
+      queueMicrotask(() => this.#call(listener, event === "joined" ? joined : joined.data, name));
+    }
+    return () => listeners.get(event).delete(listener);
+  }
+
+  /** Enter with all rooms that the page names in this tick, in one frame. */
+  #enterSoon(subscription) {
+    subscription.wanted = true;
+    if (!this.#entering.size) {
+      queueMicrotask(() => {
+        const entering = [...this.#entering].filter((one) => this.#isCurrent(one));
+        this.#entering.clear();
+        if (this.#state === "connected") this.#join(...entering.filter(({ early }) => !early));
+        else if (entering.length) this.#wake();
+      });
+    }
+    this.#entering.add(subscription);
+  }
+
+  #isCurrent(subscription) {
+    return this.#subscriptions.get(subscription.name) === subscription;
+  }
+
+  #join(...subscriptions) {
+    const commands = [];
+    const numbers = subscriptions.map((subscription) => {
+      const { name, position, watched, joined } = subscription;
+      subscription.early = [];
+      subscription.watches = watched;
+      const since = position && { recover: true, ...position };
+      // In the room already, but without joins and leaves: go in again, from the same position.
+      if (joined) commands.push(["unsubscribe", { channel: name }]);
+      return commands.push(["subscribe", { channel: name, ...since, ...(watched && { join_leave: true }) }]) - 1;
+    });
+    const replies = this.#wire.commands(commands);
+    replies.forEach((reply) => reply.catch(() => {})); // those of `unsubscribe` interest nobody
+    numbers.forEach((number, index) => this.#answered(subscriptions[index], replies[number]));
+  }
+
+  async #answered(subscription, promise) {
     const turn = this.#turn;
-    const { room, handlers } = subscription;
-    const current = () => turn === this.#turn && this.#rooms.get(room) === subscription;
+    const { name } = subscription;
+    const current = () => turn === this.#turn && this.#isCurrent(subscription);
     const [reply, error] = await promise.then((reply) => [reply], (error) => [{}, error]);
     if (!current()) return;
     if (error?.temporary) return this.#rejoin(subscription);
     if (error && error.code !== ALREADY_SUBSCRIBED) {
-      this.#forget(room);
-      return this.#tell(handlers.onRefused, error, room);
+      this.#forget(name);
+      this.#emit("refused", { room: name, error });
+      return this.#tell(subscription, "refused", error);
     }
     subscription.attempts = 0;
     const { early } = subscription;
     subscription.early = null;
+    subscription.joined = reply;
     // A reply that recovers has the position from which; each message moves it on. In a room that
     // keeps nothing there is nothing to ask for.
-    const { epoch, offset = 0 } = reply;
+    const { epoch, offset = 0, publications = [] } = reply;
     subscription.position = epoch && reply.recoverable ? { epoch, offset } : null;
-    this.#tell(handlers.onJoined, reply, room);
-    for (const pub of [...(reply.publications ?? []), ...(early ?? [])]) {
-      if (!current()) return; // a handler has left the room
+    this.#tell(subscription, "joined", reply);
+    if ("data" in reply && current()) this.#tell(subscription, "state", reply.data);
+    if (reply.was_recovering && current()) {
+      if (reply.recovered) this.#tell(subscription, "recovered", { count: publications.length });
+      else this.#tell(subscription, "gap", {});
+    }
+    for (const pub of [...publications, ...(early ?? [])]) {
+      if (!current()) return; // a listener has left the room
       this.#publication(subscription, pub);
     }
+    if (current() && subscription.watched && !subscription.watches) this.#enterSoon(subscription);
   }
 
   #publication(subscription, pub) {
-    const { room, handlers, position } = subscription;
-    if (position && pub.offset) position.offset = pub.offset;
-    this.#emit("message", { room, publication: pub });
-    this.#tell(handlers.onMessage, pub, room);
+    const { name, position } = subscription;
+    if (position && pub.offset) {
+      if (pub.offset <= position.offset) return; // it came twice, while the room was entered again
+      position.offset = pub.offset;
+    }
+    this.#emit("message", { room: name, publication: pub });
+    this.#tell(subscription, "message", pub);
   }
 
   #rejoin(subscription) {
+    subscription.out();
     subscription.timer = after(backoff(subscription.attempts++), () => this.#join(subscription));
   }
 
-  #forget(room) {
-    clearTimeout(this.#rooms.get(room)?.timer);
-    return this.#rooms.delete(room);
+  #forget(name) {
+    const subscription = this.#subscriptions.get(name);
+    subscription?.out();
+    this.#subscriptions.delete(name);
+    return subscription;
   }
 
-  // The wire
+  // Commands and pushes
 
   async #command(name, body) {
+    this.#wake();
+    if (this.#state === "connecting") await this.#connected();
     if (this.#state !== "connected") throw away("There is no connection.");
     return this.#wire.command(name, body);
+  }
+
+  /** Wait for the connection, but no longer than for a reply. */
+  #connected() {
+    return new Promise((resolve) => {
+      const done = () => {
+        if (this.#state === "connecting" && timer) return;
+        clearTimeout(timer);
+        this.removeEventListener("state", done);
+        resolve();
+      };
+      let timer = setTimeout(() => done((timer = 0)), REPLY_MS);
+      this.addEventListener("state", done);
+    });
   }
 
   #receive(text) {
@@ -335,20 +717,21 @@ export class Realtime extends EventTarget {
 
   #push({ channel, pub, join, leave, unsubscribe, message }) {
     if (message && !channel) return this.#told(message.data);
-    const subscription = this.#rooms.get(channel);
+    const subscription = this.#subscriptions.get(channel);
     if (!subscription) return;
     if (pub) {
       // It may be in the same frame as the reply that it comes after, which is told a moment later.
       if (subscription.early) subscription.early.push(pub);
       else this.#publication(subscription, pub);
     } else if (join) {
-      this.#tell(subscription.handlers.onEnter, join.info, channel);
+      this.#tell(subscription, "enter", join.info);
     } else if (leave) {
-      this.#tell(subscription.handlers.onExit, leave.info, channel);
+      this.#tell(subscription, "exit", leave.info);
     } else if (unsubscribe?.code >= RESUBSCRIBE_FROM) {
       this.#rejoin(subscription);
-    } else if (unsubscribe && this.#forget(channel)) {
-      this.#tell(subscription.handlers.onLeft, unsubscribe, channel);
+    } else if (unsubscribe) {
+      this.#forget(channel);
+      this.#tell(subscription, "left", unsubscribe);
     }
   }
 
@@ -369,12 +752,33 @@ export class Realtime extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
-  /** A handler that throws is the page's fault: say so, and go on reading. */
-  #tell(handler, argument, room) {
+  #tell({ name, listeners }, event, argument) {
+    for (const listener of [...(listeners.get(event) ?? [])]) this.#call(listener, argument, name);
+  }
+
+  /** A listener that throws is the page's fault: report it as such, and go on reading. */
+  #call(listener, argument, room) {
     try {
-      handler?.(argument);
+      listener(argument);
     } catch (error) {
       this.#emit("error", { error, room });
+      globalThis.reportError?.(error);
     }
   }
 }
+
+// The client of the page: what {% realtime_script %} says is in the attributes of its element
+
+function ofThisPage() {
+  const made = globalThis.realtime;
+  // A page that loads this file by two addresses still has one connection. (An element whose id is
+  // "realtime" would be found under this name too.)
+  if (typeof made?.room === "function") return made;
+  const { dataset } = globalThis.document?.querySelector("script[data-realtime]") ?? {};
+  const realtime = new Realtime({ url: dataset?.url });
+  if (dataset) globalThis.realtime = realtime;
+  return realtime;
+}
+
+/** The client of this page; it connects when it is used for the first time. */
+export const realtime = ofThisPage();

@@ -6,11 +6,9 @@ const { WS_URL, TOKENS, SCENARIO } = process.env;
 const tokens = JSON.parse(TOKENS);
 const print = (...values) => console.log(JSON.stringify(values));
 
-// The modules are named as browsers need them, which Node.js takes for another kind.
-const read = (name) => readFile(new URL(`../../../realtime/static/realtime/${name}`, import.meta.url), "utf8");
-const asUrl = (text) => `data:text/javascript;base64,${Buffer.from(text).toString("base64")}`;
-const wire = asUrl(await read("wire.js"));
-const { Realtime } = await import(asUrl((await read("client.js")).replace("./wire.js", wire)));
+// The module is named as browsers need it, which Node.js takes for another kind.
+const source = await readFile(new URL("../../../realtime/static/realtime/client.js", import.meta.url));
+const { Realtime } = await import(`data:text/javascript;base64,${source.toString("base64")}`);
 
 let latest; // the socket that was opened last
 globalThis.WebSocket = class extends WebSocket {

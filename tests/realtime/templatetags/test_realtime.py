@@ -1,0 +1,118 @@
+"""The template tags: what they render, for every policy, storage and path."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
+from django.core.management import call_command
+from django.template import Context, Template
+from django.test import RequestFactory
+from django.urls import set_script_prefix
+from django.utils.functional import SimpleLazyObject
+
+MANIFESTS = [
+    "django.contrib.staticfiles.storage.ManifestStaticFilesStorage",
+    "whitenoise.storage.CompressedManifestStaticFilesStorage",
+    f"{__name__}.AggregatingStorage",
+]
+
+
+class AggregatingStorage(ManifestStaticFilesStorage):
+    """Follows the imports of modules, as sites may ask Django to do."""
+
+    support_js_module_import_aggregation = True
+
+
+def render(tag="{% realtime_script %}", **context):
+    return Template("{% load realtime %}" + tag).render(Context(context))
+
+
+def attributes(element):
+    assert element.startswith("<script ") and element.endswith("></script>")
+    return dict(re.findall(r'([\w-]+)="([^"]*)"', element))
+
+
+def test_the_script_is_a_module_with_the_address_of_the_socket():
+    element = render()
+    assert 'type="module"' in element
+    assert " data-realtime " in element
+    assert attributes(element)["src"] == "/static/realtime/client.js"
+    assert attributes(element)["data-url"] == "/ws/"
+    assert "nonce" not in element
+
+
+def test_a_site_below_a_path(settings):
+    set_script_prefix("/shop/")
+    settings.STATIC_URL = "static/"
+    try:
+        rendered = attributes(render())
+    finally:
+        set_script_prefix("/")
+    assert rendered["data-url"] == "/shop/ws/"
+    assert rendered["src"] == "/shop/static/realtime/client.js"
+
+
+def test_another_address_can_be_given():
+    element = render('{% realtime_script url="wss://live.example.com/ws/" %}')
+    assert attributes(element)["data-url"] == "wss://live.example.com/ws/"
+
+
+class LazyNonce(SimpleLazyObject):
+    """False until it is read, as those of Django 6 and django-csp are."""
+
+    def __bool__(self):
+        return False
+
+
+def test_the_nonce_of_the_context_of_the_request_or_given():
+    request = RequestFactory().get("/")
+    request.csp_nonce = LazyNonce(lambda: "of-django-csp")
+    assert attributes(render(request=request))["nonce"] == "of-django-csp"
+    both = {"request": request, "csp_nonce": LazyNonce(lambda: "of-django-6")}
+    assert attributes(render(**both))["nonce"] == "of-django-6"
+    given = render('{% realtime_script nonce="given" %}', **both)
+    assert attributes(given)["nonce"] == "given"
+
+
+def test_a_nonce_is_escaped():
+    assert 'nonce="&quot;&gt;&lt;b"' in render("{% realtime_script nonce=it %}", it='"><b')
+
+
+def test_advice_is_for_developers_alone(settings):
+    user = SimpleNamespace(get_username=lambda: 'al"ice')
+    request = SimpleNamespace(user=user)
+    settings.DEBUG = False
+    assert "ice" not in render(request=request) and "data-debug" not in render(request=request)
+    settings.DEBUG = True
+    rendered = attributes(render(request=request))
+    assert rendered["data-debug"] == "1"
+    assert rendered["data-user"] == "al&quot;ice"
+    assert "data-user" not in render(request=SimpleNamespace(user=AnonymousUser()))
+
+
+@pytest.fixture
+def collected(settings, tmp_path):
+    """`collected(storage)`: the static files of the site, as they are deployed."""
+
+    def _collect(storage):
+        settings.DEBUG = False
+        settings.STATIC_ROOT = tmp_path
+        settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": storage}}
+        call_command("collectstatic", verbosity=0, interactive=False)
+        return tmp_path
+
+    return _collect
+
+
+@pytest.mark.parametrize("storage", MANIFESTS)
+@pytest.mark.parametrize("only_hashed", [False, True])
+def test_hashed_files(storage, only_hashed, collected, settings):
+    settings.WHITENOISE_KEEP_ONLY_HASHED_FILES = only_hashed
+    folder = collected(storage)
+    src = attributes(render())["src"]
+    assert re.fullmatch(r"/static/realtime/client\.[0-9a-f]{12}\.js", src)
+    assert (folder / src.removeprefix("/static/")).is_file()
