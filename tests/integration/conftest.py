@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,6 +17,7 @@ import uuid
 import jwt
 import pytest
 import websockets
+from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from tests.support import processes
 from tests.support.browsers import browser as browser
@@ -49,8 +53,23 @@ def demo_database(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def started_sites():
-    """All sites that tests have started so far."""
+    """All sites that tests have started and that still run."""
     return []
+
+
+@pytest.fixture(scope="session")
+def shared_sites():
+    """Those of them that outlive a module, by their server."""
+    return {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_site_outlives_its_module(started_sites, shared_sites):
+    """A server that nobody needs any more takes memory, and time of the others."""
+    yield
+    for site in [site for site in started_sites if site not in shared_sites.values()]:
+        site.process.kill()
+        started_sites.remove(site)
 
 
 @pytest.fixture(scope="session")
@@ -78,13 +97,29 @@ def start_site(demo_database, tmp_path_factory, request, started_sites):
 
     yield _start
     for site in started_sites:
-        site.process.stop()
+        site.process.kill()
+
+
+@pytest.fixture(scope="session")
+def shared_site(start_site, shared_sites):
+    """`shared_site("daphne")`: the site on Redis and this server, started once for all modules.
+
+    Tests may add to it, and count what they add. What changes its users or rooms, or ends it, has a
+    site of its own.
+    """
+
+    def _site(server):
+        if server not in shared_sites:
+            shared_sites[server] = start_site(server, redis=True)
+        return shared_sites[server]
+
+    return _site
 
 
 @pytest.fixture(scope="session", params=["daphne", "uvicorn", "uvicorn-fast"])
-def site(request, start_site):
+def site(request, shared_site):
     """One site on Redis, on each of the servers."""
-    return start_site(request.param, redis=True)
+    return shared_site(request.param)
 
 
 @pytest.fixture
@@ -108,9 +143,9 @@ def clean_logs(started_sites, secrets):
 
 
 @pytest.fixture
-def sign(site, secrets):
+def sign(site, demo_database, secrets):
     """`sign("alice", lifetime=60, key=..., **claims)`: a token made as by another service."""
-    passwords = _password_hashes(site)
+    passwords = _password_hashes(site.env["DATABASE_URL"] if site else f"sqlite:///{demo_database}")
 
     def _sign(
         user="alice", *, lifetime=300, key=processes.SIGNING_KEY, algorithm="HS256", **claims
@@ -134,21 +169,14 @@ def sign(site, secrets):
     return _sign
 
 
-_known_hashes: dict[int, dict[str, tuple[str, str]]] = {}
-
-
-def _password_hashes(site):
-    """The user id and the password's digest that SimpleJWT puts into a token."""
-    if site.port not in _known_hashes:
-        code = (
-            "import json; from django.contrib.auth.models import User; "
-            "from rest_framework_simplejwt.utils import get_md5_hash_password as h; "
-            "users = User.objects.all(); "
-            "print(json.dumps({u.username: (str(u.pk), h(u.password)) for u in users}))"
-        )
-        printed = site.shell(code)
-        _known_hashes[site.port] = json.loads(printed.strip().splitlines()[-1])
-    return _known_hashes[site.port]
+@functools.cache
+def _password_hashes(database_url):
+    """The user id and the password's digest that SimpleJWT puts into a token, as they were at the
+    first question."""
+    path = database_url.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(path, timeout=30)) as database:
+        users = database.execute("SELECT username, id, password FROM auth_user").fetchall()
+    return {name: (str(pk), get_md5_hash_password(password)) for name, pk, password in users}
 
 
 class Client:

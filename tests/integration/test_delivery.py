@@ -46,7 +46,7 @@ def test_bad_neighbours_hurt_nobody_else():
 
 
 def test_the_check_finds_what_the_tutorial_consumer_loses():
-    status, figures = run("--peer", "tutorial")
+    status, figures = run("--peer", "tutorial", "--messages", "400")
     assert status == 1
     assert figures["lost"] > 0 and figures["told"] == 0
 

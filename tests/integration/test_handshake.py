@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 from realtime.layers.groups import group_name
 from tests.support.handshakes import raw_handshake
+from tests.support.marks import own_site
 
 
 @pytest.fixture
@@ -83,6 +84,7 @@ def opted_in_site(request, start_site):
     return start_site(request.param, DJANGO_SETTINGS_MODULE="tests.settings.cookie")
 
 
+@own_site
 async def test_the_opt_in_ways(opted_in_site, sign, whoami):
     site, token = opted_in_site, sign("alice")
     cookie = {"Cookie": f"access_token={token}"}
@@ -96,6 +98,7 @@ async def test_the_opt_in_ways(opted_in_site, sign, whoami):
     assert token not in log and "?token=" not in log.replace("?token=***", "")
 
 
+@own_site
 async def test_the_session_of_django_is_a_credential_where_it_is_switched_on(opted_in_site, whoami):
     site = opted_in_site
     code = (
@@ -154,6 +157,7 @@ async def test_a_ticket_works_once_also_for_two_at_once(site, whoami, ticket):
     assert await whoami(site, "?ticket=") == 3500
 
 
+@own_site
 async def test_a_ticket_ends_with_its_time_and_its_user(start_site, sign, whoami, ticket):
     site = start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.settings.ticket")
     late, gone = f"?ticket={ticket(at=site)}", f"?ticket={ticket('bob', at=site)}"
@@ -214,6 +218,7 @@ async def test_unknown_paths_are_refused_in_one_line(site, path):
     assert b"\x1b[31m" not in printed and b"\r\nX: y" not in printed
 
 
+@own_site
 @pytest.mark.parametrize("server", ["daphne", "uvicorn"])
 async def test_sockets_cut_while_the_user_is_looked_up_leave_nothing_behind(
     start_site, sign, open_client, redis_server, server

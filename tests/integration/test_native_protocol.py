@@ -10,6 +10,7 @@ from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
 from realtime.layers.groups import group_name
+from tests.support.marks import own_site
 
 
 @pytest.fixture
@@ -133,6 +134,7 @@ def impatient_site(start_site):
     return start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.settings.impatient")
 
 
+@own_site
 async def test_the_server_pings_and_cuts_who_does_not_answer(impatient_site, open_client, sign):
     client = await open_client(sign("alice"), url=impatient_site.ws_url)
     assert client.reply["connect"]["ping"] == 1
@@ -143,6 +145,7 @@ async def test_the_server_pings_and_cuts_who_does_not_answer(impatient_site, ope
         assert await client.closed() == 3012
 
 
+@own_site
 async def test_a_client_that_does_not_connect_in_time_is_closed_with_3502(
     start_site, impatient_site, open_client
 ):
@@ -153,6 +156,7 @@ async def test_a_client_that_does_not_connect_in_time_is_closed_with_3502(
             assert await client.closed() == 3502
 
 
+@own_site
 @pytest.mark.parametrize("part", [b"", b"GET /ws/ HT", b"GET /ws/ HTTP/1.1\r\nHost: 127.0.0.1\r\n"])
 async def test_a_request_that_does_not_end_is_closed_without_an_option(impatient_site, part):
     """uvicorn itself waits for ever."""

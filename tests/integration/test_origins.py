@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from tests.support.marks import own_site
+
 CONNECT = """([url, protocols]) => new Promise((resolve) => {
     const seen = [];
     const socket = new WebSocket(url, protocols);
@@ -37,6 +39,7 @@ async def test_a_page_of_another_origin_never_opens_a_socket(site, sign, open_pa
     assert await page.evaluate(CONNECT, [site.ws_url, protocols]) == [1006]
 
 
+@own_site
 async def test_a_cookie_does_not_help_a_page_of_another_origin(
     start_site, sign, open_page, other_origin
 ):

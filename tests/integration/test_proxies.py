@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import functools
 import ipaddress
 import ssl
 import urllib.error
@@ -113,6 +114,20 @@ async def test_a_refusal_tells_the_operator_what_to_change(start_site):
 PATHS = ["", "/app", "/app/app", "/other"]
 
 
+@pytest.fixture(scope="module")
+def site_below(start_site):
+    """`site_below("daphne", "both")`: a site below `/app`, which one or both of them say."""
+
+    @functools.cache
+    def _start(server, by):
+        options = [] if by == "the settings" else ["--root-path", "/app"]
+        env = {} if by == "the server" else {"SCRIPT_NAME": "/app"}
+        settings = "tests.settings.proxied"
+        return start_site(server, options=options, DJANGO_SETTINGS_MODULE=settings, **env)
+
+    return _start
+
+
 @pytest.mark.parametrize(
     ("server", "by"),
     [
@@ -123,12 +138,8 @@ PATHS = ["", "/app", "/app/app", "/other"]
         ("uvicorn-fast", "the settings"),
     ],
 )
-async def test_sockets_are_below_the_prefix_of_the_views(start_site, server, by):
-    options = [] if by == "the settings" else ["--root-path", "/app"]
-    env = {} if by == "the server" else {"SCRIPT_NAME": "/app"}
-    site = start_site(
-        server, options=options, DJANGO_SETTINGS_MODULE="tests.settings.proxied", **env
-    )
+async def test_sockets_are_below_the_prefix_of_the_views(site_below, server, by):
+    site = site_below(server, by)
     seen = {}
     for prefix in PATHS:
         view = await asyncio.to_thread(status_of, f"{site.url}{prefix}/realtime/rooms/")
@@ -138,12 +149,11 @@ async def test_sockets_are_below_the_prefix_of_the_views(start_site, server, by)
     assert all(view == socket for view, socket in seen.values()), seen
     assert seen["/other"] == (False, False)
     assert sum(view for view, _ in seen.values()) >= 1, seen
-    site.process.stop()
 
 
-async def test_a_client_of_daphne_can_not_move_the_site(start_site):
+async def test_a_client_of_daphne_can_not_move_the_site(shared_site):
     """Daphne takes the root path from a header, whoever sends it."""
-    site = start_site("daphne")
+    site = shared_site("daphne")
     for root in ("/elsewhere", "/ws", "/ws/", "", "%00", "/%1b[31m"):
         seen = await raw_handshake(site.port, "/ws/", f"Daphne-Root-Path: {root}")
         assert seen in (101, 403), root
@@ -160,8 +170,8 @@ def status_of(url):
 
 
 @pytest.mark.parametrize("server", ["daphne", "uvicorn-fast"])
-async def test_the_playground_works_below_a_path(start_site, open_page, server):
-    site = start_site(server, DJANGO_SETTINGS_MODULE="tests.settings.proxied", SCRIPT_NAME="/app")
+async def test_the_playground_works_below_a_path(site_below, open_page, server):
+    site = site_below(server, "the settings")
     page = await open_page(f"{site.url}/app/")
     await fill_in(page, "alice")
     await expect(page.locator("#connection")).to_have_text("Connected")
@@ -169,4 +179,3 @@ async def test_the_playground_works_below_a_path(start_site, open_page, server):
     await say(page, "Hello from below")
     await expect(messages(page)).to_contain_text("Hello from below")
     assert [socket.url for socket in sockets(page)] == [f"ws://127.0.0.1:{site.port}/app/ws/"]
-    site.process.stop()

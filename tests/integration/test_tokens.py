@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.support.marks import own_site
 from tests.support.processes import SIGNING_KEY
 
 
@@ -132,6 +133,7 @@ async def test_a_token_of_a_clock_that_is_ahead_is_tried_again(outcome, sign, op
     assert "subscribe" in await client.call(subscribe={"channel": "lobby"})
 
 
+@own_site
 async def test_users_who_are_gone_are_refused(start_site, sign, open_client):
     site = start_site("uvicorn")
     alice, bob = sign("alice"), sign("bob")
@@ -146,6 +148,7 @@ async def test_users_who_are_gone_are_refused(start_site, sign, open_client):
         assert await client.closed() == 3500
 
 
+@own_site
 async def test_audience_issuer_and_the_sites_own_rule_are_honoured(start_site, sign, open_client):
     site = start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.settings.strict_token")
     ours = {"aud": "realtime", "iss": "tests"}

@@ -6,26 +6,40 @@ import urllib.request
 import pytest
 
 
-@pytest.fixture
-def neighbours(start_site):
+@pytest.fixture(scope="module")
+def neighbours(shared_site, start_site):
     """A Daphne and a uvicorn of one site."""
-    daphne = start_site("daphne", redis=True)
+    daphne = shared_site("daphne")
     return daphne, start_site("uvicorn", beside=daphne)
+
+
+@pytest.fixture(scope="module")
+def site(neighbours):
+    """The site whose users `sign` uses."""
+    return neighbours[0]
+
+
+@pytest.fixture(scope="module")
+def runserver(start_site):
+    return start_site("runserver")
 
 
 async def test_they_carry_one_conversation(neighbours, open_client, sign):
     clients = []
     for site, user in zip(neighbours, ("alice", "bob"), strict=True):
         client = await open_client(sign(user), url=site.ws_url)
-        await client.call(subscribe={"channel": "lobby"})
+        reply = await client.call(subscribe={"channel": "lobby"})
         clients.append(client)
+    first = reply["subscribe"]["offset"] + 1
     for number in range(20):
         await clients[number % 2].call(publish={"channel": "lobby", "data": number})
     async with asyncio.timeout(10):
         for client in clients:
             heard = [await client.publication() for _ in range(20)]
             assert [publication["data"] for publication in heard] == list(range(20))
-            assert [publication["offset"] for publication in heard] == list(range(1, 21))
+            assert [publication["offset"] for publication in heard] == list(
+                range(first, first + 20)
+            )
 
 
 async def test_the_shell_speaks_to_both(neighbours, open_client, sign):
@@ -46,19 +60,16 @@ async def test_the_shell_speaks_to_both(neighbours, open_client, sign):
             assert "info" not in publication
 
 
-async def test_runserver_serves_the_same_site_without_redis(start_site, open_client, sign):
-    site = start_site("runserver")
-    client = await open_client(sign("alice"), url=site.ws_url)
+async def test_runserver_serves_the_same_site_without_redis(runserver, open_client, sign):
+    client = await open_client(sign("alice"), url=runserver.ws_url)
     await client.call(subscribe={"channel": "lobby"})
     await client.call(publish={"channel": "lobby", "data": 1})
     assert (await client.publication())["data"] == 1
 
 
-@pytest.mark.parametrize("server", ["daphne", "uvicorn", "runserver"])
-def test_every_server_serves_the_pages_and_their_files(start_site, server):
-    site = start_site(server)
-    for path in ("/", "/static/realtime/client.js", "/static/playground/playground.css"):
-        with urllib.request.urlopen(site.url + path) as response:
-            assert response.status == 200
-    with urllib.request.urlopen(site.url + "/admin/login/") as response:
-        assert response.status == 200
+def test_every_server_serves_the_pages_and_their_files(neighbours, runserver):
+    static = ["/static/realtime/client.js", "/static/playground/playground.css"]
+    for site in (*neighbours, runserver):
+        for path in ("/", *static, "/admin/login/"):
+            with urllib.request.urlopen(site.url + path) as response:
+                assert response.status == 200

@@ -5,3 +5,4 @@ import os
 LONG = bool(os.environ.get("LONG"))
 IDLE_SECONDS, BLACK_HOLE_SECONDS, OUTAGE_SECONDS = (60, 30, 60) if LONG else (6, 7, 3)
 COMERS_AND_GOERS = 10_000 if LONG else 150
+DRAINED_SOCKETS = 500 if LONG else 250

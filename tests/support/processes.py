@@ -40,9 +40,10 @@ class Process:
     log: Path
 
     def kill(self) -> None:
-        """Kill with SIGKILL, as the kernel does when memory runs out."""
-        self.popen.kill()
-        self.popen.wait()
+        """Kill with SIGKILL, as the kernel does when memory runs out, with its own processes."""
+        if self.popen.poll() is None:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+            self.popen.wait()
 
     def terminate_group(self) -> None:
         """Send SIGTERM to the whole process group, as some supervisors do."""

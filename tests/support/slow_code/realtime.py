@@ -1,6 +1,7 @@
 """Code of a site that blocks its thread: for a while, or for longer than any test."""
 
 import time
+from pathlib import Path
 
 from realtime import rooms
 from tests.support.slow_code import HUNG_SECONDS
@@ -21,7 +22,9 @@ class DeskRoom(rooms.RoomType):
 
 @rooms.rpc("slow")
 def slow(user, data):
-    time.sleep(0.5)
+    """It waits until a file is there."""
+    while not Path(data).exists():
+        time.sleep(0.05)
     return data
 
 
