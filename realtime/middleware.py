@@ -21,6 +21,7 @@ from .transports import servers
 
 logger = logging.getLogger("realtime.middleware")
 _refused = SparseLog(logger)
+_late = SparseLog(logger)
 
 
 class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
@@ -59,7 +60,7 @@ class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
                 identity = replace(identity, ambient=credential.way in credentials.AMBIENT)
         except TimeoutError:
             error = AuthenticationUnavailable("the credential could not be checked in time")
-            logger.warning("a handshake was answered late: %s", error)
+            _late.warning("a handshake was answered late: %s", error)
         except RealtimeError as raised:
             logger.info("refused a credential: %s", raised)
             error = raised

@@ -15,9 +15,10 @@ from rest_framework_simplejwt import state
 from ..concurrency.threads import fetch_in_thread, timeout
 from ..conf import realtime_settings
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
+from ..sparse_log import SparseLogs
 from .key_download import download
 
-logger = logging.getLogger("realtime.signing_keys")
+_unread = SparseLogs(logging.getLogger("realtime.signing_keys"))
 
 # Time between the starts of two fetches. PyJWT waits 30 s before it looks for an unknown key, and
 # until then refuses tokens that were signed right after a key rotation. Here such a token waits for
@@ -119,7 +120,8 @@ class _Fetches:
             await fetch_in_thread(download, client, seconds)
         except Exception as error:
             # No answer, 500, no JSON, no keys: in any case the token may be valid.
-            logger.warning("the issuer's keys could not be read: %s", type(error).__name__)
+            kind = type(error).__name__
+            _unread.warning(kind, "the issuer's keys could not be read: %s", kind)
             return False
         self._known_from = began_at
         return True

@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from ..concurrency.background import RETRY_SECONDS
 from ..exceptions import LayerUnavailable
+from ..sparse_log import SparseLog
 
 logger = logging.getLogger("realtime.announcements")
 
@@ -37,6 +38,7 @@ class Announcer:
 
     def __init__(self, on_given_up: Callable[[], None]) -> None:
         self._on_given_up = on_given_up
+        self._late, self._failed, self._wrong = (SparseLog(logger) for _ in range(3))
         self.start_afresh()
 
     def start_afresh(self) -> None:
@@ -61,7 +63,7 @@ class Announcer:
             is_late = self._is_late
         if not is_late and not waiting.tried.wait(WAIT_SECONDS):
             self._is_late = True
-            logger.warning(
+            self._late.warning(
                 "a change is not announced to open connections yet: Redis does not answer"
             )
 
@@ -97,10 +99,12 @@ class Announcer:
             waiting.send()
         except LayerUnavailable:
             if not waiting.tried.is_set():
-                logger.warning("a change could not be announced to open connections; retrying")
+                self._failed.warning(
+                    "a change could not be announced to open connections; retrying"
+                )
             return False
         except ImproperlyConfigured as error:
-            logger.error("a change could not be announced to open connections: %s", error)
+            self._wrong.error("a change could not be announced to open connections: %s", error)
         except Exception:
             logger.exception("a change could not be announced to open connections")
         self._is_late = False

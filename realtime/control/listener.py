@@ -18,12 +18,13 @@ from ..concurrency.background import until_available
 from ..exceptions import AuthenticationError, LayerUnavailable
 from ..layers import RoomLayer
 from ..layers.groups import CONTROL_GROUP
+from ..sparse_log import SparseLog
 from .messages import NewSignIn, Notice, Recheck, Rechecks, Removal, from_dict
 from .order_log import OrderLog
 from .reviewer import Reviewed, Reviewer
 from .session_watch import SessionWatch
 
-logger = logging.getLogger("realtime.control")
+_not_understood = SparseLog(logging.getLogger("realtime.control"))
 
 LISTEN_SECONDS = 2.0
 CATCH_UP_SECONDS = 0.5
@@ -111,7 +112,7 @@ class ControlListener:
             message = from_dict(received)
         except msgspec.ValidationError as error:
             # Another version of this app may run beside this one.
-            logger.warning("a control message was not understood: %s", error)
+            _not_understood.warning("a control message was not understood: %s", error)
             return
         if isinstance(message, Recheck):
             self._recheck([message])

@@ -10,6 +10,7 @@ from threading import Lock, Thread
 
 from ..concurrency.background import RETRY_SECONDS
 from ..exceptions import LayerUnavailable, PartlyUnavailable
+from ..sparse_log import SparseLog
 
 logger = logging.getLogger("realtime.announcements")
 
@@ -25,6 +26,7 @@ class OwedMarks:
 
     def __init__(self, mark_all: Callable[[], None]) -> None:
         self._mark_all = mark_all
+        self._log = SparseLog(logger)
         self.start_afresh()
 
     def start_afresh(self) -> None:
@@ -34,7 +36,9 @@ class OwedMarks:
         self._lock = Lock()
 
     def add(self, retry: Callable[[], None]) -> None:
-        logger.warning("a change could not be recorded in a Redis that does not answer; retrying")
+        self._log.warning(
+            "a change could not be recorded in a Redis that does not answer; retrying"
+        )
         with self._lock:
             self._owed.append(retry)
             if len(self._owed) > MOST_OWED:

@@ -20,10 +20,12 @@ from ..layers import RoomLayer
 from ..layers.records import Change
 from ..rights import audience, grants
 from ..rights.grants import Answer, Grant, Question
+from ..sparse_log import SparseLog
 from .apart import ApartReviews
 from .messages import Audience
 
 logger = logging.getLogger("realtime.reviewer")
+_unwritten = SparseLog(logger)
 
 SESSIONS_AT_ONCE = 200
 TELL_SECONDS = 0.1
@@ -265,4 +267,4 @@ class Reviewer(Generic[AnyReviewed]):
             try:
                 await self._layer.mark_changes(lost, gone=True)
             except LayerUnavailable:
-                logger.warning("a right that was lost could not be written down")
+                _unwritten.warning("a right that was lost could not be written down")

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db.backends.utils import CursorWrapper
 
 from realtime import user_models
-from realtime.authentication import Identity, users
+from realtime.authentication import Identity, signing_keys, users
 from realtime.concurrency import pools, threads
 from realtime.connection.session import Session
 from realtime.hub.node import Node
@@ -28,7 +28,7 @@ def nothing_known():
     grants._known.clear()
     for logs in (
         *(backend._failures, grants._failures, own_rules._failures, user_models._failures),
-        *(pools._lost_threads, threads._late_coroutines),
+        *(pools._lost_threads, threads._late_coroutines, signing_keys._unread),
     ):
         logs._of_kind.clear()
 

@@ -21,7 +21,6 @@ from .repairs import living, outcomes
 from .topology import Topology
 
 _log = SparseLogs(logging.getLogger("realtime.layers.redis"))
-logger = logging.getLogger("realtime.layers.redis")
 
 
 class Connections:
@@ -177,7 +176,9 @@ class Connections:
         processes = []
         for found in self._topology.on_shards_sync(read, list(by_shard)).values():
             if isinstance(found, LayerUnavailable):
-                logger.warning("the connections of some processes can't be listed: %s", found)
+                _log.warning(
+                    "unlisted", "the connections of some processes can't be listed: %s", found
+                )
             else:
                 processes += found
         return processes

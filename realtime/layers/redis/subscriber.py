@@ -15,6 +15,7 @@ from redis.exceptions import ResponseError
 
 from ...concurrency import tasks
 from ...exceptions import LayerUnavailable
+from ...sparse_log import SparseLogs
 from .availability import ERRORS
 from .connection import RedisConnection
 from .refusals import Refused, report
@@ -61,6 +62,7 @@ class Subscriber:
         self._ended = asyncio.Event()
         self._failure: Exception | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._log = SparseLogs(logger)
 
     @property
     def is_connected(self) -> bool:
@@ -114,7 +116,9 @@ class Subscriber:
                     self._fail_waiting(list(self._wanted), reason)
                 if not self._lost:
                     self._lost = True
-                    logger.warning("the connection to Redis is lost: %s", type(error).__name__)
+                    self._log.warning(
+                        "lost", "the connection to Redis is lost: %s", type(error).__name__
+                    )
             await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1))
 
     async def _listen_once(self) -> None:
@@ -228,7 +232,7 @@ class Subscriber:
     def _report_if_back(self) -> None:
         if self._lost and not self._unconfirmed:
             self._lost = False
-            logger.warning("the connection to Redis is back")
+            self._log.warning("back", "the connection to Redis is back")
             self._on_reconnect()
 
     def _forget_confirmations(self) -> None:
