@@ -15,6 +15,7 @@ from .hub import Hub
 from .limits import RateLimit, UnauthenticatedLimit
 from .presence import PresenceTracker
 from .registry import Registry
+from .visits import Visits
 
 
 class Node:
@@ -24,7 +25,8 @@ class Node:
         self.layer = layer
         self.sessions: set[Controlled] = set()
         self.hub = Hub(layer, self._on_control_message, self._on_gap)
-        self.presence = PresenceTracker(layer)
+        self.visits = Visits()
+        self.presence = PresenceTracker(layer, self.visits.report)
         self.registry = Registry(layer)
         self.command_limit = RateLimit(layer, "COMMANDS_PER_SECOND", "COMMANDS_BURST", "commands")
         self.byte_limit = RateLimit(layer, "BYTES_PER_SECOND", "BYTES_BURST", "bytes")
@@ -39,6 +41,7 @@ class Node:
         await self.command_limit.close()
         await self.byte_limit.close()
         await self.presence.close()
+        await self.visits.close()
         await self.registry.close()
         await self.hub.close()
         # Last, because it may have to wait for a look-up.

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from itertools import islice
 
 from ..concurrency import tasks
@@ -30,10 +31,15 @@ class PresenceTracker:
     Entering and leaving never wait: changes that come during a write are written together after it.
     A process that is killed cannot report its members. Their entries expire, and the next process
     that writes about the room reports that they have left.
+
+    `on_news` is called with who has come and gone, once in all processes for each change.
     """
 
-    def __init__(self, layer: RoomLayer) -> None:
+    def __init__(
+        self, layer: RoomLayer, on_news: Callable[[list[PresenceNews]], None] | None = None
+    ) -> None:
         self._layer = layer
+        self._on_news = on_news
         self._members: defaultdict[str, dict[str, Member]] = defaultdict(dict)
         self._entered: dict[tuple[str, str], Member] = {}
         self._ended: set[tuple[str, str]] = set()
@@ -155,6 +161,8 @@ class PresenceTracker:
                 self._unwritten.append(changes)
                 news = await self._layer.update_presence(list(changes.values()))
                 self._news += news
+                if self._on_news is not None:
+                    self._on_news(news)
                 for each in news:
                     changes.pop(each.room, None)
                 self._written.set()

@@ -18,6 +18,8 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
     "can_moderate": ("user",),
     "on_publish": ("user", "data"),
     "get_state": ("user",),
+    "on_join": ("user",),
+    "on_leave": ("user",),
 }
 """The hooks of a room type, each with its arguments before the captured ones."""
 OPTIONS = ("history_size", "history_ttl_seconds", "presence")
@@ -36,6 +38,12 @@ def check(room_type: type, base: type, pattern: RoomPattern) -> None:
         if is_own(room_type, base, hook):
             _check_hook(room_type, hook, pattern)
     _check_options(room_type)
+    for hook in ("on_join", "on_leave"):
+        if is_own(room_type, base, hook) and not room_type.presence:  # type: ignore[attr-defined]
+            raise ImproperlyConfigured(
+                f"{room_type.__qualname__}.{hook} is never called, because presence is False: "
+                "presence knows who is in a room. Write presence = True."
+            )
 
 
 def is_own(room_type: type, base: type, hook: str) -> bool:

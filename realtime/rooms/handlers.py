@@ -65,6 +65,13 @@ async def run_publish_hook(room: object, user: Any, data: bytes, user_id: str) -
     return data if changed is None else encode_result(changed)
 
 
+def visit_hook(room: CodeRoom, name: str) -> Handler | None:
+    """Return the `on_join` or `on_leave` of a room type, None if it has none of its own."""
+    if getattr(type(room.type), name) is getattr(RoomType, name):
+        return None
+    return getattr(room.type, name)  # type: ignore[no-any-return]
+
+
 def has_state_hook(room: object) -> bool:
     return isinstance(room, CodeRoom) and type(room.type).get_state is not RoomType.get_state
 

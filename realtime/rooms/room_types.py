@@ -17,7 +17,7 @@ class RoomType:
 
     Every hook is a plain method, which runs in a thread, or an `async def`. It gets the user and
     the parts of the room's name that the pattern captures: `def can_join(self, user, pk)`. A `can_`
-    hook allows only by returning exactly True. Each may raise
+    hook allows only by returning exactly True. Each but `on_join` and `on_leave` may raise
     `realtime.rooms.Rejected("sentence", code=450)`: the client gets the sentence and the code,
     which is from 400 to 1999.
 
@@ -51,6 +51,14 @@ class RoomType:
         it. It is in the reply, as `data`. What is published after the state was begun follows it:
         nothing is lost between the two, and a message that the state holds already may come."""
         return None
+
+    def on_join(self, *args: Any, **captured: Any) -> Any:
+        """`on_join(user, …)`: a signed-in user has entered the room. Called once for a user,
+        however many connections the user has in it, after the client has its reply."""
+
+    def on_leave(self, *args: Any, **captured: Any) -> Any:
+        """`on_leave(user, …)`: the last connection of a user has left the room or is lost, and none
+        came back within `PRESENCE_LEAVE_SECONDS`."""
 
     @classmethod
     def name(cls, **captured: Any) -> str:

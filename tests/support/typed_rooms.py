@@ -23,6 +23,12 @@ class OrderRoom(rooms.RoomType):
     def on_publish(self, user: User, data: Any, pk: int) -> dict[str, str]:
         return {"text": str(data)}
 
+    def on_join(self, user: User, pk: int) -> None:
+        pass
+
+    async def on_leave(self, user: User, pk: int) -> None:
+        pass
+
     def get_state(self, user: User, pk: int) -> dict[str, int]:
         return {"pk": pk}
 

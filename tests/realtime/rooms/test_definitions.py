@@ -114,6 +114,12 @@ def test_presence_is_true_or_false():
     assert "OrderRoom.presence is 'yes'. Write True or False." in refused("news", presence="yes")
 
 
+@pytest.mark.parametrize("hook", ["on_join", "on_leave"])
+def test_nobody_comes_or_goes_without_presence(hook):
+    sentence = refused("news", presence=False, **{hook: lambda self, user: None})
+    assert f"OrderRoom.{hook} is never called, because presence is False" in sentence
+
+
 async def stream(self, user):
     yield True
 
