@@ -69,7 +69,7 @@ async def enter(
             point = _without_time_shut_out(point, changed_at)
             if budget is not None:
                 if state is not None and not budget.take(len(bytes(state))):
-                    raise states.NoState(Error.LIMIT_EXCEEDED)
+                    raise states.StateLater(f"the state of {name!r} does not fit in")
                 if not budget.take(point.missed_bytes):
                     point = JoinPoint(point.position)
             reply = _enter_now(session, entry, name, options, grant, room, point)

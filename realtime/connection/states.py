@@ -8,7 +8,7 @@ import uuid
 import msgspec
 
 from ..codes import Error
-from ..exceptions import HookUnavailable, Rejected
+from ..exceptions import HookUnavailable, RealtimeError, Rejected
 from ..protocols.requests import CommandError
 from ..rooms.finding import AnyRoom
 from ..rooms.handlers import has_state_hook, run_state_hook
@@ -23,11 +23,16 @@ _unavailable = SparseLogs(logger)
 
 
 class NoState(CommandError):
-    """The state can't be computed, or the hook refuses it: the room is not entered."""
+    """The hook raises, or refuses to tell the state: the room is not entered."""
+
+
+class StateLater(RealtimeError):
+    """The states of the rooms of a connect are more than one reply may hold. Temporary."""
 
 
 async def compute(session: Session, room: AnyRoom, turn: Turn | None) -> msgspec.Raw | None:
-    """Return the state of a room, None if its type has no `get_state`. Raises `NoState`."""
+    """Return the state of a room, None if its type has no `get_state`. Raises `NoState`, and
+    `HookUnavailable` if it can't be computed now."""
     if not isinstance(room, CodeRoom) or not has_state_hook(room):
         return None
     if turn is None:
@@ -43,8 +48,8 @@ async def _compute(session: Session, room: CodeRoom) -> msgspec.Raw:
     except Rejected as rejected:
         raise NoState(rejected.error) from rejected
     except HookUnavailable as error:
-        _unavailable.warning(hook, "%s: the room %r is not entered", error, room.name)
-        raise NoState(error.error) from error
+        _unavailable.warning(hook, "%s: the room %r is not entered now", error, room.name)
+        raise
     except Exception as error:
         reference = uuid.uuid4().hex[:8]
         logger.exception(

@@ -9,6 +9,7 @@ import pytest
 from realtime import rooms
 from realtime.authentication import Identity
 from realtime.changes import changes
+from realtime.connection import late_rooms
 from realtime.hub import recent
 from realtime.protocols.plain import PlainProtocol
 from realtime.protocols.requests import Command
@@ -224,11 +225,31 @@ async def test_a_broken_state_keeps_nobody_out_of_the_other_rooms_of_a_connect(
     assert set(reply) == {"thread/7", "plain/1"}
 
 
-async def test_the_states_of_a_connect_share_the_limit_of_one_reply(stock, open_session, alice):
+async def test_the_states_of_a_connect_that_fit_in_no_reply_follow_it(
+    stock, open_session, alice, monkeypatch
+):
+    monkeypatch.setattr(late_rooms, "FIRST_PAUSE_SECONDS", 0.01)
     stock.answer = lambda: "x" * 300_000
     session = open_session(Identity(alice))
     reply = (await call(session, connect={"subs": {"stock/1": {}, "stock/2": {}}}))["connect"]
-    assert len(reply["subs"]) == 1
+    (first,) = reply["subs"]
+    push = await session.transport.until(lambda frame: "subscribe" in frame.get("push", {}))
+    assert {first, push["push"]["channel"]} == {"stock/1", "stock/2"}
+    assert len(push["push"]["subscribe"]["data"]) == 300_000
+
+
+async def test_a_room_of_a_connect_whose_state_hangs_is_entered_later(
+    stock, open_session, alice, settings, monkeypatch
+):
+    monkeypatch.setattr(late_rooms, "FIRST_PAUSE_SECONDS", 0.01)
+    settings.REALTIME = {**settings.REALTIME, "HOOK_SECONDS": 0.05}
+    stock.during = asyncio.Event().wait
+    session = open_session(Identity(alice))
+    reply = (await call(session, connect={"subs": {"stock/1": {}, "plain/1": {}}}))["connect"]
+    assert set(reply["subs"]) == {"plain/1"}
+    stock.during = None
+    push = await session.transport.until(lambda frame: "subscribe" in frame.get("push", {}))
+    assert push["push"]["subscribe"]["data"] == {"count": 0}
 
 
 async def test_a_plain_client_gets_the_state_when_it_has_joined(stock):
