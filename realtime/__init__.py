@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .server_api.connections import notify as notify
     from .server_api.connections import recheck as recheck
     from .server_api.connections import unsubscribe as unsubscribe
+    from .server_api.naming import room_name as room_name
     from .server_api.publishing import apublish as apublish
     from .server_api.publishing import publish as publish
     from .server_api.reading import ahistory as ahistory
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .server_api.reading import presence as presence
 
 _MODULES = {
+    "room_name": "naming",
     "publish": "publishing",
     "history": "reading",
     "presence": "reading",
@@ -47,6 +49,7 @@ __all__ = [
     "presence",
     "publish",
     "recheck",
+    "room_name",
     "unsubscribe",
 ]
 

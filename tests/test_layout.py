@@ -32,6 +32,7 @@ PUBLIC_NAMES = [
             "anotify",
             "recheck",
             "arecheck",
+            "room_name",
             "__version__",
         ]
     ],

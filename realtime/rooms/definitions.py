@@ -22,7 +22,7 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
     "on_leave": ("user",),
 }
 """The hooks of a room type, each with its arguments before the captured ones."""
-OPTIONS = ("history_size", "history_ttl_seconds", "presence")
+OPTIONS = ("history_size", "history_ttl_seconds", "presence", "model")
 _NEAR = 0.75
 
 
@@ -38,6 +38,7 @@ def check(room_type: type, base: type, pattern: RoomPattern) -> None:
         if is_own(room_type, base, hook):
             _check_hook(room_type, hook, pattern)
     _check_options(room_type)
+    _check_model(room_type, pattern)
     for hook in ("on_join", "on_leave"):
         if is_own(room_type, base, hook) and not room_type.presence:  # type: ignore[attr-defined]
             raise ImproperlyConfigured(
@@ -107,6 +108,24 @@ def _check_options(room_type: Any) -> None:
         raise ImproperlyConfigured(
             f"{room_type.__qualname__}.presence is {room_type.presence!r}. Write True or False."
         )
+
+
+def _check_model(room_type: Any, pattern: RoomPattern) -> None:
+    model = room_type.model
+    if model is None:
+        return
+    if not (isinstance(model, type) and hasattr(model, "_meta")) or model._meta.abstract:
+        raise ImproperlyConfigured(
+            f"{room_type.__qualname__}.model is {model!r}. Write a model of which there are rows, "
+            "such as `model = Order`."
+        )
+    for part in pattern.captured:
+        if part != "pk" and not hasattr(model, part):
+            raise ImproperlyConfigured(
+                f"The pattern {pattern.text!r} captures {part!r}, which {model.__name__} does not "
+                f"have, so that {room_type.__qualname__} can't name the room of an object. Capture "
+                "a field, or leave `model` out."
+            )
 
 
 def _listed(names: Any) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 
 from . import definitions
 from .patterns import RoomPattern
+
+if TYPE_CHECKING:
+    from django.db.models import Model
 
 
 class RoomType:
@@ -27,6 +30,10 @@ class RoomType:
     history_size: int = 100
     history_ttl_seconds: int = 300
     presence: bool = True
+
+    model: ClassVar[type[Model] | None] = None
+    """The model of the objects that these rooms are for: `realtime.room_name(order)` is the name of
+    its room, from the attributes that are called as the captured parts."""
 
     def can_join(self, *args: Any, **captured: Any) -> Any:
         """`can_join(user, …)`: return whether the user may join the room. The default is False."""

@@ -4,13 +4,14 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
-from realtime import rooms
+from realtime import room_name, rooms
 
 
 @rooms.register("typed/<int:pk>")
 class OrderRoom(rooms.RoomType):
     """The talk about one order."""
 
+    model = User
     history_size = 50
     presence = True
 
@@ -39,3 +40,7 @@ class StaffRoom(OrderRoom):
 
 
 NAME: str = OrderRoom.name(pk=42)
+
+
+def name_of(user: User) -> str:
+    return room_name(user)
