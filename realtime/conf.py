@@ -14,7 +14,7 @@ class RealtimeSettings:
     AUTHENTICATOR: str = "realtime.authentication.SimpleJWTAuthenticator"
     USER_INFO: str = "realtime.authentication.user_info"
     USER_LABEL: str = "realtime.authentication.user_label"
-    CREDENTIALS: tuple[str, ...] = ("subprotocol", "header", "connect", "ticket")
+    CREDENTIALS: tuple[str, ...] = ("subprotocol", "header", "connect", "ticket", "session")
     COOKIE_NAME: str = "access_token"
     ALLOWED_ORIGINS: tuple[str, ...] = ()
     ALLOW_ANONYMOUS: bool = False

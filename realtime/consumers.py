@@ -64,10 +64,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         """Begin. What is returned has to be done before the client is listened to."""
         session.open()
         error = scope.get("authentication_error")
-        # An expired token may be replaced by one in the connect command; nothing else may.
-        if error is not None and not (
-            isinstance(error, AuthenticationError) and error.close_code is CloseCode.EXPIRED
-        ):
+        if error is not None and not _may_be_replaced(error):
             session.close(*_close_of(error))
         return None
 
@@ -134,6 +131,13 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             return self.opened(session, dispatcher, scope)
         session.close(CloseCode.SHUTDOWN)
         return None
+
+
+def _may_be_replaced(error: RealtimeError) -> bool:
+    """Return whether a token in the connect command may take the place of the credential: of one
+    that has expired, or of a session that the browser has added by itself."""
+    is_expired = isinstance(error, AuthenticationError) and error.close_code is CloseCode.EXPIRED
+    return is_expired or error.ambient
 
 
 def _close_of(error: RealtimeError) -> tuple[CloseCode, str]:

@@ -9,6 +9,8 @@ class RealtimeError(Exception):
     """Base of all errors of this app. `error` is the reply that a client gets."""
 
     error: Error = Error.INTERNAL
+    ambient: bool = False
+    """Whether it is about a session that a browser added by itself. A token may still follow."""
 
     @property
     def code(self) -> int:

@@ -32,6 +32,8 @@ class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
 
     A credential is checked for `CONNECT_SECONDS` at most, so every handshake gets an answer.
 
+    A session that proves nobody is as none: the client may send a token, or be anonymous.
+
     After a refusal the user is anonymous and the consumer gets the connection. It accepts before it
     closes, because browsers do not report the code of a close before the accept. A foreign Origin
     is refused at once, with HTTP 403.
@@ -49,10 +51,14 @@ class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
             return await refuse(receive, send)
         identity: Identity | None = None
         error: RealtimeError | None = None
+        is_of_session = False
         try:
             credential = credentials.find(scope)
             if credential is not None:
-                if credential.way in credentials.AMBIENT and not origins.is_present(scope):
+                is_of_session = credential.way == "session"
+                if is_of_session:
+                    _require_own_page(scope)
+                elif credential.way in credentials.AMBIENT and not origins.is_present(scope):
                     _refused.warning("refused a WebSocket: a cookie needs an Origin, and none came")
                     return await refuse(receive, send)
                 async with asyncio.timeout(realtime_settings.CONNECT_SECONDS):
@@ -64,6 +70,8 @@ class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
         except RealtimeError as raised:
             logger.info("refused a credential: %s", raised)
             error = raised
+        if error is not None:
+            error.ambient = is_of_session
         scope = dict(scope)
         scope["identity"] = identity
         scope["user"] = identity.user if identity is not None else AnonymousUser()
@@ -75,6 +83,11 @@ async def refuse(receive: Callable[..., Any], send: Callable[..., Any]) -> None:
     """Close before accepting; every server turns that into HTTP 403."""
     await receive()
     await send({"type": "websocket.close", "code": 1000})
+
+
+def _require_own_page(scope: dict[str, Any]) -> None:
+    if (reason := origins.refusal_of_session(scope)) is not None:
+        raise AuthenticationError(reason)
 
 
 async def _redeem(ticket: str) -> Identity:

@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from .rest import rooms, tickets
+from .rest import rooms, tickets, tokens
 
 app_name = "realtime"
 
 urlpatterns = [
     path("ticket/", tickets.TicketView.as_view(), name="ticket"),
+    path("token/", tokens.TokenView.as_view(), name="token"),
     path("rooms/", rooms.RoomListView.as_view(), name="rooms"),
 ]

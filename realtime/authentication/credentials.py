@@ -12,6 +12,7 @@ from rest_framework_simplejwt.settings import api_settings
 
 from ..conf import realtime_settings
 from ..exceptions import AuthenticationError
+from . import django_sessions
 
 SUBPROTOCOL = "realtime.v1"
 BEARER = "bearer."
@@ -107,7 +108,7 @@ def _ambient(scope: dict[str, Any]) -> Credential | None:
     enabled = [way for way in AMBIENT if way in realtime_settings.CREDENTIALS]
     cookies = _cookies(scope) if enabled else {}
     for way in enabled:
-        if cookies.get(wanted[way]):
+        if cookies.get(wanted[way]) and (way != "session" or django_sessions.are_available()):
             return Credential(way, cookies[wanted[way]])
     return None
 

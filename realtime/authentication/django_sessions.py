@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY, get_user
+from django.contrib.sessions.backends import file, signed_cookies
+from django.core import signing
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from ..changes import changes
@@ -49,22 +54,88 @@ def identity_from_session(session_key: str) -> Identity:
 
 
 @reads_up_to_date
-def ended(session_keys: Collection[str]) -> set[str]:
-    """Return those of `session_keys` whose session has expired or was deleted. Raises
+def ends(session_keys: Collection[str]) -> dict[str, float | None]:
+    """Return when each of these sessions ends or has ended, in Unix time; None if the store does
+    not know, as a cache. One that was deleted is not in the answer. Raises
     `AuthenticationUnavailable` or the error of the database if they can't be read.
 
     One query for each 500 of them if sessions are in the database; otherwise each one is loaded.
     """
     model = _table()
     if model is None:
-        return {key for key in session_keys if SESSION_KEY not in _load(key)}
-    known, found = list(session_keys), set[str]()
+        answers = {key: _end_of(key) for key in session_keys}
+        return {key: end for key, end in answers.items() if end != _DELETED}
+    known = list(session_keys)
+    found: dict[str, float | None] = {}
     for start in range(0, len(known), KEYS_AT_ONCE):
-        alive = model._default_manager.filter(
-            session_key__in=known[start : start + KEYS_AT_ONCE], expire_date__gt=timezone.now()
-        )
-        found.update(alive.values_list("session_key", flat=True))
-    return set(known) - found
+        rows = model._default_manager.filter(session_key__in=known[start : start + KEYS_AT_ONCE])
+        for key, end in rows.values_list("session_key", "expire_date"):
+            found[key] = end.timestamp()
+    return found
+
+
+_DELETED = -1.0
+
+
+def _end_of(session_key: str) -> float | None:
+    store = _store()
+    if issubclass(store, signed_cookies.SessionStore):
+        return _end_of_cookie(store(), session_key)
+    end = None
+    if issubclass(store, file.SessionStore):
+        # Before it is loaded, which deletes it if it has expired.
+        end = _end_of_file(store(session_key), session_key)
+    return end if SESSION_KEY in _load(session_key) or _is_past(end) else _DELETED
+
+
+def _end_of_cookie(store: Any, session_key: str) -> float | None:
+    try:
+        seconds = signing.b62_decode(session_key.rsplit(":", 2)[1])
+    except (IndexError, ValueError):
+        return _DELETED
+    return float(seconds + store.get_session_cookie_age())
+
+
+def _end_of_file(store: Any, session_key: str) -> float | None:
+    path = Path(store.storage_path) / (store.file_prefix + session_key)
+    try:
+        saved = datetime.fromtimestamp(path.stat().st_mtime, tz=UTC)
+    except OSError:
+        return None
+    end: datetime = store.get_expiry_date(modification=saved)
+    return end.timestamp()
+
+
+def _is_past(end: float | None) -> bool:
+    return end is not None and end <= datetime.now(tz=UTC).timestamp()
+
+
+def have_lasting_keys() -> bool:
+    """Return whether a session keeps its key while it is extended. One that is in a cookie alone
+    has the cookie as its key, and another one after each save."""
+    return not issubclass(_store(), signed_cookies.SessionStore)
+
+
+def know_their_ends() -> bool:
+    """Return whether the store knows when a session ends."""
+    store = _store()
+    return _table() is not None or issubclass(
+        store, file.SessionStore | signed_cookies.SessionStore
+    )
+
+
+def are_available() -> bool:
+    """Return whether the site has sessions: not without the app of Django, for example."""
+    return _is_importable(settings.SESSION_ENGINE)
+
+
+@cache
+def _is_importable(engine: str) -> bool:
+    try:
+        import_string(f"{engine}.SessionStore")
+    except (ImportError, RuntimeError, ImproperlyConfigured):
+        return False
+    return True
 
 
 def _load(session_key: str) -> dict[str, Any]:

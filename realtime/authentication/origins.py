@@ -35,7 +35,7 @@ def refusal(scope: dict[str, Any]) -> str | None:
 
     The rule is that of Django's CSRF check: the site's own origin and `CSRF_TRUSTED_ORIGINS` pass.
     So does `REALTIME["ALLOWED_ORIGINS"]`. A missing Origin passes, because only browsers have to
-    send it. Cookies need one; `JWTAuthMiddleware` checks that.
+    send it. Cookies need one; `JWTAuthMiddleware` checks that. See also `refusal_of_session`.
     """
     given = header_values(scope, b"origin")
     if not given:
@@ -45,15 +45,38 @@ def refusal(scope: dict[str, Any]) -> str | None:
         return f"its Origin is {_shown(', '.join(given))}, which is not an origin"
     if is_listed(origin, (*realtime_settings.ALLOWED_ORIGINS, *settings.CSRF_TRUSTED_ORIGINS)):
         return None
+    return _difference(scope, origin, given[0])
+
+
+def refusal_of_session(scope: dict[str, Any]) -> str | None:
+    """Return the reason why the page of a connection may not use the Django session, or None.
+
+    The rule is exactly that of Django's CSRF check, because the browser adds the cookie whichever
+    page asks. `REALTIME["ALLOWED_ORIGINS"]` are pages that bring a credential of their own.
+    """
+    given = header_values(scope, b"origin")
+    if not given:
+        return "the session needs an Origin, and none came"
+    origin = parse(given[0])
+    if origin is not None and (
+        is_listed(origin, settings.CSRF_TRUSTED_ORIGINS)
+        or _difference(scope, origin, given[0]) is None
+    ):
+        return None
+    return "the session is only for pages of the site: see CSRF_TRUSTED_ORIGINS"
+
+
+def _difference(scope: dict[str, Any], origin: Origin, given: str) -> str | None:
+    """Return how the origin differs from the site's own, or None if it is that."""
     try:
         own = Handshake(scope).own_origin
     except DisallowedHost as error:
-        return f"its Origin is {_shown(given[0])}, and the site's own is unknown: {error}"
+        return f"its Origin is {_shown(given)}, and the site's own is unknown: {error}"
     expected = parse(own)
     if origin == expected:
         return None
     return (
-        f"its Origin is {_shown(given[0])}; expected {own}, or an origin from "
+        f"its Origin is {_shown(given)}; expected {own}, or an origin from "
         f'CSRF_TRUSTED_ORIGINS or REALTIME["ALLOWED_ORIGINS"]{_hint(origin, expected)}'
     )
 

@@ -6,10 +6,13 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Warning
+from django.utils.module_loading import import_string
 
 from .. import user_models
 from ..conf import realtime_settings
+from ..control.sign_ins import SignInMiddleware
 
 _BACKEND = "realtime.rights.RoomBackend"
 _MIDDLEWARE = "realtime.sign_ins.SignInMiddleware"
@@ -30,16 +33,43 @@ def check_backend(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_middleware(**kwargs: Any) -> list[CheckMessage]:
-    if "session" not in realtime_settings.CREDENTIALS or _MIDDLEWARE in settings.MIDDLEWARE:
+    """Report what pages that connect with the Django session need."""
+    if "session" not in realtime_settings.CREDENTIALS:
         return []
-    return [
-        Warning(
-            "A user who changes their password loses the connections of the current session, and "
-            "a session in which another user signs in keeps the connections of the first user.",
-            hint=f'Add "{_MIDDLEWARE}" to MIDDLEWARE, after SessionMiddleware.',
-            id="realtime.W005",
-        )
-    ]
+    sessions = _place_of(SessionMiddleware)
+    if sessions is None:
+        return []  # this site has no sessions, and no cookie of them will come
+    ours = _place_of(SignInMiddleware)
+    if ours is None:
+        return [
+            Warning(
+                "A user who changes their password loses the connections of the current session.",
+                hint=f'Add "{_MIDDLEWARE}" to MIDDLEWARE, after SessionMiddleware.',
+                id="realtime.W005",
+            )
+        ]
+    if ours < sessions:
+        return [
+            Error(
+                "SignInMiddleware is before SessionMiddleware, so it sees no session.",
+                hint=f'In MIDDLEWARE, move "{_MIDDLEWARE}" behind '
+                f'"{settings.MIDDLEWARE[sessions]}".',
+                id="realtime.E014",
+            )
+        ]
+    return []
+
+
+def _place_of(wanted: type) -> int | None:
+    """Return where a middleware, or a class that is derived from it, stands in `MIDDLEWARE`."""
+    for place, path in enumerate(settings.MIDDLEWARE):
+        try:
+            found = import_string(path)
+        except ImportError:
+            continue  # Django reports it
+        if isinstance(found, type) and issubclass(found, wanted):
+            return place
+    return None
 
 
 def check_sessions(**kwargs: Any) -> list[CheckMessage]:

@@ -35,7 +35,7 @@ async def connect(session: Session, body: requests.Connect) -> Reply:
     if not session.is_connecting:
         raise CommandError(Error(Error.BAD_REQUEST.code, "bad request: already connected"))
     given = session.identity
-    session.identity = await _identify(body.token, given, session.authentication_error)
+    session.identity = await _identify(body.token or "", given, session.authentication_error)
     if not session.is_connecting:
         raise CloseSession(CloseCode.STALE)  # the socket was closed in the meantime
     session.app = " ".join((body.name[:APP_MAX], body.version[:APP_MAX])).strip()
@@ -60,7 +60,7 @@ async def connect(session: Session, body: requests.Connect) -> Reply:
 
 async def refresh(session: Session, body: requests.Refresh) -> Reply:
     """A newer token of the same user takes the place of the one that ends."""
-    identity = await _identify_again(body.token, session.caller)
+    identity = await _identify_again(body.token or "", session.caller)
     if identity.scopes != session.caller.scopes:
         session.subscriptions.doubt()
     session.identity = identity
@@ -78,13 +78,20 @@ async def _identify(token: str, identity: Identity | None, error: RealtimeError 
     """
     if token:
         return await _identify_by_token(token, identity)
-    if error is not None:
+    if error is not None and not _is_nobody(error):
         raise _answer_to(error)
     if identity is not None:
         return identity
     if realtime_settings.ALLOW_ANONYMOUS:
         return ANONYMOUS
+    if error is not None:
+        raise _answer_to(error)
     raise CloseSession(CloseCode.INVALID_TOKEN, "a token is needed to connect")
+
+
+def _is_nobody(error: RealtimeError) -> bool:
+    """Return whether a visitor has a session in which nobody is signed in, as over HTTP."""
+    return error.ambient and isinstance(error, AuthenticationError)
 
 
 async def _identify_by_token(token: str, identity: Identity | None) -> Identity:

@@ -369,9 +369,9 @@ class Session:
         """The password with this digest was set by this connection's own sign-in."""
         self.identity = replace(self.caller, own_password=digest)
 
-    def rename_sign_in(self, sign_in: str) -> None:
+    def rename_sign_in(self, sign_in: str, session_key: str) -> None:
         """The sign-in goes on, and is called `sign_in` from now on."""
-        self.identity = replace(self.caller, session_id=sign_in, session_key="")
+        self.identity = replace(self.caller, session_id=sign_in, session_key=session_key)
 
     def tell_of_rights(self) -> None:
         """Tell the client that its rights may have changed, here or elsewhere."""

@@ -11,6 +11,7 @@ import msgspec
 from rest_framework_simplejwt.settings import api_settings
 
 from ..authentication import rehashing
+from ..authentication.sealing import unseal
 from ..changes import changes
 from ..codes import CloseCode, UnsubscribeCode
 from ..concurrency import tasks
@@ -44,7 +45,7 @@ class Controlled(Reviewed, Protocol):
     def unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> None: ...
     def show_notice(self, text: str) -> None: ...
     def accept_password(self, digest: str) -> None: ...
-    def rename_sign_in(self, sign_in: str) -> None: ...
+    def rename_sign_in(self, sign_in: str, session_key: str) -> None: ...
 
 
 class ControlListener:
@@ -139,7 +140,7 @@ class ControlListener:
             raise AuthenticationError("signed out")
         self._reviewer.enroll(session)
         if session.session_key:
-            self._session_watch.start()
+            self._session_watch.watch(session.session_key)
 
     async def close(self) -> None:
         await self._session_watch.close()
@@ -169,9 +170,16 @@ class ControlListener:
     def _rename_sign_in(self, message: NewSignIn) -> None:
         for session in [each for each in self._sessions if each.sign_in == message.old]:
             if message.user and session.user_id == message.user:
-                session.rename_sign_in(message.new)
+                self._rename(session, message)
             else:
                 session.close(CloseCode.INVALID_TOKEN, "signed out")
+
+    def _rename(self, session: Controlled, message: NewSignIn) -> None:
+        """It goes on under its new key, and ends with the session that has this key."""
+        key = unseal(message.sealed_key, session.session_key) if session.session_key else ""
+        session.rename_sign_in(message.new, key)
+        if key:
+            self._session_watch.watch(key)
 
     def _remove(self, message: Removal) -> None:
         """End connections, or their subscription to a room, as the site has asked."""

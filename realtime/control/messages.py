@@ -56,6 +56,8 @@ class NewSignIn(msgspec.Struct, frozen=True, tag="realtime.new_sign_in"):
     user: str
     old: str
     new: str
+    sealed_key: str = ""
+    """The new key of its Django session, sealed with the old one."""
 
 
 class Removal(msgspec.Struct, frozen=True, tag="realtime.removal", rename={"sign_in": "session"}):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Collection
 from typing import Protocol
 
@@ -20,6 +21,8 @@ from ..exceptions import AuthenticationUnavailable, LayerUnavailable
 logger = logging.getLogger("realtime.sessions")
 
 SECOND_LOOK_SECONDS = 5.0
+PAUSE_SECONDS = 1.0
+"""Between two looks: what ends within this time is looked at together."""
 LOOK_SECONDS = 60.0
 """Sessions that are not in the database are loaded one by one."""
 
@@ -33,40 +36,121 @@ class WithSession(Protocol):
 
 
 class SessionWatch:
-    """Looks every `RECHECK_SECONDS` whether the Django sessions of connections are still there."""
+    """Looks whether the Django sessions of connections are still there: at each one when it ends,
+    and at all of them every `RECHECK_SECONDS`.
+
+    A session may be extended in the meantime, so its end is read again before it is believed. A
+    cache does not know when a session ends; there the regular look finds it.
+    """
 
     def __init__(self, connections: Collection[WithSession]) -> None:
         self._connections = connections
+        self._ends: dict[str, float | None] = {}
+        """When each session ends, in Unix time, as far as it is known."""
+        self._new: set[str] = set()
+        self._has_new = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._second_look: asyncio.Task[bool] | None = None
 
-    def start(self) -> None:
-        """Start to look; does nothing the second time."""
+    def watch(self, session_key: str) -> None:
+        """A connection has this session now."""
+        if session_key not in self._ends and django_sessions.know_their_ends():
+            self._new.add(session_key)
+            self._has_new.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="realtime-session-watch")
 
     async def close(self) -> None:
-        await tasks.cancel(self._task)
-        self._task = None
+        await tasks.cancel(self._task, self._second_look)
+        self._task = self._second_look = None
 
     async def _run(self) -> None:
+        regular_at = _next_regular_look()
         while True:
-            await asyncio.sleep(realtime_settings.RECHECK_SECONDS * random.uniform(0.75, 1))
-            await attempt(self.look, "sessions could not be looked at", logger)
+            await asyncio.sleep(PAUSE_SECONDS)
+            await self._wait_until(regular_at)
+            if time.monotonic() >= regular_at:
+                regular_at = _next_regular_look()
+                await attempt(self._look_at_all, "sessions could not be looked at", logger)
+            else:
+                await attempt(self._look_at_some, "sessions could not be looked at", logger)
+
+    async def _wait_until(self, regular_at: float) -> None:
+        """Wait until a session ends, there is a new one, or a regular look is due."""
+        first_end = min((end for end in self._ends.values() if end is not None), default=None)
+        seconds = regular_at - time.monotonic()
+        if first_end is not None:
+            seconds = min(seconds, first_end - time.time())
+        try:
+            async with asyncio.timeout(max(seconds, 0)):
+                await self._has_new.wait()
+        except TimeoutError:
+            pass
 
     async def look(self) -> None:
-        """Close the connections of sessions that have ended."""
-        ended = await self._ended({each.session_key for each in self._connections} - {""})
-        if ended:
-            # A session that just got a new key is deleted before its new key is announced.
-            await asyncio.sleep(SECOND_LOOK_SECONDS)
-            ended = await self._ended(ended)
-        for connection in [each for each in self._connections if each.session_key in ended]:
-            connection.close(CloseCode.INVALID_TOKEN, "signed out")
+        """Look at all sessions, and close the connections of those that have ended."""
+        await self._look_at_all()
+        if self._second_look is not None:
+            await self._second_look
 
-    async def _ended(self, keys: set[str]) -> set[str]:
-        if not keys:
-            return set()
-        try:
-            return await threads.run_in_thread(django_sessions.ended, keys, seconds=LOOK_SECONDS)
-        except (DatabaseError, TimeoutError, AuthenticationUnavailable) as error:
-            raise LayerUnavailable("the sessions can't be read") from error
+    async def _look_at_all(self) -> None:
+        keys = {each.session_key for each in self._connections} - {""}
+        self._ends = {key: end for key, end in self._ends.items() if key in keys}
+        await self._look_at(keys)
+
+    async def _look_at_some(self) -> None:
+        now = time.time()
+        due = {key for key, end in self._ends.items() if end is not None and end <= now}
+        await self._look_at(due | self._new)
+
+    async def _look_at(self, keys: set[str]) -> None:
+        ends = await _read(keys)
+        self._new -= keys
+        if not self._new:
+            self._has_new.clear()
+        self._ends |= ends
+        self._close(_past(ends))
+        missing = keys - ends.keys()
+        for key in missing:
+            self._ends.pop(key, None)
+        if missing and (self._second_look is None or self._second_look.done()):
+            self._second_look = asyncio.create_task(
+                attempt(lambda: self._look_again_at(missing), "no second look", logger),
+                name="realtime-session-second-look",
+            )
+
+    async def _look_again_at(self, missing: set[str]) -> None:
+        """A session that just got a new key is deleted before its new key is announced."""
+        await asyncio.sleep(SECOND_LOOK_SECONDS)
+        ends = await _read(missing)
+        self._close((missing - ends.keys()) | _past(ends))
+
+    def _close(self, ended: set[str]) -> None:
+        if not ended:
+            return
+        for key in ended:
+            self._ends.pop(key, None)
+        # A browser may have a newer cookie for the same session: its client shows it, and is told
+        # at the handshake if it has none.
+        stays = django_sessions.have_lasting_keys()
+        code = CloseCode.INVALID_TOKEN if stays else CloseCode.EXPIRED
+        for connection in [each for each in self._connections if each.session_key in ended]:
+            connection.close(code, "signed out" if stays else "the session has expired")
+
+
+def _next_regular_look() -> float:
+    return time.monotonic() + float(realtime_settings.RECHECK_SECONDS) * random.uniform(0.75, 1)
+
+
+def _past(ends: dict[str, float | None]) -> set[str]:
+    now = time.time()
+    return {key for key, end in ends.items() if end is not None and end <= now}
+
+
+async def _read(keys: set[str]) -> dict[str, float | None]:
+    if not keys:
+        return {}
+    try:
+        return await threads.run_in_thread(django_sessions.ends, keys, seconds=LOOK_SECONDS)
+    except (DatabaseError, TimeoutError, AuthenticationUnavailable) as error:
+        raise LayerUnavailable("the sessions can't be read") from error

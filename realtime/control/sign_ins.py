@@ -7,12 +7,14 @@ from contextvars import ContextVar
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import AuthenticationFailed, TokenError
 
 from ..authentication import django_sign_in
+from ..authentication.sealing import seal
 from .announcements import announce_after_commit
 from .messages import NewSignIn
 
@@ -100,6 +102,20 @@ def _announce_new_key(request: HttpRequest, before: str | None) -> None:
     after = _session_key(request)
     if not before or before == after:
         return
+    _announce(request, before, after)
+
+
+def signed_in(request: HttpRequest | None, **kwargs: Any) -> None:
+    """Somebody has signed in. Without `SignInMiddleware` this reports a session that got another
+    user or key by that."""
+    if request is None or _running.get() is not None:
+        return
+    after, before = _session_key(request), request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    if before and before != after:
+        _announce(request, before, after)
+
+
+def _announce(request: HttpRequest, before: str, after: str | None) -> None:
     if not after and not request.session.modified:
         # Nothing was found under the key of the cookie, which anybody may have made up, or whose
         # store does not answer. `SessionWatch` finds connections of sessions that have ended.
@@ -108,5 +124,6 @@ def _announce_new_key(request: HttpRequest, before: str | None) -> None:
         user=str(request.session.get(SESSION_KEY, "")) if after else "",
         old=django_sign_in(before),
         new=django_sign_in(after),
+        sealed_key=seal(after, before) if after else "",
     )
     announce_after_commit(message)

@@ -8,7 +8,7 @@ from typing import Any
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
-from django.contrib.auth.signals import user_logged_out
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db.models import Model
 from django.db.models.signals import (
     class_prepared,
@@ -24,7 +24,7 @@ from .. import user_models
 from ..authentication import django_sign_in
 from ..codes import CloseCode
 from ..models import Membership, Room, memberships_deleted
-from . import room_signals, user_signals
+from . import room_signals, sign_ins, user_signals
 from .announcements import announce_after_commit, announce_saved, removal
 from .loaded_values import LoadedValues
 
@@ -40,6 +40,7 @@ def connect() -> None:
     )
     if apps.is_installed("django.contrib.sessions"):
         user_logged_out.connect(_signed_out, dispatch_uid="realtime.signed_out")
+        user_logged_in.connect(sign_ins.signed_in, dispatch_uid="realtime.signed_in")
 
 
 def _prepared(sender: type[Model], **kwargs: Any) -> None:

@@ -111,9 +111,10 @@ class Subscribe(SubscribeOptions):
 
 
 class Connect(msgspec.Struct):
-    """`subs` is not read before the client is authenticated."""
+    """`subs` is not read before the client is authenticated. "" and null are no token: then the
+    credential is that of the handshake."""
 
-    token: str = ""
+    token: str | None = ""
     data: msgspec.Raw = NULL
     name: str = ""
     version: str = ""
@@ -134,7 +135,7 @@ _decode_options = msgspec.json.Decoder(SubscribeOptions).decode
 
 
 class Refresh(msgspec.Struct):
-    token: str = ""
+    token: str | None = ""
 
 
 class Channel(msgspec.Struct):

@@ -67,6 +67,46 @@ async def test_a_cookie_without_an_origin_is_refused_and_logged(settings, caplog
     assert "secret" not in caplog.text
 
 
+SESSION = [(b"cookie", b"sessionid=" + b"a" * 32)]
+
+
+async def refused_credential(scope):
+    """The error that the consumer gets, and whether a token may follow."""
+    found = []
+
+    async def application(scope, receive, send):
+        found.append(scope["authentication_error"])
+
+    async with asyncio.timeout(10):
+        await JWTAuthMiddleware(application)(scope, None, None)
+    return found[0]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("origin", "reason"),
+    [
+        (None, "none came"),
+        (b"https://app.example.org", "CSRF_TRUSTED_ORIGINS"),
+        (b"http://testserver", "not signed in"),
+        (b"https://shop.example.net", "not signed in"),
+    ],
+)
+async def test_the_session_is_only_for_pages_that_pass_the_csrf_check(settings, origin, reason):
+    settings.CSRF_TRUSTED_ORIGINS = ["https://*.example.net"]
+    settings.REALTIME = {"ALLOWED_ORIGINS": ["https://app.example.org"]}
+    headers = [*SESSION, *([(b"origin", origin)] if origin else [])]
+    error = await refused_credential(scope(headers=headers))
+    assert reason in str(error)
+    assert error.ambient, "a token may follow"
+
+
+@pytest.mark.parametrize("origin", [b"http://evil.example", b"null", b"https://testserver"])
+async def test_a_foreign_page_with_a_session_is_refused(origin):
+    given = scope(headers=[*SESSION, (b"origin", origin)])
+    assert await outcome(websocket_application, given) == "websocket.close"
+
+
 async def accept(scope, receive, send):
     await send({"type": "websocket.accept"})
 

@@ -57,8 +57,16 @@ def test_two_malformed_or_disabled_credentials_are_refused(given):
         credentials.find(scope(**given))
 
 
-def test_query_and_cookies_are_opt_in(settings):
+def test_a_site_without_sessions_does_not_look_for_them(settings):
+    settings.SESSION_ENGINE = "nowhere.sessions"
+    given = scope(headers=[(b"cookie", b"sessionid=abc")])
+    assert credentials.find(given) is None
+
+
+def test_query_and_the_cookie_of_a_token_are_opt_in(settings):
     cookie = {"headers": [(b"cookie", b"access_token=tok; sessionid=abc")]}
+    assert credentials.find(scope(**cookie)).way == "session"
+    settings.REALTIME = {"CREDENTIALS": ["header"]}
     assert credentials.find(scope(**cookie)) is None
     settings.REALTIME = {"CREDENTIALS": ["query", "cookie"]}
     assert credentials.find(scope(query=b"token=tok")).way == "query"

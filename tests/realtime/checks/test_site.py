@@ -12,11 +12,19 @@ def test_a_site_without_the_backend_is_warned(settings):
 
 
 def test_sessions_as_credentials_want_the_middleware(settings):
+    sessions = "django.contrib.sessions.middleware.SessionMiddleware"
+    ours = "realtime.sign_ins.SignInMiddleware"
+    settings.MIDDLEWARE = [sessions, ours]
     assert checks.check_middleware() == []
     settings.MIDDLEWARE = []
-    assert checks.check_middleware() == []
-    settings.REALTIME = {"CREDENTIALS": ["session"]}
+    assert checks.check_middleware() == [], "a site without sessions"
+    settings.MIDDLEWARE = [sessions]
     assert ids(checks.check_middleware()) == ["realtime.W005"]
+    settings.MIDDLEWARE = [ours, sessions]
+    assert ids(checks.check_middleware()) == ["realtime.E014"]
+    settings.REALTIME = {"CREDENTIALS": ["header"]}
+    settings.MIDDLEWARE = [sessions]
+    assert checks.check_middleware() == []
 
 
 def test_sessions_that_no_server_holds_are_reported(settings):

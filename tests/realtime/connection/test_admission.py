@@ -5,7 +5,9 @@ import time
 from dataclasses import replace
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from rest_framework_simplejwt.tokens import AccessToken
 
 from realtime.authentication import Identity
 from realtime.codes import CloseCode
@@ -73,6 +75,40 @@ async def test_what_is_behind_a_refused_connect_is_left_alone(open_session, behi
     await send(session, "\n".join(map(json.dumps, frame)))
     assert [(it["id"], it["error"]["code"]) for it in session.transport.frames] == [(1, 109)]
     assert session.state is State.CONNECTING and session.transport.closed is None
+
+
+def of_a_visitor():
+    """The error of a session in which nobody is signed in."""
+    error = AuthenticationError("the session is not signed in")
+    error.ambient = True
+    return error
+
+
+@pytest.mark.parametrize("no_token", [{}, {"token": ""}, {"token": None}])
+async def test_a_connect_without_a_token_uses_the_session(open_session, alice, no_token):
+    session = open_session(Identity(alice, ambient=True))
+    assert (await call(session, connect=no_token))["connect"]["client"] == session.id
+
+
+@pytest.mark.parametrize("no_token", [{}, {"token": ""}, {"token": None}])
+async def test_a_visitor_with_a_session_is_refused_clearly(open_session, no_token):
+    session = open_session(authentication_error=of_a_visitor())
+    await call(session, connect=no_token)
+    assert session.transport.closed == (CloseCode.INVALID_TOKEN, "the session is not signed in")
+
+
+async def test_a_visitor_with_a_session_is_anonymous_where_visitors_may_be(open_session, settings):
+    settings.REALTIME = {"ALLOW_ANONYMOUS": True}
+    session = open_session(authentication_error=of_a_visitor())
+    assert "connect" in await call(session, connect={})
+    assert session.user_id == ""
+
+
+async def test_a_token_takes_the_place_of_an_old_session(open_session, alice):
+    session = open_session(authentication_error=of_a_visitor())
+    token = await sync_to_async(lambda: str(AccessToken.for_user(alice)))()
+    assert "connect" in await call(session, connect={"token": token})
+    assert session.user_id == str(alice.pk)
 
 
 async def test_what_comes_in_another_frame_is_a_mistake_as_ever(open_session):

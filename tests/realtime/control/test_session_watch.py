@@ -1,6 +1,11 @@
 """Connections end with their Django session, whatever holds the sessions."""
 
+import asyncio
+import time
+
 import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.cache.backends.locmem import LocMemCache
 from django.test import Client
@@ -21,9 +26,11 @@ class Connection:
     def __init__(self, session_key):
         self.session_key = session_key
         self.closed = None
+        self.ended = asyncio.Event()
 
     def close(self, code, reason=""):
         self.closed = code
+        self.ended.set()
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +77,60 @@ async def test_a_connection_ends_when_its_session_expires(settings, client):
         if settings.SESSION_ENGINE.endswith("cache"):
             client.session.save()
     await SessionWatch([connection]).look()
-    assert connection.closed is CloseCode.INVALID_TOKEN
+    # Of a session in a cookie the browser may have a newer one: it may come back.
+    in_cookie = settings.SESSION_ENGINE.endswith("cookies")
+    assert connection.closed is (CloseCode.EXPIRED if in_cookie else CloseCode.INVALID_TOKEN)
+
+
+KNOWN_ENDS = ["db", "cached_db", "file", "signed_cookies"]
+
+
+@pytest.fixture
+def short_session(settings, monkeypatch):
+    """`key, ends = await short_session(client)`: a session that ends in some seconds."""
+    monkeypatch.setattr(session_watch, "PAUSE_SECONDS", 0.05)
+    settings.REALTIME = {"RECHECK_SECONDS": 3600}
+    settings.SESSION_COOKIE_AGE = 3
+
+    def _sign_in(client):
+        client.session.flush()
+        client.force_login(User.objects.get(username="alice"))
+        return client.cookies[settings.SESSION_COOKIE_NAME].value
+
+    return sync_to_async(_sign_in)
+
+
+@pytest.mark.parametrize("client", KNOWN_ENDS, indirect=True)
+async def test_a_connection_ends_when_its_session_does(client, short_session):
+    key = await short_session(client)
+    began = time.time()
+    connection = Connection(key)
+    watch = SessionWatch([connection])
+    watch.watch(key)
+    async with asyncio.timeout(20):
+        await connection.ended.wait()
+    assert time.time() - began > 1
+    await watch.close()
+
+
+@pytest.mark.parametrize("client", ["db", "cached_db", "file"], indirect=True)
+async def test_a_session_that_was_extended_lives_on(client, short_session, settings):
+    key = await short_session(client)
+    connection = Connection(key)
+    watch = SessionWatch([connection])
+    watch.watch(key)
+    async with asyncio.timeout(10):
+        while key not in watch._ends:
+            await asyncio.sleep(0.01)
+    before = watch._ends[key]
+    settings.SESSION_COOKIE_AGE = 3600
+    await client.session.asave()
+    async with asyncio.timeout(20):
+        while watch._ends[key] == before:
+            await asyncio.sleep(0.01)
+    assert connection.closed is None
+    assert watch._ends[key] > before + 3000
+    await watch.close()
 
 
 async def test_a_session_that_got_a_new_key_in_between_stays(

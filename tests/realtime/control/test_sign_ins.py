@@ -1,11 +1,14 @@
 """Which changes of a session's key the middleware announces."""
 
 import pytest
+from django.contrib.auth import login
+from django.contrib.auth.models import User
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
 from realtime.authentication import django_sign_in
+from realtime.authentication.sealing import unseal
 from realtime.control import sign_ins
 from realtime.control.messages import NewSignIn
 
@@ -53,8 +56,11 @@ def test_a_new_key_is_announced(alice, client, request_with, announced):
 
     before = client.session.session_key
     request_with(before, view)
-    expected = NewSignIn(str(alice.pk), django_sign_in(before), django_sign_in(new[0]))
-    assert announced == [expected]
+    (sent,) = announced
+    assert sent.user == str(alice.pk)
+    assert (sent.old, sent.new) == (django_sign_in(before), django_sign_in(new[0]))
+    assert unseal(sent.sealed_key, before) == new[0]
+    assert new[0] not in repr(sent)
 
 
 def test_the_end_of_a_session_is_announced(alice, client, request_with, announced):
@@ -67,3 +73,21 @@ def test_the_end_of_a_session_is_announced(alice, client, request_with, announce
 def test_a_cookie_that_anybody_can_make_up_is_not_announced(request_with, announced):
     request_with("a" * 32, lambda request: request.session.get("x"))
     assert announced == []
+
+
+def test_another_user_in_a_session_is_announced_without_the_middleware(
+    alice, client, settings, announced
+):
+    client.force_login(alice)
+    key = client.session.session_key
+    announced.clear()
+    request = RequestFactory().get("/")
+    request.COOKIES[settings.SESSION_COOKIE_NAME] = key
+
+    def view(request):
+        bob = User.objects.create_user("bob")
+        login(request, bob, backend="django.contrib.auth.backends.ModelBackend")
+        return HttpResponse()
+
+    SessionMiddleware(view)(request)
+    assert announced == [NewSignIn("", django_sign_in(key), "")]
