@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .version import DISTRIBUTION as DISTRIBUTION
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:

@@ -1,8 +1,18 @@
 """The app config: registers checks and signals, and finds the room types of the site."""
 
+import sys
+
 from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
+
+# Another distribution on PyPI has this import name too. It overwrites others, but not this file.
+if not hasattr(sys.modules[__package__], "DISTRIBUTION"):
+    raise ImproperlyConfigured(
+        "Another distribution has overwritten files of the package `realtime`. Run `pip uninstall "
+        "realtime django-realtime-rooms`, and install django-realtime-rooms again."
+    )
 
 
 class RealtimeConfig(AppConfig):

@@ -7,11 +7,13 @@ from django.core import checks
 
 from .credentials import check_origins, check_stateless_users
 from .deployment import check_deployment
+from .installation import check_import_name
 from .layer import check_layer
 from .settings import check_settings
 from .site import check_backend, check_middleware, check_sessions, check_user_model
 
 ALL = (
+    check_import_name,
     check_settings,
     check_origins,
     check_stateless_users,
