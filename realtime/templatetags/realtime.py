@@ -25,15 +25,23 @@ def realtime_script(context: Context, *, nonce: object = None, url: str = "") ->
     """
     request: HttpRequest | None = context.get("request")
     nonce = nonce if nonce is not None else _nonce_of(context, request)
-    attributes = {
-        "src": static("realtime/client.js"),
-        # Reading a lazy nonce makes it part of the policy; it is false until then.
-        "nonce": "" if nonce is None else str(nonce),
-        "data-url": url or get_script_prefix() + _path().lstrip("/"),
-        **(_debug_attributes(request) if settings.DEBUG else {}),
-    }
+    # Reading a lazy nonce makes it part of the policy; it is false until then.
+    given = "" if nonce is None else str(nonce)
+    script = _script(
+        "data-realtime",
+        {
+            "src": static("realtime/client.js"),
+            "nonce": given,
+            "data-url": url or get_script_prefix() + _path().lstrip("/"),
+            "data-debug": "1" if settings.DEBUG else "",
+        },
+    )
+    return script + _advice(request, given) if settings.DEBUG else script
+
+
+def _script(mark: str, attributes: dict[str, str]) -> SafeString:
     given = format_html_join("", ' {}="{}"', [pair for pair in attributes.items() if pair[1]])
-    return format_html('<script type="module" data-realtime{}></script>', given)
+    return format_html('<script type="module" {}{}></script>', mark, given)
 
 
 def _path() -> str:
@@ -46,15 +54,19 @@ def _nonce_of(context: Context, request: HttpRequest | None) -> object:
     return getattr(request, "csp_nonce", None)
 
 
-def _debug_attributes(request: HttpRequest | None) -> dict[str, str]:
-    """What the client needs to give advice in the console of a developer."""
+def _advice(request: HttpRequest | None, nonce: str) -> SafeString:
+    """Render the script that gives advice in the console of a developer."""
     try:
         diagnosis = reverse("realtime:diagnosis")
     except NoReverseMatch:
         diagnosis = ""
     user = getattr(request, "user", None)
-    return {
-        "data-debug": "1",
-        "data-diagnosis": diagnosis,
-        "data-user": user.get_username() if user is not None else "",
-    }
+    return _script(
+        "data-realtime-advice",
+        {
+            "src": static("realtime/advice.js"),
+            "nonce": nonce,
+            "data-diagnosis": diagnosis,
+            "data-user": user.get_username() if user is not None else "",
+        },
+    )

@@ -11,7 +11,7 @@
  * token. It speaks the native protocol (the Centrifuge client protocol v2, in JSON).
  *
  * One file without imports, because storages that put a hash into file names rewrite no imports.
- * Its sections: errors, wire, rooms, connection, advice for developers, the client of the page.
+ * Its sections: errors, wire, rooms, connection, the client of the page. advice.js is for developers.
  *
  * @module realtime/client
  */
@@ -464,7 +464,7 @@ export class Realtime extends EventTarget {
     this.#drop();
     if (!final) this.#alarm("retry", backoff(this.#attempts++), () => this.#open());
     this.#enter(final ? "closed" : "connecting", why);
-    if (wasOpen === false) this.#emit("unreachable"); // for the advice below
+    if (wasOpen === false) this.#emit("unreachable"); // for advice.js
   }
 
   /** Let go of the socket without waiting for its close: on a dead network that takes minutes. */
@@ -689,7 +689,9 @@ export class Realtime extends EventTarget {
     this.#wake();
     if (this.#state === "connecting") await this.#connected();
     if (this.#state !== "connected") throw away("There is no connection.");
-    return this.#wire.command(name, body);
+    const reply = this.#wire.command(name, body);
+    reply.catch((error) => this.#emit("failed", { name, body, error })); // for advice.js
+    return reply;
   }
 
   /** Wait for the connection, but no longer than for a reply. */

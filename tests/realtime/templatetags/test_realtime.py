@@ -32,6 +32,7 @@ def render(tag="{% realtime_script %}", **context):
 
 
 def attributes(element):
+    """The attributes of one script element."""
     assert element.startswith("<script ") and element.endswith("></script>")
     return dict(re.findall(r'([\w-]+)="([^"]*)"', element))
 
@@ -84,13 +85,16 @@ def test_a_nonce_is_escaped():
 
 def test_advice_is_for_developers_alone(settings):
     user = SimpleNamespace(get_username=lambda: 'al"ice')
-    request = SimpleNamespace(user=user)
+    request = SimpleNamespace(user=user, csp_nonce="one")
     settings.DEBUG = False
-    assert "ice" not in render(request=request) and "data-debug" not in render(request=request)
+    rendered = render(request=request)
+    assert "ice" not in rendered and "data-debug" not in rendered
     settings.DEBUG = True
-    rendered = attributes(render(request=request))
-    assert rendered["data-debug"] == "1"
-    assert rendered["data-user"] == "al&quot;ice"
+    client, advice = render(request=request).split("</script>", 1)
+    assert attributes(client + "</script>")["data-debug"] == "1"
+    assert attributes(advice)["src"] == "/static/realtime/advice.js"
+    assert attributes(advice)["nonce"] == "one"
+    assert attributes(advice)["data-user"] == "al&quot;ice"
     assert "data-user" not in render(request=SimpleNamespace(user=AnonymousUser()))
 
 

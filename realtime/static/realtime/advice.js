@@ -1,0 +1,82 @@
+/**
+ * Advice for developers: says in the console what is wrong, and what to do about it.
+ *
+ * {% realtime_script %} adds this file to the page under DEBUG, behind client.js; in production no
+ * page has it. It imports nothing, like client.js, so that the names of both may have a hash.
+ *
+ * @module realtime/advice
+ */
+
+const realtime = globalThis.realtime;
+const { user, diagnosis } = document.querySelector("script[data-realtime-advice]").dataset;
+
+const NO_CREDENTIAL = new Set([101, 3500, 3502]);
+const RETRIES = new Set([100, 111]); // temporary: the client tries again by itself
+
+const said = new Set();
+
+/** Say a sentence once, until the page is connected again. */
+function say(text) {
+  if (said.has(text)) return;
+  said.add(text);
+  console.warn(`realtime: ${text}`);
+}
+
+/** A word of a command line. */
+const word = (text) => (/^[\w/.:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
+
+function explain(room, action) {
+  const who = user ? word(user) : "<user>";
+  return `To see why, run: python manage.py realtime explain ${who} ${word(room)} ${action}`;
+}
+
+const hear = (event, run) => realtime.addEventListener(event, ({ detail }) => run(detail));
+
+hear("refused", ({ room, error: { code, message } }) => {
+  if (code !== 103) return say(`The room "${room}" can't be entered (${code}, ${message}).`);
+  say(`The room "${room}" does not exist, or the user may not enter it (103). ${explain(room, "join")}`);
+});
+
+hear("failed", ({ name, body, error: { code, message } }) => {
+  if (!code || RETRIES.has(code)) return;
+  const advice = {
+    103: name === "publish" && explain(body.channel, "publish"),
+    104: "No @rooms.rpc of the site has this name.",
+    107: `The server can't take what was sent: ${JSON.stringify(body)}`,
+    108: "The room does not keep what this asks for: see its history_size and presence.",
+  };
+  say(`${name} "${body.channel ?? body.method ?? ""}" failed (${code}, ${message}). ${advice[code] || ""}`.trim());
+});
+
+hear("state", ({ state, code, reason }) => {
+  if (state === "connected") said.clear();
+  if (state !== "closed" || code === 1000) return;
+  if (!NO_CREDENTIAL.has(code)) return say(`The connection is closed for good (${code}, ${reason}).`);
+  say(
+    `The server accepts no credential of this page (${code}, ${reason}). Sign in on this site first, or ` +
+      "give a token before the first use: realtime.configure({ getToken }).",
+  );
+});
+
+// A browser hides why a handshake fails. The server knows, and says it under DEBUG.
+hear("unreachable", async () => {
+  const failed = `No WebSocket could be opened at ${realtime.url}.`;
+  if (!diagnosis) {
+    return say(
+      `${failed} Does an ASGI server serve this site (runserver: "daphne" first in INSTALLED_APPS)? ` +
+        'For a diagnosis here, add path("realtime/", include("realtime.urls")) to the URLs.',
+    );
+  }
+  try {
+    const response = await fetch(diagnosis);
+    const { problems = [] } = response.ok ? await response.json() : {};
+    say([failed, ...problems].join("\n* "));
+  } catch {
+    say(`${failed} The server does not answer at ${diagnosis} either. Is it running?`);
+  }
+});
+
+document.addEventListener("securitypolicyviolation", ({ blockedURI, effectiveDirective }) => {
+  if (!blockedURI.startsWith("ws")) return;
+  say(`The Content-Security-Policy forbids ${blockedURI}. Add it to ${effectiveDirective}.`);
+});

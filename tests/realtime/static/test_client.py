@@ -1,0 +1,30 @@
+"""The browser client: its size, and its behaviour on a clock and a WebSocket of the test."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import subprocess
+
+from tests.support.processes import ROOT
+
+FOLDER = ROOT / "realtime/static/realtime"
+SCENARIOS = ROOT / "tests/realtime/static/client.test.mjs"
+
+
+def test_the_client_is_less_than_12_kb():
+    assert len(gzip.compress((FOLDER / "client.js").read_bytes(), 9)) < 12_000
+
+
+def test_the_scripts_import_nothing():
+    """Storages that put a hash into file names rewrite no imports."""
+    imports = re.compile(r"^\s*(import|export .* from)\b|\bimport\(", re.M)
+    for path in FOLDER.glob("*.js"):
+        assert not imports.search(path.read_text()), path
+
+
+def test_scenarios():
+    done = subprocess.run(
+        ["node", "--test", SCENARIOS], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
