@@ -413,3 +413,13 @@ test("a page that has the file twice has one client", async () => {
   assert.equal(one.realtime, two.realtime);
   assert.equal(globalThis.realtime, one.realtime);
 });
+
+test("the types name everything that is public", async () => {
+  const types = await readFile(new URL("../../../realtime/static/realtime/client.d.ts", import.meta.url), "utf8");
+  const room = client().room("lobby");
+  for (const { prototype } of [Realtime, room.constructor]) {
+    for (const name of Object.getOwnPropertyNames(prototype)) {
+      assert.match(types, new RegExp(`\\b${name}[?(<:]`), `client.d.ts has no ${name}`);
+    }
+  }
+});
