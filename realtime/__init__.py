@@ -7,6 +7,10 @@ from .version import DISTRIBUTION as DISTRIBUTION
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .broadcasting.bulk import broadcast as broadcast
+    from .broadcasting.declarations import broadcasts as broadcasts
+    from .fragments.publishing import apublish_html as apublish_html
+    from .fragments.publishing import publish_html as publish_html
     from .server_api.connections import adisconnect as adisconnect
     from .server_api.connections import anotify as anotify
     from .server_api.connections import arecheck as arecheck
@@ -25,15 +29,18 @@ if TYPE_CHECKING:
     from .server_api.reading import presence as presence
 
 _MODULES = {
-    "room_name": "naming",
-    "publish": "publishing",
-    "history": "reading",
-    "presence": "reading",
-    "disconnect": "connections",
-    "unsubscribe": "connections",
-    "recheck": "connections",
-    "notify": "connections",
-    "connections": "connections",
+    "publish": "server_api.publishing",
+    "history": "server_api.reading",
+    "presence": "server_api.reading",
+    "disconnect": "server_api.connections",
+    "unsubscribe": "server_api.connections",
+    "recheck": "server_api.connections",
+    "notify": "server_api.connections",
+    "connections": "server_api.connections",
+    "broadcasts": "broadcasting.declarations",
+    "broadcast": "broadcasting.bulk",
+    "publish_html": "fragments.publishing",
+    "room_name": "server_api.naming",
 }
 __all__ = [
     "adisconnect",
@@ -41,14 +48,18 @@ __all__ = [
     "anotify",
     "apresence",
     "apublish",
+    "apublish_html",
     "arecheck",
     "aunsubscribe",
+    "broadcast",
+    "broadcasts",
     "connections",
     "disconnect",
     "history",
     "notify",
     "presence",
     "publish",
+    "publish_html",
     "recheck",
     "room_name",
     "unsubscribe",
@@ -59,5 +70,5 @@ def __getattr__(name: str) -> Any:
     # Lazy, because Django imports this package before the settings are ready.
     if name in __all__:
         module = _MODULES.get(name) or _MODULES[name.removeprefix("a")]
-        return getattr(import_module(f".server_api.{module}", __name__), name)
+        return getattr(import_module(f".{module}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

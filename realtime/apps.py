@@ -3,6 +3,7 @@
 import sys
 
 from django.apps import AppConfig
+from django.core import checks as django_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
@@ -23,10 +24,14 @@ class RealtimeConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks
+        from .broadcasting import checks as broadcasting_checks
+        from .broadcasting import watching
         from .control import signals
         from .transports import logs
 
         checks.register()
+        django_checks.register(broadcasting_checks.check_broadcasts)
         logs.install()
         signals.connect()
+        watching.start()
         autodiscover_modules("realtime")

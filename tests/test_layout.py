@@ -33,6 +33,10 @@ PUBLIC_NAMES = [
             "recheck",
             "arecheck",
             "room_name",
+            "broadcasts",
+            "broadcast",
+            "publish_html",
+            "apublish_html",
             "__version__",
         ]
     ],

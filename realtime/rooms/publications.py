@@ -45,6 +45,15 @@ def publication_body(data: bytes, info: bytes | None) -> bytes:
     return b'{"data":%b,"info":%b}' % (data, info)
 
 
+def html_body(data: bytes) -> bytes:
+    """Return the body of a publication whose HTML pages show.
+
+    Its tag stands beside the data. No client can publish it, and neither can a site that passes on
+    what a client has sent.
+    """
+    return b'{"data":%b,"tags":{"realtime":"html"}}' % data
+
+
 _decode_content = msgspec.json.Decoder(Content).decode
 
 

@@ -46,6 +46,18 @@ def publish(
     """
     refuse_on_event_loop("publish")
     body = publication_body(encode(data), None)
+    publish_body(room, body, idempotency_key=idempotency_key, on_commit=on_commit, using=using)
+
+
+def publish_body(
+    room: str,
+    body: bytes,
+    *,
+    idempotency_key: str = "",
+    on_commit: bool = True,
+    using: str | None = None,
+) -> None:
+    """As `publish`, for a body that is ready."""
     check_name(room)
     layer = get_layer()
 
@@ -68,8 +80,12 @@ def _send_after_commit(send: Callable[[], None], room: str) -> None:
 
 async def apublish(room: str, data: Any, *, idempotency_key: str = "") -> None:
     """As `publish`, for coroutines. Sends at once: Django has no transactions in async code."""
+    await apublish_body(room, publication_body(encode(data), None), idempotency_key=idempotency_key)
+
+
+async def apublish_body(room: str, body: bytes, *, idempotency_key: str = "") -> None:
+    """As `apublish`, for a body that is ready."""
     check_name(room)
-    body = publication_body(encode(data), None)
     try:
         keep = await threads.run_in_thread(_retention, room)
     except (TookTooLong, PoolBusy) as error:

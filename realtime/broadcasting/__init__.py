@@ -1,0 +1,1 @@
+"""Live models: changes of rows are published to rooms after the commit."""

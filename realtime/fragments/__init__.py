@@ -1,0 +1,1 @@
+"""Live HTML: fragments that the server renders, and the pages swap in."""
