@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import cache, partial
+from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from ..conf import realtime_settings
 from ..exceptions import HookUnavailable
 from ..sparse_log import SparseLogs
 from . import eager
+from .forks import start_afresh_in_child
 from .pools import Pool, PoolBusy, TookTooLong, logger
 
 Result = TypeVar("Result")
@@ -58,7 +59,7 @@ async def fetch_in_thread(function: Callable[..., Result], *args: Any) -> Result
     """As `run_in_thread`, in the two threads that fetch the keys of issuers."""
     # `function` ends by itself after `RIGHTS_SECONDS`, unless it hangs in the system's resolver.
     seconds = realtime_settings.RIGHTS_SECONDS + 1
-    pool = _pool("keys", FETCHING_THREADS, FETCHING_THREADS)
+    pool = _pools.get("keys", FETCHING_THREADS, FETCHING_THREADS)
     call = partial(function, *args)
     return await pool.run(call, name=_name(function), seconds=seconds, patience=seconds)
 
@@ -142,7 +143,7 @@ async def _run(
         return await _run_in_djangos_thread(call, name, seconds)
     threads = database_threads if is_ours else max(1, realtime_settings.HOOK_THREADS)
     fresh = partial(_without_old_connections, call)
-    return await _pool(pool, threads, threads if is_ours else LOST_PER_THREAD * threads).run(
+    return await _pools.get(pool, threads, threads if is_ours else LOST_PER_THREAD * threads).run(
         fresh, name=name, seconds=seconds, **options
     )
 
@@ -157,9 +158,25 @@ async def _run_in_djangos_thread(call: Callable[[], Result], name: str, seconds:
         raise TookTooLong(f"{name} took more than {seconds} s") from error
 
 
-@cache
-def _pool(name: str, threads: int, replaced: int) -> Pool:
-    return Pool(f"realtime-{name}", threads, replaced=replaced)
+class _Pools:
+    """The pools of this process, by their name and size."""
+
+    def __init__(self) -> None:
+        self.start_afresh()
+        start_afresh_in_child(self)
+
+    def start_afresh(self) -> None:
+        self._pools: dict[tuple[str, int, int], Pool] = {}
+
+    def get(self, name: str, threads: int, replaced: int) -> Pool:
+        key = (name, threads, replaced)
+        # Kept by `setdefault`: two threads may ask first.
+        return self._pools.get(key) or self._pools.setdefault(
+            key, Pool(f"realtime-{name}", threads, replaced=replaced)
+        )
+
+
+_pools = _Pools()
 
 
 def _without_old_connections(call: Callable[[], Result]) -> Result:

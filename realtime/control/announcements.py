@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -129,6 +128,3 @@ def _mark_everything() -> None:
 
 _owed_marks = OwedMarks(_mark_everything)
 _announcer = Announcer(on_given_up=_review_everything)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_announcer.start_afresh)
-    os.register_at_fork(after_in_child=_owed_marks.start_afresh)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Event, Lock, Thread
+from threading import Event
 
 from django.core.exceptions import ImproperlyConfigured
 
-from ..concurrency.background import RETRY_SECONDS
+from ..concurrency.backlog import Backlog
+from ..concurrency.forks import start_afresh_in_child
 from ..exceptions import LayerUnavailable
 from ..sparse_log import SparseLog
 
@@ -27,6 +27,7 @@ class _Waiting:
     send: Callable[[], None]
     since: float = field(default_factory=time.monotonic)
     tried: Event = field(default_factory=Event)
+    has_failed: bool = False
 
 
 class Announcer:
@@ -39,14 +40,11 @@ class Announcer:
     def __init__(self, on_given_up: Callable[[], None]) -> None:
         self._on_given_up = on_given_up
         self._late, self._failed, self._wrong = (SparseLog(logger) for _ in range(3))
+        self._backlog = Backlog("realtime-announcer", self._what_is_left)
         self.start_afresh()
+        start_afresh_in_child(self)
 
     def start_afresh(self) -> None:
-        """Forget everything, as a process does that was forked: it has no thread of the announcer,
-        the lock may be held by a thread that it has not, and its parent sends what waits."""
-        self._waiting: deque[_Waiting] = deque()
-        self._worker: Thread | None = None
-        self._lock = Lock()
         self._is_late = False
         self._has_given_up = False
 
@@ -54,14 +52,8 @@ class Announcer:
         """Call `send` soon, until it raises no `LayerUnavailable` any more, for a minute at most.
         Raises nothing."""
         waiting = _Waiting(send)
-        with self._lock:
-            self._waiting.append(waiting)
-            # A thread that has ended is started again.
-            if self._worker is None or not self._worker.is_alive():
-                self._worker = Thread(target=self._run, name="realtime-announcer", daemon=True)
-                self._worker.start()
-            is_late = self._is_late
-        if not is_late and not waiting.tried.wait(WAIT_SECONDS):
+        self._backlog.add(waiting)
+        if not self._is_late and not waiting.tried.wait(WAIT_SECONDS):
             self._is_late = True
             self._late.warning(
                 "a change is not announced to open connections yet: Redis does not answer"
@@ -69,27 +61,18 @@ class Announcer:
 
     def join(self) -> None:
         """Wait until everything is sent or given up."""
-        worker = self._worker
-        if worker is not None:
-            worker.join()
+        self._backlog.join()
 
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    self._worker = None
-                    return
-                first = self._waiting[0]
-            if self._is_done(first):
-                with self._lock:
-                    self._waiting.popleft()
-                first.tried.set()
-            else:
-                self._is_late = True
-                for waiting in list(self._waiting):
-                    waiting.tried.set()
-                time.sleep(RETRY_SECONDS)
-                self._give_up_old()
+    def _what_is_left(self, waiting: _Waiting) -> _Waiting | None:
+        if waiting.has_failed and self._give_up_old():
+            return None
+        if self._is_done(waiting):
+            waiting.tried.set()
+            return None
+        self._is_late = waiting.has_failed = True
+        for late in self._backlog.items():
+            late.tried.set()
+        return waiting
 
     def _is_done(self, waiting: _Waiting) -> bool:
         try:
@@ -110,12 +93,13 @@ class Announcer:
         self._is_late = False
         return True
 
-    def _give_up_old(self) -> None:
-        """Keep the queue bounded. Rights are then computed again as a whole later."""
-        oldest = time.monotonic() - KEPT_SECONDS
-        with self._lock:
-            while self._waiting and (
-                self._waiting[0].since < oldest or len(self._waiting) > MOST_WAITING
-            ):
-                self._waiting.popleft()
-                self._has_given_up = True
+    def _give_up_old(self) -> bool:
+        """Keep the queue bounded. Rights are then computed again as a whole later. Return whether
+        any were given up, from the first one on."""
+        oldest, backlog = time.monotonic() - KEPT_SECONDS, self._backlog
+        if not backlog.drop_first_while(
+            lambda waiting: waiting.since < oldest or len(backlog) > MOST_WAITING
+        ):
+            return False
+        self._has_given_up = True
+        return True

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections import deque
 from collections.abc import Callable
-from threading import Lock, Thread
 
-from ..concurrency.background import RETRY_SECONDS
+from ..concurrency.backlog import Backlog
 from ..exceptions import LayerUnavailable, PartlyUnavailable
 from ..sparse_log import SparseLog
 
@@ -27,49 +24,20 @@ class OwedMarks:
     def __init__(self, mark_all: Callable[[], None]) -> None:
         self._mark_all = mark_all
         self._log = SparseLog(logger)
-        self.start_afresh()
-
-    def start_afresh(self) -> None:
-        """Forget everything, as a process does that was forked: see `Announcer.start_afresh`."""
-        self._owed: deque[Callable[[], None]] = deque()
-        self._worker: Thread | None = None
-        self._lock = Lock()
+        self._backlog = Backlog("realtime-marks", self._what_is_left)
 
     def add(self, retry: Callable[[], None]) -> None:
         self._log.warning(
             "a change could not be recorded in a Redis that does not answer; retrying"
         )
-        with self._lock:
-            self._owed.append(retry)
-            if len(self._owed) > MOST_OWED:
-                self._owed = deque([self._mark_all])
-            # A thread that has ended is started again.
-            if self._worker is None or not self._worker.is_alive():
-                self._worker = Thread(target=self._run, name="realtime-marks", daemon=True)
-                self._worker.start()
+        if len(self._backlog) < MOST_OWED:
+            self._backlog.add(retry)
+        else:
+            self._backlog.add(self._mark_all, in_place_of_all=True)
 
     def join(self) -> None:
         """Wait until everything is recorded."""
-        worker = self._worker
-        if worker is not None:
-            worker.join()
-
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                if not self._owed:
-                    self._worker = None
-                    return
-                first = self._owed[0]
-            left = self._what_is_left(first)
-            with self._lock:
-                if self._owed and self._owed[0] is first:
-                    if left is None:
-                        self._owed.popleft()
-                    else:
-                        self._owed[0] = left
-            if left is not None:
-                time.sleep(RETRY_SECONDS)
+        self._backlog.join()
 
     def _what_is_left(self, retry: Callable[[], None]) -> Callable[[], None] | None:
         try:

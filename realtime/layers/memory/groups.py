@@ -11,6 +11,7 @@ from typing import Any
 
 from channels.layers import BaseChannelLayer
 
+from ...concurrency.forks import start_afresh_in_child
 from ...rooms.publications import Publication
 from ..base import PUBLICATION
 
@@ -24,6 +25,10 @@ class MemoryGroups(BaseChannelLayer):  # type: ignore[misc]
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self.start_afresh()
+        start_afresh_in_child(self)
+
+    def start_afresh(self) -> None:
         self._lock = threading.RLock()
         self._channels: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Queue[Message]]] = {}
         self._receivers: dict[str, Callable[[Message], None]] = {}

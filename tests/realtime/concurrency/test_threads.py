@@ -15,9 +15,9 @@ LONG = 30
 @pytest.fixture(autouse=True)
 def own_pools():
     """Pools that no other test uses."""
-    threads._pool.cache_clear()
+    threads._pools.start_afresh()
     yield
-    threads._pool.cache_clear()
+    threads._pools.start_afresh()
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """Announcements are sent in order, retried, and never hold up a request for long."""
 
-import os
-import subprocess
-import sys
 import threading
 
 import pytest
 
+from realtime.concurrency import backlog
 from realtime.control import announcer
 from realtime.control.announcer import Announcer
 from realtime.exceptions import LayerUnavailable
@@ -19,7 +17,7 @@ def given_up():
 
 @pytest.fixture
 def submit(given_up, monkeypatch):
-    monkeypatch.setattr(announcer, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(backlog, "RETRY_SECONDS", 0.01)
     return Announcer(on_given_up=lambda: given_up.append(True)).submit
 
 
@@ -90,30 +88,3 @@ def test_what_is_too_old_is_given_up_and_everything_reviewed_instead(submit, giv
     while not given_up:
         submit(sent.set)
     assert sent.wait(30)
-
-
-FORKS_WHILE_LOCKED = """
-import os, signal, django
-django.setup()
-from realtime.changes import changes
-from realtime.control.announcements import _announcer, _owed_marks
-
-with _announcer._lock, _owed_marks._lock, changes._lock:
-    if not (child := os.fork()):
-        signal.alarm(30)
-        changes.record("1")
-        _owed_marks.add(lambda: None)
-        _announcer.submit(lambda: print("sent", flush=True))
-        os._exit(0)
-assert os.waitpid(child, 0)[1] == 0, "the child hangs"
-"""
-
-
-def test_a_process_that_is_forked_while_another_thread_announces_does_not_hang():
-    run = subprocess.run(
-        [sys.executable, "-c", FORKS_WHILE_LOCKED],
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings.base"},
-        capture_output=True,
-        text=True,
-    )
-    assert (run.returncode, run.stdout) == (0, "sent\n"), run.stderr
