@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import auth
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import Group, Permission, PermissionsMixin
+from django.contrib.auth.models import AnonymousUser, Group, Permission, PermissionsMixin
 from django.core.exceptions import FieldDoesNotExist, FieldError, PermissionDenied
 from django.db import DatabaseError
 from django.db.models import ManyToManyField, Q, QuerySet
@@ -99,16 +99,17 @@ def held_by(user_id: Any) -> Q:
     return in_groups_of(user_id, "group") | direct
 
 
-def has_perm(user: Any, permission: str, obj: Any = None) -> bool:
+def has_perm(user: Any, permission: str, obj: Any = None, *, last: Any = None) -> bool:
     """Return whether `user.has_perm` says exactly True. An exception means no.
 
     For an object, a `Rejected` of the site is raised: it holds the answer for the client.
 
     A user model without `has_perm` is asked in the same way as one that has Django's
-    `PermissionsMixin`.
+    `PermissionsMixin`. `last` is a backend to ask after those of the site; a user model with a
+    `has_perm` of its own decides without it.
     """
     try:
-        return _ask_user(user, permission, obj) is True
+        return _ask_user(user, permission, obj, last) is True
     except DatabaseError:
         raise
     except Exception as error:
@@ -120,17 +121,27 @@ def has_perm(user: Any, permission: str, obj: Any = None) -> bool:
         return False
 
 
-def _ask_user(user: Any, permission: str, obj: Any) -> Any:
+def decides_itself(user_class: Any) -> bool:
+    """Return whether a class of users has a `has_perm` of its own, which is not Django's."""
+    return getattr(user_class, "has_perm", None) not in _DJANGO_HAS_PERM
+
+
+_DJANGO_HAS_PERM = (None, PermissionsMixin.has_perm, AnonymousUser.has_perm)
+
+
+def _ask_user(user: Any, permission: str, obj: Any, last: Any) -> Any:
+    """Ask in Django's order: superusers, then each backend until one says yes or denies."""
     own = getattr(type(user), "has_perm", None)
-    is_djangos = own in (None, PermissionsMixin.has_perm)
-    if not is_djangos or (own is not None and (obj is not None or _suits_django())):
+    is_suited = own is not None and last is None and (obj is not None or _suits_django())
+    if decides_itself(type(user)) or is_suited:
         return user.has_perm(permission, obj)
     if user.is_active and getattr(user, "is_superuser", False):
         return True
+    backends = auth.get_backends() if last is None else [*auth.get_backends(), last]
     try:
         return any(
             ask_backend(backend, user, permission, obj)
-            for backend in auth.get_backends()
+            for backend in backends
             if hasattr(backend, "has_perm")
         )
     except PermissionDenied:

@@ -41,6 +41,7 @@ PUBLIC_NAMES = [
         ]
     ],
     *[f"realtime.rooms.{name}" for name in ["register", "RoomType", "rpc", "on_send", "Rejected"]],
+    "realtime.rights.ModelBackend",
     "realtime.rights.RoomBackend",
     *[
         f"realtime.authentication.{name}"

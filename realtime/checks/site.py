@@ -13,23 +13,41 @@ from django.utils.module_loading import import_string
 from .. import user_models
 from ..conf import realtime_settings
 from ..control.sign_ins import SignInMiddleware
+from ..rights.backend import is_listed
 
-_BACKEND = "realtime.rights.RoomBackend"
+_ROOM_BACKEND = "realtime.rights.RoomBackend"
 _MIDDLEWARE = "realtime.sign_ins.SignInMiddleware"
 _COOKIE_SESSIONS = "django.contrib.sessions.backends.signed_cookies"
 
 
 def check_backend(**kwargs: Any) -> list[CheckMessage]:
-    if _BACKEND in settings.AUTHENTICATION_BACKENDS:
-        return []
-    hint = f'Add "{_BACKEND}" to AUTHENTICATION_BACKENDS.'
-    return [
-        Warning(
-            "No authentication backend decides rights in rooms, so only superusers may enter them.",
-            hint=hint,
-            id="realtime.W001",
-        )
-    ]
+    """Report a list of backends that is longer than sign-in views expect, or too short."""
+    listed = list(settings.AUTHENTICATION_BACKENDS)
+    if _ROOM_BACKEND in listed and len(listed) == 2:
+        return [
+            Warning(
+                "Sign-in views that call login(request, user) fail, because "
+                f"AUTHENTICATION_BACKENDS has a second entry, {_ROOM_BACKEND}.",
+                hint="Remove it: rooms ask their rules without it. If your own code calls "
+                'has_perm with a room, replace "django.contrib.auth.backends.ModelBackend" by '
+                '"realtime.rights.ModelBackend" too (users have to sign in again). To keep both '
+                "entries, write login(request, user, backend=...) and silence this warning.",
+                id="realtime.W030",
+            )
+        ]
+    user_model = get_user_model()
+    if user_models.decides_itself(user_model) and not is_listed():
+        return [
+            Warning(
+                f"{user_model._meta.label}.has_perm decides by itself who may enter rooms: "
+                "memberships, groups and room types have no effect.",
+                hint="If it asks the authentication backends (as super().has_perm does), replace "
+                '"django.contrib.auth.backends.ModelBackend" in AUTHENTICATION_BACKENDS by '
+                '"realtime.rights.ModelBackend". If it shall decide alone, silence this warning.',
+                id="realtime.W001",
+            )
+        ]
+    return []
 
 
 def check_middleware(**kwargs: Any) -> list[CheckMessage]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from inspect import iscoroutinefunction
 from typing import Any
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
+from django.conf import settings
 from django.contrib import auth
-from django.contrib.auth.backends import BaseBackend, ModelBackend
+from django.contrib.auth.backends import BaseBackend
+from django.contrib.auth.backends import ModelBackend as DjangoModelBackend
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
+from django.utils.module_loading import import_string
 
 from .. import rooms, user_models
 from ..codes import Error
@@ -41,8 +45,12 @@ _ROLES: dict[str, frozenset[str]] = {
 class RoomBackend(BaseBackend):
     """Answers `user.has_perm("realtime.join_room", room)`, and the same for publish and moderate.
 
-    `room` is a `Room` or a `rooms.CodeRoom`. Add this backend to `AUTHENTICATION_BACKENDS`, next to
-    the site's own. It authenticates nobody and denies everything that is not about rooms.
+    `room` is a `Room` or a `rooms.CodeRoom`. It authenticates nobody, and says nothing about
+    other objects.
+
+    Connections ask it without being told to, after the backends of `AUTHENTICATION_BACKENDS`. It
+    has to be listed there only if code of the site calls `has_perm` with a room; `ModelBackend`
+    below is then the better entry.
     """
 
     def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
@@ -56,6 +64,23 @@ class RoomBackend(BaseBackend):
         if isinstance(obj, rooms.CodeRoom):
             return hooks_allow(user_obj, action, obj) or covers_all_rooms(user_obj, perm)
         return False
+
+    async def ahas_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
+        # Django's own would look the permission up in a set, in which no room appears.
+        return await sync_to_async(self.has_perm)(user_obj, perm, obj)
+
+
+class ModelBackend(RoomBackend, DjangoModelBackend):
+    """Django's `ModelBackend` that also answers `has_perm` for rooms.
+
+    One entry of `AUTHENTICATION_BACKENDS` in place of two: with two, `login(request, user)` needs
+    to be told which of them has authenticated the user.
+    """
+
+    def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
+        if obj is not None and perm in _PERMISSIONS:
+            return RoomBackend.has_perm(self, user_obj, perm, obj)
+        return DjangoModelBackend.has_perm(self, user_obj, perm, obj)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +144,8 @@ def ask_for_all_rooms(backend: Any, user: Any, perm: str, room: Room | None) -> 
     The answer of `ModelBackend`, which costs two queries, may have been read with the room.
     """
     known = None if room is None else getattr(room, "users_in_room", {}).get(user.pk)
-    if known is not None and known.permissions is not None and type(backend) is ModelBackend:
+    reads_alike = type(backend) in (DjangoModelBackend, ModelBackend)
+    if known is not None and known.permissions is not None and reads_alike:
         return perm in known.permissions
     return user_models.ask_backend(backend, user, perm)
 
@@ -154,8 +180,22 @@ def ask_hook(hook_name: str, user: Any, room: rooms.CodeRoom) -> Any:
     return hook(user, **room.captured)
 
 
+def is_listed() -> bool:
+    """Return whether `AUTHENTICATION_BACKENDS` has a backend that answers for rooms."""
+    return _has_room_backend(tuple(settings.AUTHENTICATION_BACKENDS))
+
+
+@cache
+def _has_room_backend(paths: tuple[str, ...]) -> bool:
+    backends = map(import_string, paths)
+    return any(isinstance(each, type) and issubclass(each, RoomBackend) for each in backends)
+
+
+_built_in = RoomBackend()
+
+
 def may(user: Any, action: str, room: AnyRoom) -> bool:
-    """Return whether `user.has_perm("realtime.<action>_room", room)` is exactly True."""
+    """Return whether the user may, by the backends of the site and the rules of rooms."""
     return refusal(user, action, room) is None
 
 
@@ -164,7 +204,8 @@ def refusal(user: Any, action: str, room: AnyRoom) -> Error | None:
     of the site has raised, or "permission denied"."""
     _rejection.set(None)
     try:
-        if user_models.has_perm(user, f"realtime.{action}_room", room):
+        last = None if is_listed() else _built_in
+        if user_models.has_perm(user, f"realtime.{action}_room", room, last=last):
             return None
     except Rejected as rejected:
         return rejected.error

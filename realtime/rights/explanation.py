@@ -11,13 +11,12 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib import auth
-from django.contrib.auth.models import AnonymousUser, PermissionsMixin
 from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from rest_framework_simplejwt.settings import api_settings
 
-from .. import names
+from .. import names, user_models
 from ..authentication import Identity, profiles
 from ..concurrency.threads import refuse_on_event_loop
 from ..conf import realtime_settings
@@ -27,13 +26,12 @@ from ..rooms.finding import AnyRoom
 from ..rooms.room_types import find_in_code
 from . import queries
 from .answers import GRANTED, reload_user
-from .backend import ACTIONS, RoomBackend
+from .backend import ACTIONS, ModelBackend, RoomBackend, is_listed
 from .room_rules import RoomRules
 from .verdicts import Inquiry, Verdict, answered, only_true, path, raised
 from .verdicts import Rule as Rule
 
 MOST_COMPARED = 5_000
-_DJANGO_HAS_PERM = (None, PermissionsMixin.has_perm, AnonymousUser.has_perm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +158,15 @@ class _Question(Inquiry):
 
     def _ask_for_the_right(self) -> None:
         self.ask("scopes", self._is_in_scope)
-        if getattr(type(self.user), "has_perm", None) not in _DJANGO_HAS_PERM:
+        if user_models.decides_itself(type(self.user)):
             self.ask("has_perm", self._user_model)
             return
         self.ask("superuser", self._is_superuser)
         reasons = [self._ask_backend(backend) for backend in auth.get_backends()]
+        if not is_listed():
+            reasons.append(self._ask_backend(RoomBackend()))
         if self.allowed is None:
-            self.refuse(next(filter(None, reasons), self._no_rule()))
+            self.refuse(next(filter(None, reasons), _("no rule allows it")))
 
     def _is_in_scope(self) -> tuple[Verdict, str]:
         if self.scopes is None:
@@ -197,14 +197,16 @@ class _Question(Inquiry):
     def _ask_backend(self, backend: Any) -> str:
         """Ask a backend; return the reason of its refusal, or "" if there is none to give."""
         name = type(backend).__name__
-        is_room_backend = getattr(type(backend), "has_perm", None) is RoomBackend.has_perm
+        asked = getattr(type(backend), "has_perm", None)
+        is_room_backend = asked in (RoomBackend.has_perm, ModelBackend.has_perm)
         if self.allowed is not None or self.room is None or not is_room_backend:
             self.ask(name, partial(self._backend, backend))
             return ""
         inner = RoomRules(self.user, self.who, self.action, self.room)
         self.allowed, self.reason = inner.allowed, inner.reason
         verdict = {True: Verdict.YES, False: Verdict.NO, None: Verdict.SAYS_NOTHING}[inner.allowed]
-        self.rules.append(Rule(name, verdict, path(type(backend))))
+        where = path(type(backend)) if is_listed() else _("%s, asked last") % path(type(backend))
+        self.rules.append(Rule(name, verdict, where))
         self.rules += [replace(rule, part_of=name) for rule in inner.rules]
         return inner.reason
 
@@ -221,11 +223,6 @@ class _Question(Inquiry):
             return self.refuse(raised(backend_path, error))
         source = answered(backend_path, answer)
         return self.allow(source) if is_yes else (Verdict.SAYS_NOTHING, source)
-
-    def _no_rule(self) -> str:
-        if any(isinstance(backend, RoomBackend) for backend in auth.get_backends()):
-            return _("no rule allows it")
-        return _("no backend decides rights in rooms; add realtime.rights.RoomBackend")
 
     def _check_time(self, seconds: float) -> None:
         most = realtime_settings.RIGHTS_SECONDS

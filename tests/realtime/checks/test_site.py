@@ -1,14 +1,46 @@
 """The checks of the site around this app."""
 
+import pytest
+from django.contrib.auth.models import User
 from django.db import models
 
 from realtime import checks
 from tests.support.checking import ids
 
+MODEL_BACKEND, ROOM_BACKEND = (
+    "django.contrib.auth.backends.ModelBackend",
+    "realtime.rights.RoomBackend",
+)
 
-def test_a_site_without_the_backend_is_warned(settings):
-    settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
-    assert ids(checks.check_backend()) == ["realtime.W001"]
+
+@pytest.mark.parametrize(
+    ("backends", "warned"),
+    [
+        ([MODEL_BACKEND], []),
+        (["realtime.rights.ModelBackend"], []),
+        ([MODEL_BACKEND, ROOM_BACKEND], ["realtime.W030"]),
+        # With more backends its sign-in views name one anyway.
+        ([MODEL_BACKEND, "allauth.Backend", ROOM_BACKEND], []),
+    ],
+)
+def test_a_second_backend_breaks_sign_in_views(settings, backends, warned):
+    settings.AUTHENTICATION_BACKENDS = backends
+    assert ids(checks.check_backend()) == warned
+
+
+@pytest.mark.parametrize(("backend", "warned"), [(MODEL_BACKEND, True), (ROOM_BACKEND, False)])
+def test_a_user_model_that_decides_itself_never_hears_of_rooms(
+    settings, monkeypatch, backend, warned
+):
+    class Strict:
+        _meta = User._meta
+
+        def has_perm(self, perm, obj=None):
+            return False
+
+    monkeypatch.setattr("realtime.checks.site.get_user_model", lambda: Strict)
+    settings.AUTHENTICATION_BACKENDS = [backend]
+    assert ids(checks.check_backend()) == ["realtime.W001"] * warned
 
 
 def test_sessions_as_credentials_want_the_middleware(settings):

@@ -52,7 +52,7 @@ def test_explain_prints_a_table_and_the_outcome_as_a_sentence(run, alice, staff)
         "superuser       says nothing  alice is not a superuser",
         "ModelBackend    says nothing  django.contrib.auth.backends.ModelBackend returned",
         "                              False",
-        "RoomBackend     yes           realtime.rights.RoomBackend",
+        "RoomBackend     yes           realtime.rights.RoomBackend, asked last",
         "  membership    says nothing  alice has no role in staff",
         "  groups        yes           in the room's group Staff",
         "  access        not asked",

@@ -3,8 +3,10 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth import get_user, login
 from django.contrib.auth.backends import BaseBackend
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
+from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -156,6 +158,57 @@ def test_a_backend_that_denies_ends_the_search_for_permissions(alice, settings, 
     Room.objects.create(name="r")
     granted = grants.grant(Identity(alice), "r").actions
     assert granted == (set() if denying_first else READ)
+
+
+ONE_FOR_BOTH = "realtime.rights.ModelBackend"
+
+
+@pytest.mark.parametrize("listed", ["django.contrib.auth.backends.ModelBackend", ONE_FOR_BOTH])
+def test_rooms_need_no_backend_of_their_own(alice, settings, listed):
+    settings.AUTHENTICATION_BACKENDS = [listed]
+    room = Room.objects.create(name="r")
+    assert actions(alice, room) == set()
+    Membership.objects.create(room=room, user=alice)
+    assert actions(alice, room) == TALK
+    assert alice.has_perm("realtime.join_room", room) is (listed == ONE_FOR_BOTH)
+    alice.user_permissions.add(Permission.objects.get(codename="moderate_room"))
+    assert actions(User.objects.get(), room) == ALL
+    assert User.objects.get().has_perm("realtime.moderate_room")
+    assert not User.objects.get().has_perm("realtime.add_room")
+
+
+@pytest.mark.parametrize("listed", ["django.contrib.auth.backends.ModelBackend", ONE_FOR_BOTH])
+def test_a_sign_up_view_signs_in_without_naming_a_backend(rf, alice, settings, listed):
+    settings.AUTHENTICATION_BACKENDS = [listed]
+    request = rf.get("/")
+    request.session = SessionStore()
+    login(request, alice)
+    assert get_user(request) == alice
+
+
+def test_a_backend_that_denies_comes_before_the_rules_of_rooms(alice, settings):
+    settings.AUTHENTICATION_BACKENDS = [f"{__name__}.AlwaysDenyingBackend"]
+    room = Room.objects.create(name="r", access="authenticated")
+    assert actions(alice, room) == set()
+    alice.is_superuser = True
+    alice.save()
+    assert actions(alice, room) == ALL
+
+
+class AlwaysDenyingBackend(BaseBackend):
+    def has_perm(self, user_obj, perm, obj=None):
+        raise PermissionDenied
+
+
+@pytest.mark.parametrize("listed", ["realtime.rights.RoomBackend", ONE_FOR_BOTH])
+@pytest.mark.django_db(transaction=True)
+async def test_the_async_form_of_has_perm_answers_the_same(settings, listed):
+    settings.AUTHENTICATION_BACKENDS = [listed]
+    user = await User.objects.acreate(username="bob")
+    open_room = await Room.objects.acreate(name="r", access="authenticated")
+    closed = await Room.objects.acreate(name="closed")
+    assert await user.ahas_perm("realtime.join_room", open_room)
+    assert not await user.ahas_perm("realtime.join_room", closed)
 
 
 @pytest.mark.parametrize("answer", [None, 1, "yes", object()])

@@ -147,7 +147,9 @@ def test_the_outcome_is_that_of_the_live_system_with_other_backends(in_memory, s
     name = f"{__name__}.{other.__name__}"
     stock = ("django.contrib.auth.backends.ModelBackend", "realtime.rights.RoomBackend")
     by_object = f"{__name__}.PerObjectBackend"
+    one_for_both = "realtime.rights.ModelBackend"
     orders = [*itertools.permutations([*stock, name]), (name,), (stock[1], name, by_object)]
+    orders += [(stock[0], name), (name, stock[0]), (one_for_both, name), (name, one_for_both)]
     user = User(pk=1, username="alice")
     everything = frozenset(f"realtime.{action}_room" for action in backend.ACTIONS)
     for backends, role, permissions, access in itertools.product(
@@ -184,11 +186,14 @@ def test_a_backend_is_named_with_what_it_did(in_memory, settings, backend, verdi
     assert rules(explained)["RoomBackend"] == asked
 
 
-def test_without_a_backend_for_rooms_it_says_which_one_is_missing(in_memory, settings):
+def test_without_a_backend_for_rooms_the_built_in_one_is_asked_last(in_memory, settings):
     settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
-    user, room = User(pk=1, username="alice"), Room(pk=1, name="r", access="anyone")
+    user, room = User(pk=1, username="alice"), Room(pk=1, name="r", access="authenticated")
     in_memory(user, room)
-    assert "add realtime.rights.RoomBackend" in explain(user, "r").sentence
+    explained = explain(user, "r")
+    assert sources(explained)["RoomBackend"] == "realtime.rights.RoomBackend, asked last"
+    assert explained.allowed
+    assert live(user, "r", "join")
 
 
 def test_a_user_model_with_its_own_has_perm_decides_alone(in_memory):
