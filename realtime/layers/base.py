@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from ..exceptions import LayerUnavailable
-from ..rooms.publications import Position, Publication, Retention
+from ..rooms.publications import NOTHING_KEPT, Position, Publication, Retention
 from .records import Attendance, Change, Page, PresenceChange, PresenceNews, StoredProcess
 
 PUBLICATION = "realtime.publication"
@@ -21,6 +21,16 @@ UNREADABLE = "realtime.unreadable"
 """The `type` of a message that stands for bytes of another program: `{type, group}`."""
 PRESENCE_LOST = "realtime.presence_lost"
 """The `type` of a message that asks all processes to write the members of `room` again."""
+
+
+class Append(NamedTuple):
+    """What `Streams.append` takes, for several at once."""
+
+    room: str
+    body: bytes
+    keep: Retention = NOTHING_KEPT
+    once: str = ""
+
 
 OnKept = Callable[[Any], None]
 """Called once an append has ended; with a `LayerUnavailable` if it may not have been kept."""
@@ -77,6 +87,11 @@ class Streams(Protocol):
         self, room: str, body: bytes, keep: Retention = ..., once: str = ...
     ) -> Position:
         """As `append`, from any thread."""
+        ...
+
+    def append_all_sync(self, appends: Sequence[Append]) -> list[Position | LayerUnavailable]:
+        """Append several, in their order for each room, with one round trip. From any thread.
+        Return the outcome of each."""
         ...
 
     async def history(
@@ -247,5 +262,6 @@ class Usage(Protocol):
 class RoomLayer(Groups, Streams, Presence, Connections, Tickets, Changes, Orders, Usage, Protocol):
     """A Channels layer that also stores publications, presence and connections.
 
-    Methods raise `LayerUnavailable` if Redis does not answer within 2 s.
+    Methods raise `LayerUnavailable` if Redis does not answer within 2 s; those that block, within
+    1 s, and at once while Redis goes on to hang.
     """

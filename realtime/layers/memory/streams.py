@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...conf import realtime_settings
+from ...exceptions import LayerUnavailable
 from ...rooms.publications import NOTHING_KEPT, Position, Publication, Retention
-from ..base import PUBLICATION, OnKept
+from ..base import PUBLICATION, Append, OnKept
 from ..groups import group_name
 from ..records import Page
 from .clock import now_ms
@@ -84,6 +85,9 @@ class MemoryStreams(MemoryGroups):
             }
             self._broadcast(group_name(room), message)
         return position
+
+    def append_all_sync(self, appends: Sequence[Append]) -> list[Position | LayerUnavailable]:
+        return [self.append_sync(*append) for append in appends]
 
     async def history(
         self, room: str, *, since: int | None = None, limit: int = 0, reverse: bool = False

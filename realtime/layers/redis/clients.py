@@ -14,7 +14,8 @@ import redis
 from redis.exceptions import NoScriptError
 
 from ...exceptions import LayerUnavailable
-from .availability import ERRORS, TIMEOUT_SECONDS
+from .availability import ERRORS, THREAD_TIMEOUT_SECONDS, TIMEOUTS
+from .breaker import Breaker, Hangs
 from .pools import Host, create_pool
 from .refusals import Refused, report
 from .repairs import PATIENCE_SECONDS
@@ -34,7 +35,8 @@ class Clients:
 
     redis-py bounds each read and write. What it does to open a connection has no bound: name
     servers, several addresses, Sentinels. So calls that may have to open one run in a thread of
-    their own, which is left behind when it takes too long.
+    their own, which is left behind when it takes too long. After a call that took too long, the
+    next ones fail at once until Redis answers a probe.
     """
 
     def __init__(self, hosts: Sequence[Host]) -> None:
@@ -48,16 +50,23 @@ class Clients:
         """One pooled client a shard, safe to use from every thread."""
         return [redis.Redis(connection_pool=create_pool(redis, host)) for host in self._hosts]
 
+    @cached_property
+    def _breakers(self) -> list[Breaker]:
+        return [Breaker(client.ping) for client in self._clients]
+
     def do(self, index: int, work: Callable[[redis.Redis], T]) -> T:
-        """Return what `work` returns. Raises `LayerUnavailable`, within 2 s for one command."""
-        client = self._clients[index]
+        """Return what `work` returns. Raises `LayerUnavailable`, within 1 s for one command."""
+        client, breaker = self._clients[index], self._breakers[index]
+        breaker.check()
         try:
             if time.monotonic() < self._warm_until.get(index, 0):
                 result = _attempt(client, work)
             else:
                 result = _in_thread(lambda: _attempt(client, work))
-        except LayerUnavailable:
+        except LayerUnavailable as error:
             self._warm_until.pop(index, None)
+            if isinstance(error, Hangs):
+                breaker.trip()
             raise
         self._warm_until[index] = time.monotonic() + WARM_SECONDS
         return result
@@ -140,6 +149,8 @@ def _attempt(client: redis.Redis, work: Callable[[redis.Redis], T]) -> T:
     try:
         return work(client)
     except ERRORS as error:
+        if isinstance(error, TIMEOUTS):
+            raise Hangs("Redis does not answer") from error
         reported = report(error)
         if isinstance(reported, Refused) and reported.needs_new_connection:
             client.connection_pool.disconnect(inuse_connections=False)
@@ -158,9 +169,9 @@ def _in_thread(work: Callable[[], T]) -> T:
 
     thread = Thread(target=run_it, name="realtime-redis-client", daemon=True)
     thread.start()
-    thread.join(TIMEOUT_SECONDS)
+    thread.join(THREAD_TIMEOUT_SECONDS)
     if failures:
         raise failures[0]
     if not results:
-        raise LayerUnavailable("Redis does not answer")
+        raise Hangs("Redis does not answer")
     return results[0]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from ...exceptions import LayerUnavailable
 from ...rooms.publications import NOTHING_KEPT, Position, Retention
-from ..base import OnKept
+from ..base import Append, OnKept
 from ..records import Attendance, Change, Page, PresenceChange, PresenceNews, StoredProcess
 from .changes import Changes
 from .channel_layer import RedisGroups
@@ -55,6 +55,9 @@ class RedisRoomLayer(RedisGroups):
         self, room: str, body: bytes, keep: Retention = NOTHING_KEPT, once: str = ""
     ) -> Position:
         return self._streams.append_sync(room, body, keep, once)
+
+    def append_all_sync(self, appends: Sequence[Append]) -> list[Position | LayerUnavailable]:
+        return self._streams.append_all_sync(appends)
 
     def history(
         self, room: str, *, since: int | None = None, limit: int = 0, reverse: bool = False

@@ -5,25 +5,19 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+import redis
 import redis.asyncio.sentinel
 from redis.backoff import NoBackoff
 from redis.connection import parse_url
 
-from .availability import TIMEOUT_SECONDS
+from .availability import THREAD_TIMEOUT_SECONDS, TIMEOUT_SECONDS
 
 Host = dict[str, Any]
 """Options of redis-py, or the URL of a Redis as `address`, or a `master_name` with `sentinels`."""
 
 SENTINEL_SECONDS = 0.5
-SENTINELS_SECONDS = 1.5
-"""Time for all Sentinels together: the rest of the timeout is for the master."""
-
-# redis-py must not retry commands: an append that timed out may have happened.
-_CONNECTION_OPTIONS: dict[str, Any] = {
-    "socket_timeout": TIMEOUT_SECONDS,
-    "socket_connect_timeout": TIMEOUT_SECONDS,
-    "retry": None,
-}
+SENTINELS_SHARE = 0.8
+"""The part of the timeout for all Sentinels together: the rest is for the master."""
 
 
 def database(host: Host) -> int:
@@ -42,7 +36,10 @@ def place(host: Host) -> str:
 
 def create_pool(library: ModuleType, host: Host) -> Any:
     """Make a connection pool of `library`, which is `redis` or `redis.asyncio`."""
-    options = {**host, **_CONNECTION_OPTIONS}
+    seconds = _timeout(library)
+    # redis-py must not retry commands: an append that timed out may have happened.
+    timeouts = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": None}
+    options = {**host, **timeouts}
     if "address" in options:
         return library.ConnectionPool.from_url(options.pop("address"), **options)
     if "master_name" in options:
@@ -66,12 +63,16 @@ async def close_pool(pool: Any) -> None:
 def _sentinel_options(library: ModuleType, count: int) -> dict[str, Any]:
     """A Sentinel that does not answer is left for the next one. redis-py has no timeout for them,
     and would try each ten times."""
-    seconds = min(SENTINEL_SECONDS, SENTINELS_SECONDS / max(count, 1))
+    seconds = min(SENTINEL_SECONDS, SENTINELS_SHARE * _timeout(library) / max(count, 1))
     return {
         "socket_timeout": seconds,
         "socket_connect_timeout": seconds,
         "retry": library.retry.Retry(NoBackoff(), 0),
     }
+
+
+def _timeout(library: ModuleType) -> float:
+    return THREAD_TIMEOUT_SECONDS if library is redis else TIMEOUT_SECONDS
 
 
 def _parsed(host: Host) -> Host:

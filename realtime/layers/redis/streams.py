@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import redis
 
 from ...exceptions import LayerUnavailable
 from ...rooms.publications import Position, Publication, Retention
-from ..base import OnKept
+from ..base import Append, OnKept
 from ..records import Page
 from . import scripts
 from .codec import UNREADABLE, Codec
+from .refusals import report
 from .repairs import outcomes, report_repair
 from .topology import Topology
+
+MOST_BYTES_AT_ONCE = 1_048_576
+"""Of several appends: Redis reads a pipeline as a whole before others get their turn."""
 
 
 class Streams:
@@ -41,6 +46,52 @@ class Streams:
         message = self._codec.pack_publication(room, body)
         call = scripts.append(self._keys, room, message, keep, once)
         return scripts.to_position(self._topology.run_sync(room, call))
+
+    def append_all_sync(self, appends: Sequence[Append]) -> list[Position | LayerUnavailable]:
+        if len(appends) == 1:
+            return [self._attempt(appends[0])]
+        on_shard: dict[int, list[int]] = defaultdict(list)
+        for number, append in enumerate(appends):
+            on_shard[self._topology.room_index(append.room)].append(number)
+
+        def send(client: redis.Redis, index: int) -> list[Position | LayerUnavailable]:
+            return self._send_all(client, [appends[number] for number in on_shard[index]])
+
+        found: dict[int, Position | LayerUnavailable] = {}
+        for index, outcome in self._topology.on_shards_sync(send, list(on_shard)).items():
+            numbers = on_shard[index]
+            if isinstance(outcome, LayerUnavailable):
+                found |= dict.fromkeys(numbers, outcome)
+            else:
+                found |= zip(numbers, outcome, strict=True)
+        return [found[number] for number in range(len(appends))]
+
+    def _attempt(self, append: Append) -> Position | LayerUnavailable:
+        try:
+            return self.append_sync(*append)
+        except LayerUnavailable as error:
+            return error
+
+    def _send_all(
+        self, client: redis.Redis, appends: Sequence[Append]
+    ) -> list[Position | LayerUnavailable]:
+        replies: list[Any] = []
+        for part in _parts(appends):
+            with client.pipeline(transaction=False) as pipeline:
+                for number, (room, body, keep, once) in enumerate(part):
+                    message = self._codec.pack_publication(room, body)
+                    command = scripts.append(self._keys, room, message, keep, once).command
+                    if not number:
+                        # With its text, so that Redis knows the script of those behind it.
+                        command = ("EVAL", scripts.APPEND.text, *command[2:])
+                    pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+                replies += pipeline.execute(raise_on_error=False)
+        if all(isinstance(reply, Exception) for reply in replies):
+            raise replies[0]
+        return [
+            report(reply) if isinstance(reply, Exception) else scripts.to_position(reply)
+            for reply in replies
+        ]
 
     async def history(self, room: str, since: int | None, limit: int, reverse: bool) -> Page:
         call = scripts.history(self._keys, room, since, limit, reverse)
@@ -116,3 +167,14 @@ class Streams:
                 raise ValueError("a publication of another room")
             publications.append(Publication(offset, body, at_ms))
         return Page(scripts.to_position(reply), publications)
+
+
+def _parts(appends: Sequence[Append]) -> Iterator[Sequence[Append]]:
+    """Divide appends into parts of a size that is sent at once."""
+    start, size = 0, 0
+    for number, append in enumerate(appends):
+        size += len(append.body)
+        if size > MOST_BYTES_AT_ONCE and number > start:
+            yield appends[start:number]
+            start, size = number, len(append.body)
+    yield appends[start:]

@@ -4,6 +4,11 @@ import asyncio
 import re
 import time
 
+import pytest
+import redis
+
+from realtime.exceptions import LayerUnavailable
+from realtime.layers.base import Append
 from realtime.layers.groups import group_name
 from realtime.rooms.publications import Position, Retention
 
@@ -183,3 +188,36 @@ async def test_a_room_is_heard_while_somebody_is_in_it(layer):
     async with asyncio.timeout(5):
         while await asyncio.to_thread(layer.heard_sync, rooms):
             await asyncio.sleep(0.01)
+
+
+async def test_several_are_appended_in_their_order(layer, listen):
+    receive = await listen("lobby")
+    outcomes = await asyncio.to_thread(
+        layer.append_all_sync,
+        [
+            Append("lobby", b"1", KEEP_THREE),
+            Append("other", b"x" * 1_500_000),
+            Append("lobby", b"2", KEEP_THREE, "key"),
+            Append("lobby", b"again", KEEP_THREE, "key"),
+            Append("lobby", b"3", KEEP_THREE),
+        ],
+    )
+    assert [outcome.offset for outcome in outcomes] == [1, 1, 2, 2, 3]
+    assert [(await receive())["body"] for _ in range(3)] == [b"1", b"2", b"3"]
+    assert await offsets(layer, limit=10) == [1, 2, 3]
+
+
+async def test_one_of_several_that_fails_is_reported_in_its_place(open_redis_layer, redis_server):
+    layer = open_redis_layer()
+    meta = layer.topology.keys.room("broken", "meta")
+    with redis.Redis.from_url(redis_server) as client:
+        client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(LayerUnavailable):
+                raise (await asyncio.to_thread(layer.append_all_sync, [Append("a", b"1")] * 2))[1]
+        finally:
+            client.config_set("maxmemory", 0)
+        client.set(meta, "no hash")
+    appends = [Append("a", b"1"), Append("broken", b"1"), Append("a", b"2")]
+    outcomes = await asyncio.to_thread(layer.append_all_sync, appends)
+    assert [outcome.offset for outcome in outcomes] == [1, 1, 2]  # the broken one is repaired
