@@ -6,7 +6,7 @@ import json
 import pytest
 import websockets
 
-SECONDS = 30
+SECONDS = 60
 SERVERS = ["daphne", "uvicorn-legacy", "uvicorn-wsproto", "uvicorn", "uvicorn-fast"]
 
 

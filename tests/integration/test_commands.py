@@ -48,7 +48,7 @@ async def people(site, neighbour, open_client, sign, run):
         client.sid = sid
         await client.call(subscribe={"channel": "lobby"})
         opened.append(client)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             listed = json.loads(await run("status", "--room", "lobby", "--json"))
             if {client.reply["connect"]["client"] for client in opened} == {

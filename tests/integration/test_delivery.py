@@ -18,7 +18,7 @@ def run(*options):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
     )
     assert finished.stdout, finished.stderr[-3000:]
     return finished.returncode, json.loads(finished.stdout)

@@ -248,7 +248,7 @@ async def test_sockets_cut_while_the_user_is_looked_up_leave_nothing_behind(
     redis = Redis.from_url(redis_server)
     group = f"{site.env['REDIS_PREFIX']}__group__{group_name('lobby')}"
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await redis.pubsub_channels(group):
                 await asyncio.sleep(0.05)
     finally:

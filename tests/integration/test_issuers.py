@@ -163,7 +163,7 @@ async def test_keys_let_the_sdk_in_when_the_issuer_is_back(issuer, issue, site):
         return issue()
 
     client = centrifuge.Client(site.ws_url, get_token=get_token, min_reconnect_delay=0.1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await client.connect()
         await issuer.until_requests(before + 2)  # it was sent away, and has come back
         issuer.heal()
@@ -194,7 +194,7 @@ async def test_keys_open_the_http_endpoints_too(issue, site, open_client, secret
         method="POST",
         headers={"Authorization": f"Bearer {issue()}"},
     )
-    with await asyncio.to_thread(urllib.request.urlopen, request, timeout=10) as response:
+    with await asyncio.to_thread(urllib.request.urlopen, request, timeout=60) as response:
         ticket = json.load(response)["ticket"]
     secrets.add(ticket)
     client = await open_client(path=f"?ticket={ticket}")

@@ -9,7 +9,7 @@ import time
 import pytest
 import websockets
 
-SECONDS = 10
+SECONDS = 60
 
 
 @pytest.fixture(scope="module")

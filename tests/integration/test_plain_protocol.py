@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-SECONDS = 20
+SECONDS = 60
 
 
 @pytest.fixture

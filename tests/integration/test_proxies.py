@@ -162,7 +162,7 @@ async def test_a_client_of_daphne_can_not_move_the_site(shared_site):
 
 def status_of(url):
     try:
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(url, timeout=60) as response:
             return response.status
     except urllib.error.HTTPError as error:
         error.close()

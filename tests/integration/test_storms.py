@@ -89,7 +89,7 @@ async def test_a_storm_of_users_who_come_back_costs_few_queries(site, issue, cou
                 replies |= {reply["id"]: reply for reply in lines if "id" in reply}
             return "connect" in replies[1] and "subscribe" in replies[2]
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             # From its first client on, a process hears of changes and remembers what it read.
             assert await enter(issue()[0])
             with count_queries() as cold:

@@ -11,7 +11,7 @@ import websockets
 from realtime.consumers import RealtimeConsumer
 from tests.support import processes
 
-SECONDS = 10
+SECONDS = 60
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ ARGUMENTS = [
 
 
 _sockets = WeakKeyDictionary()
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture

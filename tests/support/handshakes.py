@@ -23,7 +23,7 @@ async def raw_handshake(port, path, *headers, host=None, tls=None):
     ]
     writer.write("\r\n".join(lines).encode())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             status = await reader.readline()
     finally:
         writer.close()

@@ -110,7 +110,7 @@ class Issuer:
 
         def wait():
             with self._counting:
-                return self._counting.wait_for(lambda: self.requests >= number, timeout=10)
+                return self._counting.wait_for(lambda: self.requests >= number, timeout=60)
 
         assert await asyncio.to_thread(wait), "nobody asked for the keys"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNING_KEY = "a-shared-secret-of-the-tests-with-more-than-32-bytes"
-START_SECONDS = 30
+START_SECONDS = 90
 
 
 def free_port() -> int:
@@ -146,7 +146,7 @@ class Site:
             json.dumps({"username": user, "password": PASSWORD}).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             access: str = json.load(answer)["access"]
             return access
 

@@ -37,7 +37,7 @@ class RecordingTransport:
         self.changed.set()
 
     async def until(self, matches):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while True:
                 for frame in self.frames:
                     if matches(frame):
@@ -46,7 +46,7 @@ class RecordingTransport:
                 await self.changed.wait()
 
     async def until_closed(self):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while self.closed is None:
                 self.changed.clear()
                 await self.changed.wait()

@@ -38,7 +38,7 @@ def together(node, monkeypatch):
         all_asked, history = asyncio.Barrier(count), node.layer.history
 
         async def wait_for_all(*args, **options):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await all_asked.wait()
             return await history(*args, **options)
 

@@ -146,7 +146,7 @@ class Connection:
         """Wait until the consumer has answered and waits for the next frame."""
         quiet = 0
         before = -1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while quiet < 3:
                 await asyncio.sleep(0.002)
                 idle = self._to_app.empty() and len(self.sent) == before
@@ -155,7 +155,7 @@ class Connection:
 
     async def leave(self):
         self._to_app.put_nowait({"type": "websocket.disconnect", "code": 1006})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.task  # an exception of the consumer would come out here
 
     @property

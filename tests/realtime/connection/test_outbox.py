@@ -372,7 +372,7 @@ async def test_pongs_of_a_client_that_does_not_read_open_nothing(start):
     assert wire.held < LIMIT // 4 + 700
     assert overflows
     wire.held = 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while wire.held == 0:
             await asyncio.sleep(POLL_SECONDS)
     outbox.end()

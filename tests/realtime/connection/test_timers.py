@@ -24,7 +24,7 @@ async def test_a_pong_keeps_the_connection(open_session, alice, settings):
     session = open_session(Identity(alice))
     await call(session, connect={})
     for count in range(1, 4):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while session.transport.frames.count({}) < count:
                 session.transport.changed.clear()
                 await session.transport.changed.wait()

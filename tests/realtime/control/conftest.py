@@ -36,7 +36,7 @@ async def session(open_session, node, alice):
     """Alice is connected, and the hub hears what changes."""
     session = open_session(Identity(alice))
     await call(session, connect={})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while changes.version < 0:
             await asyncio.sleep(0)
     return session

@@ -52,7 +52,7 @@ async def test_what_was_missed_is_carried_out_after_the_gap(open_session, node, 
         patch.setattr(node.control, "carry_out", lambda message: _count(message, received))
         await order(removal(user=alice, code=3503))
         await order(notice("Hello", user=bob))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await received.wait()
     node.control.on_gap()
     assert await gone.transport.until_closed() == 3503

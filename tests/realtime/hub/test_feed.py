@@ -72,14 +72,14 @@ async def lose(network, say, *numbers):
     """Say numbers that nobody hears."""
     network.loses, before = True, network.lost
     await say(*numbers)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while network.lost < before + len(numbers):
             await asyncio.sleep(0.01)
     network.loses = False
 
 
 async def until_heard(session, *numbers):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while heard(session) != list(numbers):
             await asyncio.sleep(0.01)
 

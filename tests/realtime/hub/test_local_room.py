@@ -32,7 +32,7 @@ class FakeSession:
 
     async def until(self, count):
         """Wait for the frame with this number."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.frames) < count:
                 self._came.clear()
                 await self._came.wait()

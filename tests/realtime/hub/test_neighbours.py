@@ -40,7 +40,7 @@ async def people(open_session, alice, lobby):
 
 
 async def until(holds):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await holds():
             await asyncio.sleep(0.02)
 

@@ -53,7 +53,7 @@ def events(session):
 
 
 async def until_heard(session, *expected):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while events(session) != list(expected):
             await asyncio.sleep(0.01)
 

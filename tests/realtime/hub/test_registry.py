@@ -20,7 +20,7 @@ def hub_layer(settings):
 
 async def listed(matches, **wanted):
     """The connections as they are listed, as soon as they are as they should be."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not matches(found := connections.connections(**wanted)):
             await asyncio.sleep(0.01)
     return found

@@ -68,7 +68,7 @@ async def test_answers_do_not_wait_for_a_fan_out_that_rests():
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert done == ["answer"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(done) < 2:
             await asyncio.sleep(0.01)
     assert done == ["answer", "handed out"]

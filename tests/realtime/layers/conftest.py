@@ -51,7 +51,7 @@ def listen(layer):
         await layer.group_add(group_name(room), channel)
 
         async def receive():
-            return await asyncio.wait_for(layer.receive(channel), 5)
+            return await asyncio.wait_for(layer.receive(channel), 60)
 
         return receive
 
@@ -66,7 +66,7 @@ def append_at_once():
         outcomes = []
         for body in bodies:
             layer.append_soon(room, body, keep, outcomes.append)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(outcomes) < len(bodies):
                 await asyncio.sleep(0.001)
         assert not any(isinstance(outcome, LayerUnavailable) for outcome in outcomes)

@@ -36,7 +36,7 @@ async def test_connections_of_a_dead_process_do_not_count(open_redis_layer, sett
     await layer.write_connections("p1", {"a": b"A"}, {}, 60)
     assert await layer.admit("p2", [("c", "1")], 2) == [False]
     await layer.beat("p1", b"first", 0.2)  # its last one
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await asyncio.to_thread(listed, layer):
             await asyncio.sleep(0.02)
         while await layer.admit("p2", [("c", "1")], 2) == [False]:

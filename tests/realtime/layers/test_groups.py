@@ -59,7 +59,7 @@ async def test_other_channels_consumers_can_use_it(layer):
     channel = await layer.new_channel()
     await layer.group_add("chat", channel)
     await layer.group_send("chat", {"type": "chat.message", "text": "hi"})
-    message = await asyncio.wait_for(layer.receive(channel), 5)
+    message = await asyncio.wait_for(layer.receive(channel), 60)
     assert message == {"type": "chat.message", "text": "hi"}
     await layer.send(channel, {"type": "chat.direct"})
     assert await asyncio.wait_for(layer.receive(channel), 5) == {"type": "chat.direct"}

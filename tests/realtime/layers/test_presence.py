@@ -43,7 +43,7 @@ async def test_closing_one_of_two_tabs_is_no_leaving(layer):
 
 async def until_clients(layer, count):
     """Wait until the time of the others has passed."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await layer.presence("lobby")).clients != count:
             await asyncio.sleep(0.02)
 

@@ -95,7 +95,7 @@ async def test_a_membership_ends_in_time_if_the_clock_is_set_back(
     held = session.rooms["role"]
     monkeypatch.setattr(time, "time", lambda: now() - 3600)
     assert held.until <= time.monotonic() + 0.5
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not is_outdated(held, session.user_id, "role"):
             await asyncio.sleep(0.05)
 

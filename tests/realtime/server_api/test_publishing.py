@@ -93,7 +93,7 @@ async def test_a_thread_reaches_the_members_of_a_running_loop():
     channel = await layer.new_channel()
     await layer.group_add(group_name("lobby"), channel)
     await asyncio.to_thread(layer.append_sync, "lobby", b"1")
-    message = await asyncio.wait_for(layer.receive(channel), 5)
+    message = await asyncio.wait_for(layer.receive(channel), 60)
     assert (message["room"], message["offset"], message["body"]) == ("lobby", 1, b"1")
 
 

@@ -121,7 +121,7 @@ async def test_the_control_group_is_heard_once_through_any_living_shard(
         await layer.group_add(CONTROL_GROUP, channel)
 
     async def settle(count):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(heard) < count:
                 await asyncio.sleep(0.01)
 
@@ -136,7 +136,7 @@ async def test_the_control_group_is_heard_once_through_any_living_shard(
     await layer.group_send(CONTROL_GROUP, {"type": "all", "n": 3})
     await settle(2 + first_used)
     proxy.heal()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not await layer.positions([rooms[1]]):
             await asyncio.sleep(0.1)
     await layer.group_send(CONTROL_GROUP, {"type": "all", "n": 4})
@@ -165,7 +165,7 @@ async def test_marks_that_a_dead_shard_missed_are_made_up_for(layer, rooms, die,
     proxy.heal()
 
     async def made_up():
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     return await asyncio.to_thread(raised.value.retry)
@@ -174,7 +174,7 @@ async def test_marks_that_a_dead_shard_missed_are_made_up_for(layer, rooms, die,
                     await asyncio.sleep(0.1)
 
     await made_up()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while isinstance((found := (await layer.last_changes([("1", dead)]))[0]), Exception):
             await asyncio.sleep(0.1)
     assert found >= marked
@@ -194,7 +194,7 @@ async def test_a_change_is_announced_although_a_shard_is_dead(
     assert (await asyncio.wait_for(heard.get(), 10))["type"] == "realtime.recheck"
     proxy.heal()
     await asyncio.to_thread(announcements._owed_marks.join)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while isinstance((found := (await layer.last_changes([("1", rooms[1])]))[0]), Exception):
             await asyncio.sleep(0.1)
     assert found > 0
