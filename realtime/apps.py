@@ -26,7 +26,7 @@ class RealtimeConfig(AppConfig):
         from . import checks
         from .broadcasting import checks as broadcasting_checks
         from .broadcasting import watching
-        from .control import signals
+        from .control import dependencies, signals
         from .transports import logs
 
         checks.register()
@@ -35,3 +35,4 @@ class RealtimeConfig(AppConfig):
         signals.connect()
         watching.start()
         autodiscover_modules("realtime")
+        dependencies.connect()

@@ -55,3 +55,11 @@ class LoadedValues:
             and column in now
             and (column not in before or before[column] != now[column])
         }
+
+
+def columns_of(model: type[Model], update_fields: Collection[str] | None) -> set[str] | None:
+    """Return the columns of fields: `update_fields` may have `room` or `room_id`."""
+    if update_fields is None:
+        return None
+    fields = [field for field in model._meta.concrete_fields if field.name in update_fields]
+    return {field.attname for field in fields} | set(update_fields)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
-
-from django.db.models import Model
 
 from ..models import Membership, Room
 from .announcements import announce_saved
-from .loaded_values import LoadedValues
+from .loaded_values import LoadedValues, columns_of
 from .messages import Audience
 from .user_signals import M2M_DONE
 
@@ -74,7 +71,7 @@ def load_membership(instance: Membership, **kwargs: Any) -> None:
 def membership_saved(
     instance: Membership, created: bool, using: str, update_fields: Any = None, **kwargs: Any
 ) -> None:
-    written = _columns(Membership, update_fields)
+    written = columns_of(Membership, update_fields)
     changed = _of_membership.changed(instance, written)
     before = _of_membership.before(instance)
     _of_membership.remember_saved(instance, written)
@@ -109,11 +106,3 @@ def _room_of(instance: Membership) -> str | int:
     if Membership.room.is_cached(instance):
         return _name_of(instance.room)
     return int(instance.room_id)
-
-
-def _columns(model: type[Model], update_fields: Collection[str] | None) -> set[str] | None:
-    """Return the columns of fields: `update_fields` may have `room` or `room_id`."""
-    if update_fields is None:
-        return None
-    fields = [field for field in model._meta.concrete_fields if field.name in update_fields]
-    return {field.attname for field in fields} | set(update_fields)

@@ -22,7 +22,7 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
     "on_leave": ("user",),
 }
 """The hooks of a room type, each with its arguments before the captured ones."""
-OPTIONS = ("history_size", "history_ttl_seconds", "presence", "model")
+OPTIONS = ("history_size", "history_ttl_seconds", "presence", "model", "rights_depend_on")
 _NEAR = 0.75
 
 
@@ -39,6 +39,7 @@ def check(room_type: type, base: type, pattern: RoomPattern) -> None:
             _check_hook(room_type, hook, pattern)
     _check_options(room_type)
     _check_model(room_type, pattern)
+    _check_dependencies(room_type, pattern)
     for hook in ("on_join", "on_leave"):
         if is_own(room_type, base, hook) and not room_type.presence:  # type: ignore[attr-defined]
             raise ImproperlyConfigured(
@@ -125,6 +126,29 @@ def _check_model(room_type: Any, pattern: RoomPattern) -> None:
                 f"The pattern {pattern.text!r} captures {part!r}, which {model.__name__} does not "
                 f"have, so that {room_type.__qualname__} can't name the room of an object. Capture "
                 "a field, or leave `model` out."
+            )
+
+
+def _check_dependencies(room_type: Any, pattern: RoomPattern) -> None:
+    where = f"{room_type.__qualname__}.rights_depend_on"
+    parts = ", ".join(f"{part!r}: row.…" for part in pattern.captured)
+    written = f"{{Membership: lambda row: {{{parts}}}}}"
+    if not isinstance(room_type.rights_depend_on, Mapping):
+        raise ImproperlyConfigured(
+            f"{where} is {room_type.rights_depend_on!r}. Write a dict from each model to a "
+            f"function from its rows to rooms, such as {written}."
+        )
+    for model, rooms_of in room_type.rights_depend_on.items():
+        is_model = isinstance(model, type) and hasattr(model, "_meta")
+        if not isinstance(model, str) and (not is_model or model._meta.abstract):
+            raise ImproperlyConfigured(
+                f"{where} has the key {model!r}. Write a model of which there are rows, or its "
+                'label as in "shop.Membership".'
+            )
+        if not callable(rooms_of):
+            raise ImproperlyConfigured(
+                f"{where} has {rooms_of!r}. Write a function from a row to rooms, such as "
+                f"{written}."
             )
 
 

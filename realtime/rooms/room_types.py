@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -34,6 +34,11 @@ class RoomType:
     model: ClassVar[type[Model] | None] = None
     """The model of the objects that these rooms are for: `realtime.room_name(order)` is the name of
     its room, from the attributes that are called as the captured parts."""
+    rights_depend_on: ClassVar[Mapping[type[Model] | str, Callable[[Any], Any]]] = {}
+    """The models that the `can_` hooks read, each with a function from a row to the captured parts
+    of its room: `{Membership: lambda membership: {"pk": membership.order_id}}`. When such a row is
+    saved or deleted, the rights in the room are computed again. The function may also return a list
+    of such dicts, or None for no room. A model may be written as in "shop.Membership"."""
 
     def can_join(self, *args: Any, **captured: Any) -> Any:
         """`can_join(user, …)`: return whether the user may join the room. The default is False."""
@@ -115,6 +120,7 @@ class Registered:
 AnyRoomType = TypeVar("AnyRoomType", bound=type[RoomType])
 
 _types: list[Registered] = []
+_listeners: list[Callable[[Registered], None]] = []
 
 
 def register(pattern: str) -> Callable[[AnyRoomType], AnyRoomType]:
@@ -129,7 +135,10 @@ def register(pattern: str) -> Callable[[AnyRoomType], AnyRoomType]:
         definitions.check(room_type, RoomType, parsed)
         for known in _types:
             _refuse_same_names(parsed, known)
-        _types.append(Registered(parsed, room_type()))
+        new = Registered(parsed, room_type())
+        _types.append(new)
+        for listener in _listeners:
+            listener(new)
         return room_type
 
     return decorate
@@ -146,6 +155,13 @@ def _refuse_same_names(pattern: RoomPattern, known: Registered) -> None:
             f"The room {pattern.text!r} can never be found, because {known.pattern.text!r} was "
             "registered before it, and matches it too. Register it first."
         )
+
+
+def on_register(listener: Callable[[Registered], None]) -> None:
+    """Call `listener` for each room type, those that are registered already included."""
+    _listeners.append(listener)
+    for known in _types:
+        listener(known)
 
 
 def registered() -> tuple[Registered, ...]:

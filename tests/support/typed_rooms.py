@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 
 from realtime import room_name, rooms
@@ -13,6 +14,10 @@ class OrderRoom(rooms.RoomType):
 
     model = User
     history_size = 50
+    rights_depend_on = {
+        LogEntry: lambda entry: {"pk": entry.user_id},
+        "auth.Group": lambda row: None,
+    }
     presence = True
 
     def can_join(self, user: User, pk: int) -> bool:
