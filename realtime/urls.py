@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .rest import rooms, tickets, tokens
+from .rest import publishing, reading, rooms, tickets, tokens
 
 app_name = "realtime"
 
@@ -10,4 +10,7 @@ urlpatterns = [
     path("ticket/", tickets.TicketView.as_view(), name="ticket"),
     path("token/", tokens.TokenView.as_view(), name="token"),
     path("rooms/", rooms.RoomListView.as_view(), name="rooms"),
+    path("rooms/<path:room>/publish/", publishing.PublishView.as_view(), name="publish"),
+    path("rooms/<path:room>/history/", reading.HistoryView.as_view(), name="history"),
+    path("rooms/<path:room>/presence/", reading.PresenceView.as_view(), name="presence"),
 ]

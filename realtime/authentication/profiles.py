@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from inspect import iscoroutinefunction
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.utils.module_loading import import_string
 
 from ..concurrency import threads
@@ -36,6 +38,17 @@ async def public_info(user: Any) -> dict[str, Any]:
         return user_info(user)
     function = import_string(realtime_settings.USER_INFO)
     info: dict[str, Any] = await threads.call_hook(str(user.pk), function, user)
+    return info
+
+
+def public_info_sync(user: Any) -> dict[str, Any]:
+    """As `public_info`, in a thread that may block."""
+    if not is_own_info():
+        return user_info(user)
+    function = import_string(realtime_settings.USER_INFO)
+    if iscoroutinefunction(function):
+        function = async_to_sync(function)
+    info: dict[str, Any] = function(user)
     return info
 
 

@@ -10,7 +10,7 @@ from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
-from rest_framework.views import APIView, exception_handler
+from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 
@@ -20,6 +20,7 @@ from ..authentication.refusals import CLAIM_ERRORS
 from ..authentication.token_kinds import require_access_token
 from ..databases import up_to_date_reads
 from ..exceptions import AuthenticationError
+from . import errors
 
 
 class _TokenAuthentication(JWTAuthentication):
@@ -50,7 +51,7 @@ class NeverCached:
 
 
 class OwnDefaults:
-    """An endpoint with a fixed contract: JSON, one address, DRF's own errors.
+    """An endpoint with a fixed contract: JSON, one address, errors as `{detail, code}`.
 
     The defaults of a site are for its own API. Its versions would hide our addresses, and its
     renderers, parsers and error handler would change what our clients read and send.
@@ -62,7 +63,7 @@ class OwnDefaults:
     content_negotiation_class: Any = DefaultContentNegotiation
 
     def get_exception_handler(self) -> Any:
-        return exception_handler
+        return errors.handle
 
 
 class RealtimeView(OwnDefaults, NeverCached, APIView):

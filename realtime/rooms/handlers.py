@@ -7,6 +7,7 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 
 from ..concurrency import threads
@@ -62,6 +63,17 @@ async def run_publish_hook(room: object, user: Any, data: bytes, user_id: str) -
         return data
     hook = room.type.on_publish
     changed = await threads.call_hook(user_id, hook, user, decode(data), **room.captured)
+    return data if changed is None else encode_result(changed)
+
+
+def run_publish_hook_sync(room: object, user: Any, data: bytes) -> bytes:
+    """As `run_publish_hook`, in a thread that may block."""
+    if not isinstance(room, CodeRoom) or not has_publish_hook(room):
+        return data
+    hook = room.type.on_publish
+    if iscoroutinefunction(hook):
+        hook = async_to_sync(hook)
+    changed = hook(user, decode(data), **room.captured)
     return data if changed is None else encode_result(changed)
 
 

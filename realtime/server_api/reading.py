@@ -101,13 +101,13 @@ def presence(room: str) -> list[Person]:
     """
     refuse_on_event_loop("presence")
     check_name(room)
-    return _people(get_layer().presence_sync(room))
+    return to_people(get_layer().presence_sync(room))
 
 
 async def apresence(room: str) -> list[Person]:
     """As `presence`, for coroutines."""
     check_name(room)
-    return _people(await get_layer().presence(room))
+    return to_people(await get_layer().presence(room))
 
 
 def to_client_infos(attendance: Attendance) -> list[ClientInfo]:
@@ -139,7 +139,7 @@ def _message(publication: Publication) -> Message:
     )
 
 
-def _people(attendance: Attendance) -> list[Person]:
+def to_people(attendance: Attendance) -> list[Person]:
     people: dict[str, Person] = {}
     for info in to_client_infos(attendance):
         known = people.get(info.user)

@@ -1,0 +1,113 @@
+"""The endpoint that publishes to a room."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Any
+
+import msgspec
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ..authentication import Identity, profiles
+from ..codes import Error
+from ..conf import realtime_settings
+from ..exceptions import RealtimeError
+from ..layers import get_layer
+from ..rooms.finding import AnyRoom
+from ..rooms.handlers import run_publish_hook_sync
+from ..rooms.payloads import checked
+from ..rooms.publications import ClientInfo, publication_body, retention
+from .access import RoomView
+from .errors import RefusedRequest, bad_request
+
+logger = logging.getLogger("realtime.rest")
+
+ENVELOPE_BYTES = 4_096
+"""A body may have so many bytes more than the message in it."""
+KEY_MAX = 200
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True):
+    """What is published. `data` is any JSON value, which is passed on as it is."""
+
+    data: msgspec.Raw
+    idempotency_key: str = ""
+
+
+class BodyParser(BaseParser):
+    """Reads a `Body`, and no more bytes than one may have."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        most = realtime_settings.MESSAGE_MAX_BYTES + ENVELOPE_BYTES
+        text = stream.read(most + 1)
+        if len(text) > most:
+            raise RefusedRequest(Error(Error.LIMIT_EXCEEDED.code, "the body is too large"))
+        try:
+            return _decode(text)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            raise bad_request(f"the body is no such JSON: {error}") from error
+
+
+_decode = msgspec.json.Decoder(Body).decode
+
+
+class PublishView(RoomView):
+    """POST: publishes to a room, as the `publish` command does on the socket."""
+
+    parser_classes = (BodyParser,)
+
+    def post(self, request: Request, room: str) -> Response:
+        body = self._body(request)
+        identity, found = self.require(request, "publish", room)
+        data = self._changed(found, identity, checked(bytes(body.data)))
+        message = publication_body(data, _sender(identity))
+        key = self._key(request, body)
+        # Others may use the same key for messages of their own.
+        once = f"{identity.user_id}:{key}" if key else ""
+        position = get_layer().append_sync(found.name, message, retention(found), once)
+        return Response({"epoch": position.epoch, "offset": position.offset})
+
+    def _body(self, request: Request) -> Body:
+        if not isinstance(request.data, Body):
+            raise bad_request('the body is missing; send {"data": …} as application/json')
+        return request.data
+
+    def _key(self, request: Request, body: Body) -> str:
+        header = request.headers.get("Idempotency-Key", "")
+        if header and body.idempotency_key and header != body.idempotency_key:
+            raise bad_request("Idempotency-Key and idempotency_key differ; send one of them")
+        key = header or body.idempotency_key
+        if len(key) > KEY_MAX:
+            raise bad_request(f"the idempotency key has more than {KEY_MAX} characters")
+        return key
+
+    def _changed(self, room: AnyRoom, identity: Identity, data: bytes) -> bytes:
+        """What the room's `on_publish` makes of the data."""
+        try:
+            return run_publish_hook_sync(room, identity.user, data)
+        except RealtimeError:
+            raise
+        except Exception as error:
+            reference = uuid.uuid4().hex[:8]
+            logger.exception("on_publish of the room %r failed, reference %s", room.name, reference)
+            raise FailedHook(reference) from error
+
+
+class FailedHook(RefusedRequest):
+    """A hook of the site has failed: the log has the reference."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(
+            Error(Error.INTERNAL.code, f"internal server error, reference {reference}", True)
+        )
+        self.status_code = 500
+
+
+def _sender(identity: Identity) -> bytes:
+    info = profiles.public_info_sync(identity.user)
+    return msgspec.json.encode(ClientInfo(identity.user_id, conn_info=info))
