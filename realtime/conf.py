@@ -19,6 +19,7 @@ class RealtimeSettings:
     ALLOWED_ORIGINS: tuple[str, ...] = ()
     ALLOW_ANONYMOUS: bool = False
     CHANNEL_LAYER: str = "default"
+    PATH: str = "ws/"
 
     COALESCE_SECONDS: float = 0.005
     CONNECT_SECONDS: float = 10

@@ -14,6 +14,7 @@ from django.contrib.auth.models import AnonymousUser
 from . import layers
 from .authentication import Identity, credentials, django_sessions, origins, tickets, verification
 from .authentication.handshake import with_script_name
+from .codes import CloseCode
 from .conf import realtime_settings
 from .exceptions import AuthenticationError, AuthenticationUnavailable, RealtimeError
 from .sparse_log import SparseLog
@@ -22,6 +23,7 @@ from .transports import servers
 logger = logging.getLogger("realtime.middleware")
 _refused = SparseLog(logger)
 _late = SparseLog(logger)
+_refused_credentials = SparseLog(logger)
 
 
 class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
@@ -38,6 +40,8 @@ class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
     closes, because browsers do not report the code of a close before the accept. A foreign Origin
     is refused at once, with HTTP 403.
 
+    One inside another does nothing.
+
     The path is matched as Django matches it over HTTP: below `FORCE_SCRIPT_NAME` or the `root_path`
     of the server.
     """
@@ -45,6 +49,8 @@ class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
     async def __call__(
         self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
     ) -> Any:
+        if "authentication_error" in scope:
+            return await self.inner(scope, receive, send)  # done by another one, above a router
         scope = with_script_name(servers.with_scheme(scope, send))
         if (reason := origins.refusal(scope)) is not None:
             _refused.warning("refused a WebSocket: %s", reason)
@@ -68,8 +74,9 @@ class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
             error = AuthenticationUnavailable("the credential could not be checked in time")
             _late.warning("a handshake was answered late: %s", error)
         except RealtimeError as raised:
-            logger.info("refused a credential: %s", raised)
             error = raised
+            if not is_of_session:
+                _log(error, scope)
         if error is not None:
             error.ambient = is_of_session
         scope = dict(scope)
@@ -83,6 +90,16 @@ async def refuse(receive: Callable[..., Any], send: Callable[..., Any]) -> None:
     """Close before accepting; every server turns that into HTTP 403."""
     await receive()
     await send({"type": "websocket.close", "code": 1000})
+
+
+def _log(error: RealtimeError, scope: dict[str, Any]) -> None:
+    """Log a refused credential. An expired one is no mistake: the client brings a new one. One of a
+    session may be followed by a token."""
+    if isinstance(error, AuthenticationError) and error.close_code is CloseCode.EXPIRED:
+        logger.info("refused a credential: %s", error)
+        return
+    address = (scope.get("client") or ["an unknown address"])[0]
+    _refused_credentials.warning("refused a credential from %s: %s", address, error)
 
 
 def _require_own_page(scope: dict[str, Any]) -> None:

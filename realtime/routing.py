@@ -9,27 +9,46 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import path, re_path
 
+from .conf import realtime_settings
 from .consumers import PlainConsumer, RealtimeConsumer
 from .hub.node import close_node
 from .middleware import JWTAuthMiddleware, refuse
+from .sparse_log import SparseLog
 from .transports import servers
 
 logger = logging.getLogger("realtime.routing")
+_unknown = SparseLog(logger)
+
+PATH = "".join(f"{part}/" for part in realtime_settings.PATH.split("/") if part)
+"""Where the sockets are, below the prefix of the site: "/ws" is meant as "ws/" is."""
 
 
 async def not_found(scope: dict[str, Any], receive: Callable[..., Any], send: Any) -> None:
     """Refuse a WebSocket at a path that nothing serves, where `URLRouter` would raise."""
-    logger.info("refused a WebSocket at an unknown path: %r", scope["path"][:200])
+    _unknown.warning(
+        'refused a WebSocket at an unknown path: %r; ours is %r, see REALTIME["PATH"]',
+        scope["path"][:200],
+        f"{scope.get('root_path', '')[:100]}/{PATH}",
+    )
     await refuse(receive, send)
 
 
-websocket_urlpatterns = [
-    path("ws/", RealtimeConsumer.as_asgi()),
-    path("ws/rooms/<path:room>/", PlainConsumer.as_asgi()),
-]
+def _at_our_paths(many_rooms: Any, one_room: Any) -> list[Any]:
+    return [path(PATH, many_rooms), path(f"{PATH}rooms/<path:room>/", one_room)]
+
+
+# For a router that also has other consumers: here each socket authenticates its client by itself.
+websocket_urlpatterns = _at_our_paths(
+    JWTAuthMiddleware(RealtimeConsumer.as_asgi()), JWTAuthMiddleware(PlainConsumer.as_asgi())
+)
 
 websocket_application = JWTAuthMiddleware(
-    URLRouter([*websocket_urlpatterns, re_path(r"", not_found)])  # type: ignore[arg-type]
+    URLRouter(
+        [
+            *_at_our_paths(RealtimeConsumer.as_asgi(), PlainConsumer.as_asgi()),
+            re_path(r"", not_found),  # type: ignore[arg-type]
+        ]
+    )
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +14,8 @@ from .. import conf
 from ..conf import realtime_settings
 from ..rooms.nesting import PAYLOAD_LEVELS
 from .credentials import check_authenticator, check_token_size
+
+_PATH = re.compile(r"/?([A-Za-z0-9._~-]+/)*([A-Za-z0-9._~-]+)?", re.ASCII)
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
@@ -53,6 +56,14 @@ def _check_values() -> list[CheckMessage]:
                 f'REALTIME["MESSAGE_MAX_LEVELS"] is above {PAYLOAD_LEVELS}.',
                 hint="Parsers of some Python releases take no more.",
                 id="realtime.E007",
+            )
+        )
+    if not _PATH.fullmatch(realtime_settings.PATH):
+        messages.append(
+            Error(
+                f'REALTIME["PATH"] is {realtime_settings.PATH!r}, which is not a path.',
+                hint='Write the path of the sockets below your site, such as "ws/" or "live/ws/".',
+                id="realtime.E016",
             )
         )
     for key in ("AUTHENTICATOR", "USER_INFO", "USER_LABEL"):

@@ -11,7 +11,7 @@ from itertools import chain
 from ..codes import CloseCode, Error
 from ..concurrency.eager import Rest
 from ..conf import realtime_settings
-from ..exceptions import RealtimeError
+from ..exceptions import RealtimeError, Rejected
 from ..protocols.base import ProtocolError
 from ..protocols.requests import (
     CloseSession,
@@ -24,6 +24,7 @@ from .allowance import charge
 from .batches import Turn, parts, turns
 from .commands import HANDLERS, Handler, subscribe
 from .publisher import Publisher
+from .refusal_log import log_refusal, log_refused_credential
 from .replies import refuse, reply
 from .session import Session
 
@@ -180,10 +181,13 @@ class Dispatcher:
         except CloseSession as request:
             if turn is not None:
                 await turn.wait()
+            log_refused_credential(self._session, request)
             self._session.close(request.code, request.reason)
             return None
         except (CommandError, RealtimeError) as refused:
             error = refused.error
+            if not isinstance(refused, Rejected):
+                log_refusal(self._session, *_name_of(step), error)
         except Exception:
             error = _mistake()
         else:
@@ -201,6 +205,14 @@ class Dispatcher:
         if handler is None:
             raise CommandError(Error.NOT_AVAILABLE)
         return handler
+
+
+def _name_of(step: Step) -> tuple[str, str]:
+    """Return the name of a command, and the room or method that it names."""
+    if not isinstance(step, Command):
+        return "", ""
+    body = step.body
+    return step.name, str(getattr(body, "channel", "") or getattr(body, "method", ""))
 
 
 def _subscription(step: Step) -> Subscribe | None:

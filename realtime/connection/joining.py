@@ -24,6 +24,7 @@ from ..rooms.room_types import find_in_code
 from . import states
 from .allowance import charge_refusal
 from .batches import Budget, Turn, parts, turns
+from .refusal_log import log_refusal
 from .session import Session
 from .subscriptions import is_outdated
 
@@ -125,6 +126,7 @@ async def _enter_if_allowed(
     except CommandError as refused:
         if refused.error.temporary:
             raise
+        log_refusal(session, "subscribe", name, refused.error)
         return None
     finally:
         turn.end()

@@ -49,6 +49,10 @@ def rpc_handler(method: str) -> Handler | None:
     return _rpc.get(method)
 
 
+def rpc_names() -> list[str]:
+    return sorted(_rpc)
+
+
 def send_handlers() -> tuple[Handler, ...]:
     return tuple(_message_handlers)
 

@@ -138,18 +138,20 @@ async def test_a_router_above_ours_may_have_matched_a_part_of_the_path(settings)
     assert await outcome(outer, scope("/live/ws/")) == "websocket.accept"
 
 
-async def test_an_unknown_path_is_refused_in_one_escaped_line(settings, caplog):
+async def test_an_unknown_path_is_refused_in_one_escaped_line(settings, caplog, monkeypatch):
     settings.FORCE_SCRIPT_NAME = "/app"
-    caplog.set_level(logging.INFO)
     for address in ("/nope", "/app/\x1b[31m\r\n", "/" + "a" * 8_000, ""):
         caplog.clear()
+        monkeypatch.setattr("realtime.routing._unknown._next_at", 0.0)
         assert await outcome(websocket_application, scope(address, root_path="/x")) == (
             "websocket.close"
         )
         (record,) = caplog.records
         assert "unknown path" in record.getMessage()
         assert record.getMessage().isprintable()
-        assert len(record.getMessage()) < 300
+        assert len(record.getMessage()) < 400
+        assert record.levelno == logging.WARNING
+        assert "/app/ws/" in record.getMessage() or "/ws/" in record.getMessage()
 
 
 class NeverAnswers:
