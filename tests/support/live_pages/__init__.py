@@ -1,0 +1,1 @@
+"""Pages of a site with sessions: a strict Content-Security-Policy, and the script of the tag."""
