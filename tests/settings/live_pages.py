@@ -4,7 +4,7 @@ ones are there."""
 import os
 
 from tests.settings.base import *  # noqa: F403
-from tests.settings.base import INSTALLED_APPS, MIDDLEWARE, REALTIME
+from tests.settings.base import INSTALLED_APPS, MIDDLEWARE
 
 DEBUG = False
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.support.live_pages"]
@@ -21,4 +21,3 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
-REALTIME = {**REALTIME, "CREDENTIALS": ["session", "connect", "ticket"]}
