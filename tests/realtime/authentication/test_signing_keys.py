@@ -164,7 +164,7 @@ async def test_keys_that_expire_during_verification_block_no_database_thread(
     assert set(await asyncio.gather(*waiting)) == {"later"}
     # The thread that was given up goes on, and would ask the issuer of the next test.
     issuer.heal()
-    pool = threads._pool("authenticators", 4, 16)
+    pool = threads._pools.get("authenticators", 4, 16)
     async with asyncio.timeout(60):
         while pool.lost:
             await asyncio.sleep(0.01)
