@@ -21,6 +21,7 @@ from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from tests.support import processes
 from tests.support.browsers import browser as browser
+from tests.support.browsers import chromium as chromium
 from tests.support.browsers import open_admin as open_admin
 from tests.support.browsers import open_page as open_page
 from tests.support.browsers import sign_in as sign_in

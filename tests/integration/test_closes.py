@@ -27,33 +27,49 @@ async def closed_while_answering_pings(client):
         return closed.rcvd.code if closed.rcvd else 1006
 
 
-async def test_a_user_who_is_disconnected_gets_3503(site, open_client, sign):
+async def disconnected_by_the_site(site, open_client, sign):
     client = await open_client(sign("carol"))
     closing = asyncio.create_task(closed_while_answering_pings(client))
     await asyncio.to_thread(site.manage, "realtime", "disconnect", "--user", "carol")
-    assert await closing == 3503
+    return await closing
 
 
-async def test_a_token_that_ends_is_3005(open_client, sign):
+async def with_a_token_that_ends(site, open_client, sign):
     client = await open_client(sign("bob", lifetime=3))
-    assert await closed_while_answering_pings(client) == 3005
+    return await closed_while_answering_pings(client)
 
 
-async def test_a_missing_connect_is_3502(open_client):
+async def without_a_connect(site, open_client, sign):
     client = await open_client(connect=False)
-    assert await client.closed() == 3502
+    return await client.closed()
 
 
-async def test_a_missing_pong_is_3012(open_client, sign):
+async def without_a_pong(site, open_client, sign):
     client = await open_client(sign("alice"))
-    assert await client.closed() == 3012
+    return await client.closed()
 
 
-async def test_a_client_that_does_not_read_gets_3008(open_client, sign):
+async def without_reading(site, open_client, sign):
     client = await open_client(sign("alice"))
     publisher = await open_client(sign("bob"))
     await client.call(subscribe={"channel": "lobby"})
     for _ in range(3):
         await publisher.call(publish={"channel": "lobby", "data": "x" * 50_000})
     # It reads the frames from the network, and never acknowledges them.
-    assert await client.closed() == 3008
+    return await client.closed()
+
+
+CLOSES = {
+    disconnected_by_the_site: 3503,
+    with_a_token_that_ends: 3005,
+    without_a_connect: 3502,
+    without_a_pong: 3012,
+    without_reading: 3008,
+}
+
+
+async def test_each_close_reaches_the_client(site, open_client, sign):
+    # At the same time, because most take some seconds.
+    async with asyncio.timeout(SECONDS):
+        codes = await asyncio.gather(*(end(site, open_client, sign) for end in CLOSES))
+    assert codes == list(CLOSES.values())

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import websockets
 
+from tests.support.marks import own_site
+
 MIB = 2**20
 FRAME_MAX = OUTBOX_MAX = MIB
 CONNECTIONS = 40
@@ -200,6 +202,7 @@ async def test_the_memory_of_frames_that_do_not_end_is_bounded(
         client.connection.transport.abort()
 
 
+@own_site
 async def test_a_client_that_answers_pings_and_reads_nothing_is_cut(unlimited, open_client):
     site = unlimited
     speaker = await open_client(site.token("bob"), url=site.ws_url)

@@ -55,17 +55,14 @@ async def test_a_cookie_does_not_help_a_page_of_another_origin(
     assert await own.evaluate(CONNECT, [plain, protocol]) == [1006]
 
 
-@pytest.mark.parametrize(
-    ("path", "protocols", "code"),
-    [
+async def test_refusals_reach_a_browser_with_their_code(site, open_page):
+    page = await open_page(site.url)
+    for path, protocols, code in (
         ("", ["realtime.v1", "bearer.x.y.z"], 3500),
         ("", ["bearer.x.y.z"], 1006),
         ("?ticket=unknown", ["realtime.v1"], 3500),
         ("?token=x", ["realtime.v1"], 3500),
         ("rooms/lobby/", ["realtime.v1"], 3500),
-    ],
-)
-async def test_refusals_reach_a_browser_with_their_code(site, open_page, path, protocols, code):
-    page = await open_page(site.url)
-    seen = await page.evaluate(CONNECT, [site.ws_url + path, protocols])
-    assert seen[-1] == code
+    ):
+        seen = await page.evaluate(CONNECT, [site.ws_url + path, protocols])
+        assert seen[-1] == code, (path, protocols)

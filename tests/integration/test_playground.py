@@ -11,7 +11,16 @@ from playwright.async_api import expect
 from tests.support import processes
 from tests.support.browsers import enter, messages, people, picture, say
 
+SERVERS = ["daphne", "uvicorn", "uvicorn-fast"]
 
+
+@pytest.fixture(scope="module", params=["daphne"])
+def site(request, shared_site):
+    """The page is the same on each server."""
+    return shared_site(request.param)
+
+
+@pytest.mark.parametrize("site", SERVERS, indirect=True)
 async def test_alice_and_bob_talk_in_two_windows(sign_in):
     alice, bob = await sign_in("alice"), await sign_in("bob", color_scheme="dark")
     for page in (alice, bob):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import redis
 
-from tests.support.lengths import COMERS_AND_GOERS
+from tests.support.lengths import CHUNKS_TO_A_SLOW_READER, COMERS_AND_GOERS, LONG
 
 CHUNK = "x" * 61_440
 MIB = 1024 * 1024
-RSS_MAX_BYTES = 48 * MIB
-"""Memory that 100 MiB to a slow reader may add: garbage, buffers, the history."""
+RSS_MAX_BYTES = (48 if LONG else 40) * MIB
+"""Memory that twice as much to a slow reader may add, or less: garbage, buffers, the history."""
 
 
 def rss(site):
@@ -73,7 +73,7 @@ async def test_a_plain_reader_that_stops_costs_little(site, open_client, sign):
     await plain_member(open_client, sign, max_queue=1)
     before = rss(site)
     await publish(publisher, 400)
-    assert rss(site) - before < RSS_MAX_BYTES // 2
+    assert rss(site) - before < 20 * MIB  # of 23
 
 
 async def test_a_plain_reader_who_reads_gets_everything(open_client, sign):
@@ -89,7 +89,7 @@ async def test_a_plain_reader_who_reads_gets_everything(open_client, sign):
     assert offsets == list(range(offsets[0], offsets[0] + 300))
 
 
-async def test_a_hundred_mebibytes_for_one_who_does_not_read(site, open_client, sign):
+async def test_many_mebibytes_for_one_who_does_not_read(site, open_client, sign):
     publisher = await open_client(sign("bob"))
     reader = await open_client(sign("carol"), max_size=None)
     await reader.call(subscribe={"channel": "lobby"})
@@ -103,18 +103,19 @@ async def test_a_hundred_mebibytes_for_one_who_does_not_read(site, open_client, 
                 else:
                     received.append(line[:40])
 
+    expected = 100 + CHUNKS_TO_A_SLOW_READER
     reading = asyncio.create_task(read())
     alone = sorted(await publish(publisher, 100))
     before = rss(site)
     slow = await stopped_reader(open_client, sign)
-    beside = sorted(await publish(publisher, 1_700))
+    beside = sorted(await publish(publisher, CHUNKS_TO_A_SLOW_READER))
     assert rss(site) - before < RSS_MAX_BYTES
     assert beside[len(beside) // 2] < 3 * alone[50] + 0.01
     async with asyncio.timeout(60):
-        while len(received) < 1_800:
+        while len(received) < expected:
             await asyncio.sleep(0.05)
     reading.cancel()
-    assert len(received) == 1_800
+    assert len(received) == expected
     assert await slow.closed() in (3008, 1006)  # Daphne cuts who does not answer a close
 
 
@@ -136,7 +137,7 @@ async def test_clients_that_come_and_go_leave_nothing_behind(site, open_client, 
             await asyncio.sleep(0.2)
         return found
 
-    await come_and_go(60)
+    await come_and_go(40)
     assert await settled(connection_keys, set()) == set()  # until all know that she has left
     before = {"fd": descriptors(site), "keys": keys(site), "rss": rss(site)}
     await come_and_go(COMERS_AND_GOERS)

@@ -14,6 +14,7 @@ from tests.support import processes
 
 ARTIFACTS = processes.ROOT / "test-artifacts"
 ARGUMENTS = [
+    "--headless",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -21,6 +22,15 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--disable-extensions",
+    "--disable-dev-shm-usage",
+    # Pages that are not in front go on as those that are.
+    "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-renderer-backgrounding",
+    "--force-color-profile=srgb",
+    "--hide-scrollbars",
+    "--mute-audio",
 ]
 
 
@@ -28,12 +38,21 @@ _sockets = WeakKeyDictionary()
 expect.set_options(timeout=30_000)
 
 
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory):
+    """The address of a Chromium. To start it takes longer than most tests."""
+    port, folder = processes.free_port(), tmp_path_factory.mktemp("chromium")
+    options = [f"--remote-debugging-port={port}", f"--user-data-dir={folder}", *ARGUMENTS]
+    program = processes.start(["/usr/bin/chromium", *options], folder / "chromium.log", port)
+    yield f"http://127.0.0.1:{port}"
+    program.kill()
+
+
 @pytest.fixture
-async def browser():
+async def browser(chromium):
+    """A browser whose profiles end with the test."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=ARGUMENTS
-        )
+        browser = await playwright.chromium.connect_over_cdp(chromium, timeout=60_000)
         yield browser
         await browser.close()
 
