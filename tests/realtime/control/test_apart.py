@@ -50,9 +50,9 @@ class Rule:
 @pytest.fixture(autouse=True)
 def own_pools():
     """Pools that no other test uses."""
-    threads._pool.cache_clear()
+    threads._pools.start_afresh()
     yield
-    threads._pool.cache_clear()
+    threads._pools.start_afresh()
 
 
 @pytest.fixture
@@ -300,7 +300,7 @@ async def test_a_connection_that_ends_asks_no_more(rule, enter, alice, node, set
     await until(lambda: rule.asked > asked)
     session.end()
     assert node.reviewer._apart._running == {}
-    pool = threads._pool("rules", 1, threads.LOST_PER_THREAD)
+    pool = threads._pools.get("rules", 1, threads.LOST_PER_THREAD)
     await until(lambda: not pool._waiting)
     rule.may_end.set()
     await threads.ask_rule(threading.get_ident, user="x", rule="r", patience=None)
