@@ -6,13 +6,17 @@ PYTHON := $(VENV)/bin/python
 CLIENTS := tests/integration/clients
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: run test floors delivery revocation bench bench-long features setup system lint format clean
+.PHONY: run test test-quick floors delivery revocation bench bench-long features setup system lint format clean
 
 run: setup
 	@DJANGO_DEBUG=1 ./config/serve.sh $(PYTHON) $(PORT)
 
 test: system setup $(CLIENTS)/node_modules/.installed $(CLIENTS)/python_modules/.installed lint
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --durations=20 --durations-min=1
+
+# Unit tests alone: no servers but Redis, no browser.
+test-quick: system setup
+	$(PYTHON) -m pytest tests/realtime tests/accounts tests/test_layout.py tests/test_guarantees.py
 
 floors: system setup
 	@./tests/floors.sh $(PYTHON)
