@@ -24,17 +24,17 @@ ERRORS = (RedisError, OSError, TimeoutError)
 
 
 @contextmanager
-def redis_errors() -> Iterator[None]:
+def redis_errors(address: str = "") -> Iterator[None]:
     """Turns the errors of Redis into `LayerUnavailable`."""
     try:
         yield
     except ERRORS as error:
-        raise report(error) from error
+        raise report(error, address) from error
 
 
 @asynccontextmanager
-async def in_time() -> AsyncIterator[None]:
+async def in_time(address: str = "") -> AsyncIterator[None]:
     """As `redis_errors`, and ends what takes longer than `TIMEOUT_SECONDS`."""
-    with redis_errors():
+    with redis_errors(address):
         async with asyncio.timeout(TIMEOUT_SECONDS):
             yield

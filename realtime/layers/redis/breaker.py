@@ -8,6 +8,7 @@ from threading import Thread
 
 from ...exceptions import LayerUnavailable
 from .availability import ERRORS, TIMEOUTS
+from .refusals import no_answer
 
 PROBE_SECONDS = 0.5
 OPEN_SECONDS = 30.0
@@ -24,8 +25,9 @@ class Breaker:
     The probe runs in a thread of its own: it delays nobody.
     """
 
-    def __init__(self, probe: Callable[[], object]) -> None:
+    def __init__(self, probe: Callable[[], object], address: str) -> None:
         self._probe = probe
+        self._address = address
         self._prober: Thread | None = None
 
     def check(self) -> None:
@@ -34,7 +36,7 @@ class Breaker:
         It is open as long as its thread lives, so that a forked process begins with a closed one.
         """
         if self._prober is not None and self._prober.is_alive():
-            raise LayerUnavailable("Redis does not answer")
+            raise LayerUnavailable(no_answer(self._address))
 
     def trip(self) -> None:
         """Open it."""

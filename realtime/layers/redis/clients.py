@@ -16,8 +16,8 @@ from redis.exceptions import NoScriptError
 from ...exceptions import LayerUnavailable
 from .availability import ERRORS, THREAD_TIMEOUT_SECONDS, TIMEOUTS
 from .breaker import Breaker, Hangs
-from .pools import Host, create_pool
-from .refusals import Refused, report
+from .pools import Host, address_of, create_pool
+from .refusals import Refused, no_answer, report
 from .repairs import PATIENCE_SECONDS
 from .scripts import Call
 
@@ -52,17 +52,21 @@ class Clients:
 
     @cached_property
     def _breakers(self) -> list[Breaker]:
-        return [Breaker(client.ping) for client in self._clients]
+        addresses = map(address_of, self._hosts)
+        return [
+            Breaker(client.ping, address)
+            for client, address in zip(self._clients, addresses, strict=True)
+        ]
 
     def do(self, index: int, work: Callable[[redis.Redis], T]) -> T:
         """Return what `work` returns. Raises `LayerUnavailable`, within 1 s for one command."""
-        client, breaker = self._clients[index], self._breakers[index]
+        client, breaker, host = self._clients[index], self._breakers[index], self._hosts[index]
         breaker.check()
         try:
             if time.monotonic() < self._warm_until.get(index, 0):
-                result = _attempt(client, work)
+                result = _attempt(client, work, host)
             else:
-                result = _in_thread(lambda: _attempt(client, work))
+                result = _in_thread(lambda: _attempt(client, work, host), host)
         except LayerUnavailable as error:
             self._warm_until.pop(index, None)
             if isinstance(error, Hangs):
@@ -100,8 +104,12 @@ class Clients:
             self._do_in_threads(do, indices, enough, lambda: _is_one_done(found))
         if failures:
             raise failures[0]
-        late = LayerUnavailable("a Redis is late")
-        return {index: found.get(index, late) for index in indices}
+        return {
+            index: found[index] if index in found else self._no_answer(index) for index in indices
+        }
+
+    def _no_answer(self, index: int) -> LayerUnavailable:
+        return LayerUnavailable(no_answer(address_of(self._hosts[index])))
 
     def _do_in_threads(
         self,
@@ -145,19 +153,19 @@ def run(client: redis.Redis, call: Call) -> Any:
         return client.eval(call.script.text, *call.command[2:])
 
 
-def _attempt(client: redis.Redis, work: Callable[[redis.Redis], T]) -> T:
+def _attempt(client: redis.Redis, work: Callable[[redis.Redis], T], host: Host) -> T:
     try:
         return work(client)
     except ERRORS as error:
         if isinstance(error, TIMEOUTS):
-            raise Hangs("Redis does not answer") from error
-        reported = report(error)
+            raise Hangs(no_answer(address_of(host))) from error
+        reported = report(error, address_of(host))
         if isinstance(reported, Refused) and reported.needs_new_connection:
             client.connection_pool.disconnect(inuse_connections=False)
         raise reported from error
 
 
-def _in_thread(work: Callable[[], T]) -> T:
+def _in_thread(work: Callable[[], T], host: Host) -> T:
     results: list[T] = []
     failures: list[BaseException] = []
 
@@ -173,5 +181,5 @@ def _in_thread(work: Callable[[], T]) -> T:
     if failures:
         raise failures[0]
     if not results:
-        raise Hangs("Redis does not answer")
+        raise Hangs(no_answer(address_of(host)))
     return results[0]

@@ -102,7 +102,7 @@ async def _replies(asked: Iterable[asyncio.Future[Any]]) -> list[Any | LayerUnav
         for future in futures:
             if not future.done():
                 future.cancel()
-    late = LayerUnavailable("a Redis is late")
+    late = LayerUnavailable("A Redis of several does not answer in time. See the log.")
     found = await asyncio.gather(*futures, return_exceptions=True)
     replies: list[Any | LayerUnavailable] = []
     for each in found:

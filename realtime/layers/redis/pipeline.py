@@ -21,7 +21,7 @@ from ...exceptions import LayerUnavailable
 from ...sparse_log import SparseLogs
 from .availability import ERRORS, TIMEOUT_SECONDS
 from .connection import Command, RedisConnection
-from .refusals import Refused, report
+from .refusals import Refused, no_answer, report
 from .scripts import SCRIPTS, Call, Script
 
 logger = logging.getLogger("realtime.layers.redis")
@@ -102,7 +102,12 @@ class Pipeline:
 
     def _send(self, command: Command, answer: Answer, script: Script | None = None) -> None:
         if len(self._sent) + len(self._unsent) >= MOST_WAITING:
-            answer(LayerUnavailable("too many commands wait for Redis"))
+            answer(
+                LayerUnavailable(
+                    "Too many commands wait for Redis, which is too slow: give it more CPU time, or"
+                    " name several in `hosts`."
+                )
+            )
             return
         if not isinstance(command, bytes):
             # Raises for what can't be sent, such as half a surrogate pair in the name of a group,
@@ -111,7 +116,7 @@ class Pipeline:
         waiting = _Waiting(command, answer, self._loop.time(), script)
         if self._connection is None:
             if self._is_down:
-                answer(LayerUnavailable("Redis does not answer"))
+                answer(self._no_answer())
                 return
             self._unsent.append(waiting)
             if self._retiring is None:
@@ -146,7 +151,7 @@ class Pipeline:
                     self._is_down = True
                 if not self._is_down:
                     self._opening = None
-                self._fail(self._unsent, error=report(error))
+                self._fail(self._unsent, error=report(error, address))
                 if not self._is_down:
                     return
             await asyncio.sleep(PROBE_SECONDS)
@@ -228,7 +233,10 @@ class Pipeline:
     def _fail(self, *queues: deque[_Waiting], error: LayerUnavailable | None = None) -> None:
         for queue in queues:
             while queue:
-                _answer(queue.popleft(), error or LayerUnavailable("Redis does not answer"))
+                _answer(queue.popleft(), error or self._no_answer())
+
+    def _no_answer(self) -> LayerUnavailable:
+        return LayerUnavailable(no_answer(_address(self._pool())))
 
 
 def _parts(command: Command) -> Sequence[Any]:

@@ -25,13 +25,16 @@ def database(host: Host) -> int:
     return int(_parsed(host).get("db") or host.get("db") or 0)
 
 
-def place(host: Host) -> str:
+def address_of(host: Host) -> str:
     """Where a Redis is: without users and passwords."""
     options = _parsed(host)
     where = options.get("master_name") or options.get("path") or options.get("unix_socket_path")
-    if not where:
-        where = f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
-    return f"{where}/{database(host)}"
+    return str(where or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}")
+
+
+def place(host: Host) -> str:
+    """The address and the number of the database."""
+    return f"{address_of(host)}/{database(host)}"
 
 
 def create_pool(library: ModuleType, host: Host) -> Any:

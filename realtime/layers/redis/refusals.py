@@ -92,11 +92,17 @@ def refusal(error: BaseException) -> Refused | None:
     return Refused(known, _shown(text))
 
 
-def report(error: BaseException) -> LayerUnavailable:
+def no_answer(address: str = "") -> str:
+    """The sentence about a Redis that can't be reached, or is too slow."""
+    place = f" at {address}" if address else ""
+    return f"Redis does not answer{place}. Start it, or correct CHANNEL_LAYERS."
+
+
+def report(error: BaseException, address: str = "") -> LayerUnavailable:
     """Return the error for the caller. A refusal is logged, once a minute for each kind."""
     refused = refusal(error)
     if refused is None:
-        return LayerUnavailable("Redis does not answer")
+        return LayerUnavailable(no_answer(address))
     if not refused.is_about_data:  # of those, the parts report which room is concerned
         _log.warning(refused.kind, "%s", refused)
     return refused

@@ -17,7 +17,7 @@ from .availability import in_time
 from .clients import Clients, Enough, run
 from .keys import Keys, pubsub_name
 from .pipeline import Pipeline
-from .pools import Host, close_pool, create_pool, database, place
+from .pools import Host, address_of, close_pool, create_pool, database, place
 from .scripts import Call
 from .subscriber import Subscriber
 
@@ -96,7 +96,7 @@ class Topology:
     async def read_large(self, room: str, call: Call) -> Any:
         """Run a script whose reply may be large on the shard of a room."""
         shard = self._get_local().shards[self.room_index(room)]
-        async with in_time(), shard.reading:
+        async with in_time(shard.address), shard.reading:
             return await shard.reads.run(call)
 
     def room_index(self, room: str) -> int:
@@ -149,6 +149,10 @@ class Shard:
         self._subscriber = Subscriber(
             lambda: self._pool, receive if ending else on_message, on_reconnect
         )
+
+    @cached_property
+    def address(self) -> str:
+        return address_of(self._host)
 
     @cached_property
     def pipeline(self) -> Pipeline:

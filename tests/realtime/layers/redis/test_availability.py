@@ -9,25 +9,29 @@ from realtime.exceptions import LayerUnavailable
 from realtime.layers.redis import availability
 
 
-async def test_a_redis_that_is_away_is_told_in_time(open_redis_layer, unused_port):
-    layer = open_redis_layer(hosts=[f"redis://127.0.0.1:{unused_port}"])
+@pytest.mark.parametrize("password", ["", "site:hidden@"])
+async def test_a_redis_that_is_away_is_told_in_time(open_redis_layer, unused_port, password):
+    layer = open_redis_layer(hosts=[f"redis://{password}127.0.0.1:{unused_port}"])
+    in_thread = asyncio.to_thread
+    calls = [
+        lambda: layer.append("lobby", b"1"),
+        lambda: in_thread(layer.append_sync, "lobby", b"1"),
+        lambda: layer.history("lobby"),
+        lambda: in_thread(layer.history_sync, "lobby"),
+        lambda: in_thread(layer.store_ticket, "t", b"x", 1),
+        lambda: in_thread(layer.group_send_sync, "chat", {"type": "chat.message"}),
+        lambda: in_thread(layer.live_processes_sync),
+        lambda: in_thread(layer.mark_changes_sync, [("1", None)]),
+        lambda: in_thread(layer.end_sign_in_sync, "s1", 60),
+    ]
     async with asyncio.timeout(60):
-        with pytest.raises(LayerUnavailable):
-            await layer.append("lobby", b"1")
-        with pytest.raises(LayerUnavailable):
-            await asyncio.to_thread(layer.append_sync, "lobby", b"1")
-        with pytest.raises(LayerUnavailable):
-            await layer.history("lobby")
-        with pytest.raises(LayerUnavailable):
-            await asyncio.to_thread(layer.store_ticket, "t", b"x", 1)
-        with pytest.raises(LayerUnavailable):
-            await asyncio.to_thread(layer.group_send_sync, "chat", {"type": "chat.message"})
-        with pytest.raises(LayerUnavailable):
-            await asyncio.to_thread(layer.live_processes_sync)
-        with pytest.raises(LayerUnavailable):
-            await asyncio.to_thread(layer.mark_changes_sync, [("1", None)])
-        with pytest.raises(LayerUnavailable):
-            await asyncio.to_thread(layer.end_sign_in_sync, "s1", 60)
+        for call in calls:
+            with pytest.raises(LayerUnavailable) as raised:
+                await call()
+            assert str(raised.value) == (
+                f"Redis does not answer at 127.0.0.1:{unused_port}. "
+                "Start it, or correct CHANNEL_LAYERS."
+            )
 
 
 @pytest.mark.parametrize("error", [ResponseError("LOADING"), OSError(), TimeoutError()])
