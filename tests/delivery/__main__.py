@@ -11,14 +11,20 @@ import tempfile
 from pathlib import Path
 
 from tests.delivery.ledger import judge
-from tests.delivery.run import Plan, run
+from tests.delivery.run import run
+from tests.delivery.site import Plan
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.delivery", description=__doc__)
     parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help="take so long, in place of --messages; the accidents come once a minute",
+    )
     parser.add_argument("--members", type=int, default=20)
-    parser.add_argument("--rate", type=float, default=250, help="messages a second")
+    parser.add_argument("--rate", type=float, help="messages a second: 250, or 50 with --seconds")
     parser.add_argument(
         "--cut-every",
         type=float,
@@ -34,10 +40,12 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     options = parser.parse_args()
+    rate = options.rate or (50 if options.seconds else 250)
     plan = Plan(
-        messages=options.messages,
+        messages=int(options.seconds * rate) if options.seconds else options.messages,
         members=options.members,
-        rate=options.rate,
+        rate=rate,
+        rounds=max(1, int((options.seconds or 0) / ROUND_SECONDS)),
         cut_every_seconds=options.cut_every,
         seed=options.seed,
         peer=options.peer,
@@ -55,27 +63,51 @@ def main() -> int:
         "recoveries": dict(sorted(ledger.recoveries.items())),
         "seed": plan.seed,
     }
-    if plan.neighbours:
+    is_clean = verdict.is_clean
+    if ledger.fragile is not None:
+        fragile = judge(ledger.fragile, numbered=True)
+        final = ledger.fragile.refusals.total() - ledger.fragile.refusals["temporary"]
         figures |= {
             "neighbours": dict(sorted(ledger.neighbours.items())),
             "revoked": len(ledger.revoked_after),
-            "revoked_late": sum(after > LATE_SECONDS for after in ledger.revoked_after),
+            "revoked_late": len(ledger.late),
+            "revoked_slowest": max(ledger.revoked_after, default=0),
             "not_revoked": ledger.not_revoked,
             "tracebacks": ledger.tracebacks,
+            "repeated": len(ledger.repeated),
+            "fragile_delivered": ledger.fragile.delivered,
+            "fragile_wrong": sum(
+                (fragile.lost, fragile.vanished, fragile.out_of_order, fragile.doubled)
+            ),
+            "fragile_temporary": ledger.fragile.refusals["temporary"],
+            "fragile_final": final,
+            "back_slowest": max(ledger.back_after, default=0),
         }
+        for line in ledger.repeated:
+            print(f"  logged twice in a minute: {line}", file=sys.stderr)
+        for line in ledger.late:
+            print(f"  late: {line}", file=sys.stderr)
+        is_clean = is_clean and fragile.is_clean and not (final or ledger.repeated)
     if options.json:
         print(json.dumps(figures))
     else:
         _print(figures)
-    return 0 if verdict.is_clean and not ledger.not_revoked else 1
+    return 0 if is_clean and not ledger.not_revoked else 1
 
 
-LATE_SECONDS = 1.0
+ROUND_SECONDS = 60
 _LABELS = {
     "revoked": "rights withdrawn",
     "revoked_late": "of them after more than a second",
     "not_revoked": "rights withdrawn without effect",
+    "revoked_slowest": "the slowest, in seconds",
     "tracebacks": "tracebacks in the logs",
+    "repeated": "lines logged twice in a minute",
+    "fragile_delivered": "deliveries in the room of the dying Redis",
+    "fragile_wrong": "lost, doubled or out of order in it",
+    "fragile_temporary": "temporary errors in it",
+    "fragile_final": "final errors in it",
+    "back_slowest": "seconds until it is back, at most",
     "sent": "messages sent",
     "acknowledged": "messages acknowledged",
     "members": "members",
@@ -95,7 +127,8 @@ def _print(figures: dict[str, object]) -> None:
             for kind, count in value.items():
                 print(f"{'  ' + kind:<45}{count:>10,}")
         else:
-            print(f"{_LABELS[name]:<45}{value:>10,}")
+            shown = f"{value:.2f}" if isinstance(value, float) else f"{value:,}"
+            print(f"{_LABELS[name]:<45}{shown:>10}")
 
 
 if __name__ == "__main__":

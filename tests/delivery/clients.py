@@ -26,8 +26,16 @@ Json = dict[str, Any]
 class Client:
     """A client that reconnects to a random server of `urls`; `headers` hold its credential."""
 
-    def __init__(self, urls: list[str], headers: Json, ledger: Ledger, dice: random.Random) -> None:
+    def __init__(
+        self,
+        urls: list[str],
+        headers: Json,
+        ledger: Ledger,
+        dice: random.Random,
+        room: str = ROOM,
+    ) -> None:
         self.urls, self.headers, self.ledger, self.dice = urls, headers, ledger, dice
+        self.room = room
         self.connection: ClientConnection | None = None
         self.connections = 0
         self.pings = 0
@@ -89,8 +97,8 @@ class Client:
 class Member(Client):
     """A member of the room, over the native protocol, with recovery."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.journal = Journal()
         self.ledger.journals.append(self.journal)
         self.place: Place | None = None
@@ -103,6 +111,7 @@ class Member(Client):
             elif "subscribe" in frame:
                 self.on_subscribed(frame["subscribe"])
             elif "error" in frame:
+                self.ledger.note_refusal(frame["error"])
                 await asyncio.sleep(PAUSE_SECONDS)
                 await self.subscribe()
             elif "pub" in frame.get("push", {}):
@@ -117,7 +126,7 @@ class Member(Client):
         since = {}
         if self.place is not None:
             since = {"recover": True, **self.place._asdict()}
-        await self.send(id=2, subscribe={"channel": ROOM, **since})
+        await self.send(id=2, subscribe={"channel": self.room, **since})
 
     def on_subscribed(self, reply: Json) -> None:
         place = Place(reply["epoch"], reply.get("offset", 0))
@@ -150,8 +159,8 @@ class SocketPublisher(Client):
     A message without acknowledgement may have been sent or not; it is not retried.
     """
 
-    def __init__(self, *args: Any, name: str) -> None:
-        super().__init__(*args)
+    def __init__(self, *args: Any, name: str, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.name = name
         self._replies: asyncio.Queue[Json] = asyncio.Queue()
 
@@ -170,11 +179,13 @@ class SocketPublisher(Client):
                 await self.ready.wait()
                 await self.send(
                     id=number + 1,
-                    publish={"channel": ROOM, "data": {"from": self.name, "n": number}},
+                    publish={"channel": self.room, "data": {"from": self.name, "n": number}},
                 )
                 while True:
                     reply = await self._replies.get()
                     if reply["id"] == number + 1:
+                        if "error" in reply:
+                            self.ledger.note_refusal(reply["error"])
                         return "publish" in reply
         except (TimeoutError, AssertionError, websockets.WebSocketException):
             return False

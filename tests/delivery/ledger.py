@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Message = tuple[str, int]
 """The publisher's name, and its number of the message."""
@@ -53,9 +53,22 @@ class Ledger:
     """How often each bad neighbour did what it does."""
     revoked_after: list[float] = field(default_factory=list)
     """Seconds from the deletion of a membership to the unsubscribe push."""
+    late: list[str] = field(default_factory=list)
+    """The revocations that took more than a second."""
     not_revoked: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+    """The errors that members and publishers got: temporary and final ones."""
+    back_after: list[float] = field(default_factory=list)
+    """Seconds from the start of a Redis that was dead to the first message of a room on it."""
     tracebacks: int = 0
     """In the logs of the servers."""
+    repeated: list[str] = field(default_factory=list)
+    """Lines of the logs that came twice within a minute."""
+    fragile: Ledger | None = None
+    """The record of the room on the Redis that dies."""
+
+    def note_refusal(self, error: dict[str, Any]) -> None:
+        self.refusals["temporary" if error.get("temporary") else f"final {error['code']}"] += 1
 
     @property
     def delivered(self) -> int:

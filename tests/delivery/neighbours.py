@@ -1,7 +1,8 @@
 """Bad neighbours, beside the members whose messages are counted: each does all it can to disturb.
 
 One user has rules that hang, sends frames full of pongs, asks for the whole history of a full room,
-and has a room whose keys in Redis are damaged. And rights are withdrawn all the time.
+and has a room whose keys in Redis are damaged. And rights are withdrawn all the time, in rooms of
+each Redis, also while one is dead.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import redis.asyncio
@@ -20,43 +21,45 @@ from asgiref.sync import sync_to_async
 from websockets.asyncio.client import connect
 
 from tests.delivery.ledger import Ledger
-from tests.support.processes import Site
+from tests.delivery.site import Site
 
-BAD, VICTIM = "mallory", "victim"
-PRIVATE, FULL, SPOILT = "private", "full", "spoilt"
+BAD = "mallory"
+VICTIMS = [f"victim-{number}" for number in range(6)]
+HOSTAGES = [f"hostage-{number}" for number in range(4)]
 NOISE = ("{}\n" * 300_000, '{"id":1,"nothing":{}}\n' * 40_000)
 CARRIED_OUT_SECONDS = 10.0
+LATE_SECONDS = 1.0
 PAUSE_SECONDS = 0.1
 
 Json = dict[str, Any]
 
 
-def create_rows() -> None:
-    """Create the users and rooms of the neighbours."""
-    from django.contrib.auth.models import User
-
-    from config.management.commands.demo import PASSWORD
-    from realtime import publish
-    from realtime.models import Room
-
-    for name in (BAD, VICTIM):
-        User.objects.create_user(name, password=PASSWORD)
-    for name in (FULL, SPOILT):
-        Room.objects.create(name=name, access=Room.Access.AUTHENTICATED)
-    Room.objects.create(name=PRIVATE)
-    for _ in range(100):
-        publish(FULL, "x" * 16_384)
-
-
 class Neighbours:
-    """The neighbours of one run. `count` in the ledger says what they did."""
+    """The neighbours of one run. `neighbours` in the ledger says what they did."""
 
-    def __init__(
-        self, sites: Callable[[], list[Site]], redis_url: str, prefix: str, ledger: Ledger
-    ) -> None:
-        self._sites, self._redis_url, self._prefix = sites, redis_url, prefix
-        self._ledger = ledger
-        self._dice = random.Random(7)
+    def __init__(self, site: Site, ledger: Ledger, seed: int) -> None:
+        self._site, self._ledger = site, ledger
+        self._dice = random.Random(seed)
+        self._full = next(site.rooms_on(site.main, "full"))
+        self._spoilt = next(site.rooms_on(site.main, "spoilt"))
+        self._private = [next(site.rooms_on(shard, "private")) for shard in (site.main, site.other)]
+
+    def create_rows(self) -> None:
+        """Create the users and rooms of the neighbours."""
+        from django.contrib.auth.models import User
+
+        from config.management.commands.demo import PASSWORD
+        from realtime import publish
+        from realtime.models import Room
+
+        for name in (BAD, *VICTIMS, *HOSTAGES):
+            User.objects.create_user(name, password=PASSWORD)
+        for name in (self._full, self._spoilt):
+            Room.objects.create(name=name, access=Room.Access.AUTHENTICATED)
+        for name in self._private:
+            Room.objects.create(name=name)
+        for _ in range(100):
+            publish(self._full, "x" * 16_384)
 
     def works(self) -> list[Callable[[], Any]]:
         """What goes on during the whole run, each again and again."""
@@ -89,49 +92,81 @@ class Neighbours:
     async def read_all(self) -> None:
         """Ask for the whole history of a full room, many times in one frame."""
         async with await self._open(BAD) as socket:
-            await _send(socket, id=2, subscribe={"channel": FULL})
-            asked = {"history": {"channel": FULL, "limit": 100}}
+            await _send(socket, id=2, subscribe={"channel": self._full})
+            asked = {"history": {"channel": self._full, "limit": 100}}
             await socket.send("\n".join(json.dumps({"id": 3 + n, **asked}) for n in range(20)))
             await _until(socket, lambda frame: frame.get("id") == 22)
 
     async def spoil(self) -> None:
         """Damage the keys of a room, and publish to it."""
-        client = redis.asyncio.Redis.from_url(self._redis_url)
+        client = redis.asyncio.Redis.from_url(self._site.urls[self._site.main])
         try:
             part = self._dice.choice(("stream", "meta", "presence"))
-            key = f"{self._prefix}:room:{SPOILT}:{part}"
+            key = f"{self._site.prefix}:room:{self._spoilt}:{part}"
             await client.delete(key)
             await client.set(key, "of another program")
         finally:
             await client.aclose()
         async with await self._open(BAD) as socket:
-            await _send(socket, id=2, subscribe={"channel": SPOILT})
-            await _send(socket, id=3, publish={"channel": SPOILT, "data": 1})
+            await _send(socket, id=2, subscribe={"channel": self._spoilt})
+            await _send(socket, id=3, publish={"channel": self._spoilt, "data": 1})
             await _until(socket, lambda frame: frame.get("id") == 3)
 
     async def revoke(self) -> None:
         """Give a right and take it again, and wait until it has effect on the open connection."""
-        async with await self._open(VICTIM) as socket:
-            await sync_to_async(_give)()
-            await _send(socket, id=2, subscribe={"channel": PRIVATE})
-            entered = await _until(socket, lambda frame: frame.get("id") == 2)
-            if "subscribe" not in entered:
-                return
-            began_at = time.monotonic()
-            await sync_to_async(_take)()
-            try:
-                async with asyncio.timeout(CARRIED_OUT_SECONDS):
-                    await _until(socket, lambda frame: "unsubscribe" in frame.get("push", {}))
-            except TimeoutError:
-                self._ledger.not_revoked += 1
-            else:
-                self._ledger.revoked_after.append(time.monotonic() - began_at)
+        user, room = self._dice.choice(VICTIMS), self._dice.choice(self._private)
+        async with await self._open(user) as socket:
+            if await self._enter(socket, user, room):
+                await self._take(socket, user, room)
+
+    @contextlib.asynccontextmanager
+    async def hostages(self) -> AsyncIterator[Hostages]:
+        """Connections that are in rooms of both Redis, and whose rights will be withdrawn."""
+        async with contextlib.AsyncExitStack() as stack:
+            inside = []
+            for number, user in enumerate(HOSTAGES):
+                room = self._private[number % 2]
+                socket = await stack.enter_async_context(await self._open(user))
+                if await self._enter(socket, user, room):
+                    inside.append((socket, user, room))
+            yield Hostages(self, inside)
+
+    async def _enter(self, socket: Any, user: str, room: str) -> bool:
+        await sync_to_async(_give)(user, room)
+        await _send(socket, id=2, subscribe={"channel": room})
+        return "subscribe" in await _until(socket, lambda frame: frame.get("id") == 2)
+
+    async def _take(self, socket: Any, user: str, room: str) -> None:
+        began_at = time.monotonic()
+        await sync_to_async(_take)(user, room)
+        try:
+            async with asyncio.timeout(CARRIED_OUT_SECONDS):
+                await _until(socket, lambda frame: "unsubscribe" in frame.get("push", {}))
+        except TimeoutError:
+            self._ledger.not_revoked += 1
+        else:
+            after = time.monotonic() - began_at
+            self._ledger.revoked_after.append(after)
+            if after > LATE_SECONDS:
+                self._ledger.late.append(f"{user} in {room}: {after:.2f} s")
 
     async def _open(self, user: str) -> _Connected:
-        site = self._dice.choice(self._sites())
-        token = await asyncio.to_thread(site.token, user)
+        server = self._dice.choice(list(self._site.servers.values()))
+        token = await asyncio.to_thread(server.token, user)
         headers = {"Authorization": f"Bearer {token}"}
-        return _Connected(connect(site.ws_url, additional_headers=headers, close_timeout=1))
+        return _Connected(connect(server.ws_url, additional_headers=headers, close_timeout=1))
+
+
+class Hostages:
+    """Connections whose rights are withdrawn while a Redis is dead."""
+
+    def __init__(self, bad: Neighbours, inside: list[tuple[Any, str, str]]) -> None:
+        self._bad, self._inside = bad, inside
+
+    async def revoke(self) -> None:
+        for hostage in self._inside:
+            await self._bad._take(*hostage)
+            self._bad._ledger.neighbours["revoke beside a dead Redis"] += 1
 
 
 class _Connected:
@@ -165,22 +200,17 @@ async def _until(socket: Any, is_wanted: Callable[[Json], bool]) -> Json:
     raise ConnectionError("closed")
 
 
-def tracebacks(sites: list[Site]) -> int:
-    """How many tracebacks the servers that run now have printed."""
-    return sum(site.process.log.read_text(errors="replace").count("Traceback") for site in sites)
-
-
-def _give() -> None:
+def _give(user: str, room: str) -> None:
     from django.contrib.auth.models import User
 
     from realtime.models import Membership, Room
 
     Membership.objects.get_or_create(
-        room=Room.objects.get(name=PRIVATE), user=User.objects.get(username=VICTIM)
+        room=Room.objects.get(name=room), user=User.objects.get(username=user)
     )
 
 
-def _take() -> None:
+def _take(user: str, room: str) -> None:
     from realtime.models import Membership
 
-    Membership.objects.filter(user__username=VICTIM).delete()
+    Membership.objects.filter(user__username=user, room__name=room).delete()

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import os
 import random
 import sys
 import time
-import uuid
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from tests.delivery import neighbours
+from tests.delivery import logs, neighbours
+from tests.delivery.accidents import Accidents, Fragile
 from tests.delivery.clients import (
     PAUSE_SECONDS,
     ROOM,
@@ -28,95 +25,13 @@ from tests.delivery.clients import (
     TutorialPublisher,
 )
 from tests.delivery.ledger import Ledger
-from tests.support import processes
+from tests.delivery.site import Plan, Site
 
-SERVERS = ("daphne", "uvicorn-fast")
 SETTLE_SECONDS = 30
-SERVER_DIES_AT = 0.35
-REDIS_RESTARTS_AT = 0.7
-REDIS_DOWN_SECONDS = 1.0
 AWAY_SECONDS = 4.0
 SOME_LATER_SECONDS = 0.6
 
 Publisher = SocketPublisher | ServerPublisher
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The size of a run: messages, members, rate and failures."""
-
-    messages: int
-    members: int
-    rate: float
-    cut_every_seconds: float
-    seed: int
-    peer: str = "realtime"
-    neighbours: bool = False
-    """Whether bad neighbours disturb the members."""
-
-    @property
-    def is_ours(self) -> bool:
-        return self.peer == "realtime"
-
-
-class Site:
-    """Redis with persistence, and two servers. Each can be killed and started again."""
-
-    def __init__(self, folder: Path, plan: Plan) -> None:
-        self.folder = folder
-        self.redis_port = processes.free_port()
-        self.redis = processes.start_redis(folder, self.redis_port, durable=True)
-        ours = plan.is_ours
-        self._application = "config.asgi:application" if ours else "tests.delivery.tutorial:"
-        self._application += "" if ours else "application"
-        self.env = {
-            "DATABASE_URL": f"sqlite:///{folder / 'db.sqlite3'}",
-            "REDIS_URL": f"redis://127.0.0.1:{self.redis_port}/0",
-            "REDIS_PREFIX": f"delivery-{uuid.uuid4().hex[:8]}",
-            "DJANGO_SETTINGS_MODULE": _settings(plan),
-            "DJANGO_DEBUG": "1",
-            "JWT_SIGNING_KEY": processes.SIGNING_KEY,
-        }
-        self.servers: dict[str, processes.Site] = {}
-        self._has_neighbours = plan.neighbours
-
-    def start(self) -> None:
-        os.environ.update(self.env)
-        import django
-        from django.core.management import call_command
-
-        django.setup()
-        call_command("migrate", verbosity=0)
-        call_command("demo", stdout=io.StringIO())
-        from realtime.models import Room
-
-        Room.objects.create(name=ROOM, access=Room.Access.AUTHENTICATED, history_size=1_000)
-        if self._has_neighbours:
-            neighbours.create_rows()
-        for name in SERVERS:
-            self.start_server(name)
-
-    def start_server(self, name: str) -> None:
-        port = self.servers[name].port if name in self.servers else 0
-        self.servers[name] = processes.start_site(
-            name, self.folder, self.env, port, self._application
-        )
-
-    def restart_redis(self) -> None:
-        self.redis.stop()
-        time.sleep(REDIS_DOWN_SECONDS)
-        self.redis = processes.start_redis(self.folder, self.redis_port, durable=True)
-
-    def stop(self) -> None:
-        for server in self.servers.values():
-            server.process.kill()
-        self.redis.stop()
-
-
-def _settings(plan: Plan) -> str:
-    if not plan.is_ours:
-        return "tests.settings.tutorial"
-    return "tests.settings.neighbours" if plan.neighbours else "tests.settings.base"
 
 
 async def run(plan: Plan, folder: Path) -> Ledger:
@@ -127,13 +42,21 @@ async def run(plan: Plan, folder: Path) -> Ledger:
     site = await asyncio.to_thread(Site, folder, plan)
     background: list[asyncio.Task[None]] = []
 
+    bad: neighbours.Neighbours | None = None
+
+    def prepare(site: Site) -> None:
+        nonlocal bad
+        if plan.neighbours:
+            bad = neighbours.Neighbours(site, ledger, plan.seed)
+            bad.create_rows()
+
     def begin(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         background.append(asyncio.create_task(work))
         return background[-1]
 
     try:
         progress.say("starting Redis, Daphne and uvicorn")
-        await asyncio.to_thread(site.start)
+        await asyncio.to_thread(site.start, prepare)
         members, publishers = await _clients(plan, site, ledger, dice)
         for client in (*members, *publishers):
             if isinstance(client, Client):
@@ -141,16 +64,16 @@ async def run(plan: Plan, folder: Path) -> Ledger:
                 await client.ready.wait()
         begin(progress.show())
         chaos = begin(_cut(plan, members, dice))
-        if plan.neighbours:
-            bad = neighbours.Neighbours(
-                lambda: list(site.servers.values()),
-                site.env["REDIS_URL"],
-                site.env["REDIS_PREFIX"],
-                ledger,
-            )
+        fragile = None
+        if bad is not None:
+            fragile = _fragile(members[0], site, ledger)
+            for client in (*fragile.members, fragile.publisher):
+                begin(client.run())
+                await client.ready.wait()
+            begin(fragile.publish())
             for work in bad.works():
                 begin(bad.keep_on(work))
-        accidents = begin(_accidents(plan, site, ledger, progress))
+        accidents = begin(Accidents(plan, site, ledger, progress.say, bad, fragile).run())
         share = plan.messages // len(publishers)
         async with asyncio.timeout(plan.messages / plan.rate * 3 + 120):
             await asyncio.gather(
@@ -161,7 +84,10 @@ async def run(plan: Plan, folder: Path) -> Ledger:
         progress.say("waiting until all members are back and have everything")
         await _settle(plan, members)
         _raise_failures(background)
-        ledger.tracebacks = neighbours.tracebacks(list(site.servers.values()))
+        texts = [server.process.log.read_text(errors="replace") for server in site.servers.values()]
+        ledger.tracebacks, ledger.repeated = logs.tracebacks(texts), logs.repeated(texts)
+        for cause in logs.causes(texts):
+            progress.say(f"in the logs: {cause}")
     finally:
         for task in background:
             task.cancel()
@@ -203,6 +129,13 @@ async def _clients(
     )
 
 
+def _fragile(like: Member, site: Site, ledger: Ledger) -> Fragile:
+    """Members, as `like`, and a publisher, in the room on the Redis that dies."""
+    ledger.fragile = Ledger()
+    args = (like.urls, like.headers, ledger.fragile, like.dice, site.fragile_room)
+    return Fragile([Member(*args) for _ in range(3)], SocketPublisher(*args, name="fragile"))
+
+
 async def _publish(publisher: Publisher, count: int, rate: float, ledger: Ledger) -> None:
     acknowledged = ledger.acknowledged[publisher.name] = []
     next_at = time.monotonic()
@@ -222,19 +155,6 @@ async def _cut(plan: Plan, members: list[Member], dice: random.Random) -> None:
         await asyncio.sleep(dice.uniform(0.5, 1.5) * plan.cut_every_seconds)
         away = AWAY_SECONDS if dice.random() < 0.1 else dice.choice((0, SOME_LATER_SECONDS))
         dice.choice(members).cut(away)
-
-
-async def _accidents(plan: Plan, site: Site, ledger: Ledger, progress: Progress) -> None:
-    while ledger.sent < SERVER_DIES_AT * plan.messages:
-        await asyncio.sleep(0.02)
-    name = random.Random(plan.seed).choice(SERVERS)
-    progress.say(f"killing {name}, and starting it again")
-    await asyncio.to_thread(site.servers[name].process.kill)
-    await asyncio.to_thread(site.start_server, name)
-    while ledger.sent < REDIS_RESTARTS_AT * plan.messages:
-        await asyncio.sleep(0.02)
-    progress.say("restarting Redis")
-    await asyncio.to_thread(site.restart_redis)
 
 
 async def _settle(plan: Plan, members: list[Member]) -> None:

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.delivery import logs
 from tests.delivery.ledger import Gap, Journal, Ledger, Place, Verdict, judge
 from tests.support.processes import ROOT
 
@@ -35,14 +36,40 @@ def test_nothing_is_lost_in_silence():
 
 
 def test_bad_neighbours_hurt_nobody_else():
-    status, figures = run("--neighbours")
+    status, figures = run("--neighbours", "--messages", "500")
     wrong = {name: figures[name] for name in ("lost", "vanished", "out_of_order", "doubled")}
     assert wrong == dict.fromkeys(wrong, 0), figures
     assert status == 0
     assert figures["revoked"] > 0 and figures["not_revoked"] == 0
-    assert figures["tracebacks"] == 0
-    assert figures["neighbours"].keys() == {"hang", "make_noise", "read_all", "spoil", "revoke"}
-    assert figures["acknowledged"] > 500
+    assert figures["tracebacks"] == figures["repeated"] == 0
+    goings_on = {"hang", "make_noise", "read_all", "spoil", "revoke", "revoke beside a dead Redis"}
+    accidents = {"kill one Redis of two", "restart Redis"}
+    assert figures["neighbours"].keys() - {"kill daphne", "kill uvicorn-fast"} == (
+        goings_on | accidents
+    )
+    assert figures["acknowledged"] > 300
+    # The room on the Redis that dies.
+    assert figures["fragile_delivered"] > 0 and figures["fragile_temporary"] > 0
+    assert figures["fragile_wrong"] == figures["fragile_final"] == 0
+
+
+def test_lines_that_a_log_repeats_within_a_minute_are_found():
+    def line(at, process, text):
+        return f"{at:.3f} {process} WARNING realtime.x: {text}"
+
+    log = "\n".join(
+        [
+            line(0, 1, "away"),
+            line(1, 2, "away"),
+            line(2, 1, "back"),
+            line(30, 1, "away (and 3 more since the last line)"),
+            line(90.5, 1, "away (and 1 more since the last line)"),
+            "Traceback (most recent call last):",
+        ]
+    )
+    assert logs.repeated([log]) == ["realtime.x: away (30.0 s later)"]
+    assert logs.causes([log]) == ["realtime.x: away", "realtime.x: back"]
+    assert logs.tracebacks([log, log]) == 2
 
 
 def test_the_check_finds_what_the_tutorial_consumer_loses():

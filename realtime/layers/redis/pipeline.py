@@ -21,6 +21,7 @@ from ...exceptions import LayerUnavailable
 from ...sparse_log import SparseLogs
 from .availability import ERRORS, TIMEOUT_SECONDS
 from .connection import Command, RedisConnection
+from .pools import pool_address
 from .refusals import Refused, no_answer, report
 from .scripts import SCRIPTS, Call, Script
 
@@ -140,7 +141,7 @@ class Pipeline:
                     )
                 break
             except ERRORS as error:
-                address = _address(self._pool())
+                address = pool_address(self._pool())
                 _unreachable.warning(
                     address,
                     "Redis at %s can't be reached (%s). Start it, or correct CHANNEL_LAYERS.",
@@ -236,7 +237,7 @@ class Pipeline:
                 _answer(queue.popleft(), error or self._no_answer())
 
     def _no_answer(self) -> LayerUnavailable:
-        return LayerUnavailable(no_answer(_address(self._pool())))
+        return LayerUnavailable(no_answer(pool_address(self._pool())))
 
 
 def _parts(command: Command) -> Sequence[Any]:
@@ -254,16 +255,6 @@ def _answer(waiting: _Waiting, reply: Any) -> None:
     except Exception:
         # Others wait for the replies behind this one.
         logger.exception("an answer of Redis could not be used")
-
-
-def _address(pool: ConnectionPool) -> str:
-    """Return where a pool connects to, without the password."""
-    known = pool.connection_kwargs
-    if "path" in known:
-        return str(known["path"])
-    if "host" in known:
-        return f"{known['host']}:{known.get('port', 6379)}"
-    return str(getattr(pool, "service_name", "an unknown address"))
 
 
 def _settle(future: asyncio.Future[Any], convert: Convert | None, reply: Any) -> None:

@@ -55,6 +55,16 @@ def create_pool(library: ModuleType, host: Host) -> Any:
     return library.ConnectionPool(**options)
 
 
+def pool_address(pool: Any) -> str:
+    """Return where a pool connects to, without the password."""
+    known = pool.connection_kwargs
+    if "path" in known:
+        return str(known["path"])
+    if "host" in known:
+        return f"{known['host']}:{known.get('port', 6379)}"
+    return str(getattr(pool, "service_name", "an unknown address"))
+
+
 async def close_pool(pool: Any) -> None:
     """Close the connections of a pool of `redis.asyncio`, and those to its Sentinels."""
     await pool.disconnect()

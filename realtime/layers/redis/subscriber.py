@@ -18,6 +18,7 @@ from ...exceptions import LayerUnavailable
 from ...sparse_log import SparseLogs
 from .availability import ERRORS
 from .connection import RedisConnection
+from .pools import address_of
 from .refusals import Refused, report
 
 logger = logging.getLogger("realtime.layers.redis")
@@ -117,7 +118,10 @@ class Subscriber:
                 if not self._lost:
                     self._lost = True
                     self._log.warning(
-                        "lost", "the connection to Redis is lost: %s", type(error).__name__
+                        "lost",
+                        "the connection to Redis at %s is lost: %s",
+                        address_of(self._pool()),
+                        type(error).__name__,
                     )
             await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1))
 
@@ -232,7 +236,8 @@ class Subscriber:
     def _report_if_back(self) -> None:
         if self._lost and not self._unconfirmed:
             self._lost = False
-            self._log.warning("back", "the connection to Redis is back")
+            address = address_of(self._pool())
+            self._log.warning("back", "the connection to Redis at %s is back", address)
             self._on_reconnect()
 
     def _forget_confirmations(self) -> None:
