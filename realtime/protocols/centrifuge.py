@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from ..codes import CloseCode, Error, UnsubscribeCode
-from ..rooms.nesting import PARSER_LEVELS, is_deeper
+from ..rooms.nesting import PARSER_LEVELS, is_far_deeper
 from ..rooms.publications import ClientInfo, Publication
 from .base import ProtocolError
 from .requests import (
@@ -163,7 +163,7 @@ def _decode_line(line: str) -> Command | MalformedCommand:
 
 def _is_too_deep(line: str) -> bool:
     """Return whether a parser may give up, as the one of Python 3.11 does before that of 3.14."""
-    return is_deeper(line.encode(errors="replace"), PARSER_LEVELS)
+    return is_far_deeper(line.encode(errors="replace"), PARSER_LEVELS)
 
 
 def _id_of(line: str) -> int:

@@ -1,13 +1,14 @@
 """How deep JSON nests is counted as a reader counts it, on every Python."""
 
 import json
+import sys
 import time
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from realtime.rooms.nesting import is_deeper
+from realtime.rooms.nesting import TOLERANCE, is_deeper, is_far_deeper
 
 TEXTS = st.text(st.sampled_from('[]{}"\\a\u00e9'), max_size=8)
 JSON = st.recursive(
@@ -50,6 +51,34 @@ def test_the_limit_is_exact(shape, levels):
     data = SHAPES[shape](levels).encode()
     assert depth(json.loads(data)) == levels
     assert is_deeper(data, 100) is (levels > 100)
+
+
+@settings(max_examples=300, deadline=None)
+@given(JSON, st.integers(0, 12), st.booleans())
+def test_a_long_line_is_never_refused_for_less_than_its_depth(value, levels, escapes):
+    data = json.dumps(value, ensure_ascii=escapes).encode()
+    if is_far_deeper(data, levels):
+        assert depth(value) > levels
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shift", range(0, 2 * TOLERANCE, 7))
+def test_a_long_line_is_refused_for_a_little_more(shape, shift):
+    levels = 300
+    data = (" " * shift + "[" + "[]," * shift + SHAPES[shape](levels)).encode()
+    assert not is_far_deeper(data, levels + 1)
+    assert is_far_deeper(data, levels - TOLERANCE)
+
+
+def test_a_long_line_is_looked_at_in_few_steps():
+    """No step for each byte: a megabyte of brackets costs what some thousand short commands do."""
+    calls = []
+    sys.setprofile(lambda frame, event, called: calls.append(event))
+    try:
+        is_far_deeper(b"[[[[[[[[]]]]]]]]" * 65_536, 500)
+    finally:
+        sys.setprofile(None)
+    assert len(calls) < 1_048_576 / 10
 
 
 @pytest.mark.parametrize("data", [b"[" * 2_000_000, b"]" * 200 + b"[" * 200, b'"[[\\' * 400, b""])
