@@ -30,6 +30,7 @@ _unwritten = SparseLog(logger)
 SESSIONS_AT_ONCE = 200
 TELL_SECONDS = 0.1
 PAUSE_MIN_SECONDS = 0.5
+MARK_SECONDS = 0.2
 
 
 class Reviewed(Protocol):
@@ -77,6 +78,7 @@ class Reviewer(Generic[AnyReviewed]):
         self._apart = ApartReviews(self._accept_apart, self._look_again)
         # Rooms that some have got access to, who are not told yet.
         self._opened: set[str] = set()
+        self._marking: set[asyncio.Task[None]] = set()
 
     def enroll(self, session: AnyReviewed) -> None:
         """Keep the rights of a session current from now on. It has an identity."""
@@ -162,6 +164,7 @@ class Reviewer(Generic[AnyReviewed]):
         async with self._reviewing:
             await tasks.cancel(self._task)
         await self._apart.close()
+        await asyncio.gather(*self._marking, return_exceptions=True)
         self._task = None
 
     def _everybody(self) -> list[AnyReviewed]:
@@ -255,7 +258,7 @@ class Reviewer(Generic[AnyReviewed]):
 
     async def _mark_what_is_lost(self, answered: list[tuple[AnyReviewed, Answer]]) -> None:
         """A right that went without a signal: who has it again later must not catch up on the time
-        between."""
+        between. A Redis that hangs must not hold up that the right ends."""
         lost: set[Change] = {
             (session.user_id, room)
             for session, answer in answered
@@ -264,7 +267,15 @@ class Reviewer(Generic[AnyReviewed]):
             and (answer.user is None or "join" not in answer.grants[room].actions)
         }
         if lost:
-            try:
-                await self._layer.mark_changes(lost, gone=True)
-            except LayerUnavailable:
-                _unwritten.warning("a right that was lost could not be written down")
+            marking = asyncio.create_task(self._mark(lost), name="realtime-lost-rights")
+            self._marking.add(marking)
+            marking.add_done_callback(self._marking.discard)
+            await asyncio.wait([marking], timeout=MARK_SECONDS)
+
+    async def _mark(self, lost: set[Change]) -> None:
+        try:
+            await self._layer.mark_changes(lost, gone=True)
+        except LayerUnavailable:
+            _unwritten.warning("a right that was lost could not be written down")
+        except Exception:
+            logger.exception("a right that was lost could not be written down")

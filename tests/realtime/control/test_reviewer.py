@@ -1,5 +1,8 @@
 """Who is told of a change, and who stays connected."""
 
+import asyncio
+from math import inf
+
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import authenticate
@@ -91,3 +94,23 @@ async def test_a_new_password_after_a_harder_hash_closes(session, alice, setting
 
     await sync_to_async(change)()
     assert await session.transport.until_closed() == 3500
+
+
+async def test_the_end_of_a_right_does_not_wait_for_a_redis_that_hangs(session, node, monkeypatch):
+    answers, mark_changes = asyncio.Event(), node.layer.mark_changes
+
+    async def hang(changes, **options):
+        await answers.wait()
+        await mark_changes(changes, **options)
+
+    room = await Room.objects.acreate(name="private")
+    await Membership.objects.acreate(room=room, user=session.identity.user)
+    assert "subscribe" in await call(session, subscribe={"channel": "private"})
+    monkeypatch.setattr(node.layer, "mark_changes", hang)
+    await Membership.objects.all().adelete()
+    await session.transport.until(lambda frame: "unsubscribe" in frame.get("push", {}))
+    assert "private" not in session.rooms and node.reviewer._marking
+    answers.set()
+    await asyncio.gather(*node.reviewer._marking)
+    user = session.user_id
+    assert (await node.layer.last_changes([(user, "private")]))[0] == inf
