@@ -40,6 +40,12 @@ class InvalidRoomName(RealtimeError, ValueError):
     error = Error.UNKNOWN_CHANNEL
 
 
+class UnknownRoom(RealtimeError, LookupError):
+    """A name that no room has: neither a room type in code nor a room of the database."""
+
+    error = Error.UNKNOWN_CHANNEL
+
+
 class LayerUnavailable(RealtimeError):
     """The channel layer (Redis) or the database does not answer. Temporary: try again."""
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from django.db import transaction
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError
 
 from ..concurrency import threads
 from ..concurrency.pools import PoolBusy, TookTooLong
 from ..concurrency.threads import refuse_on_event_loop
-from ..databases import reads_up_to_date
-from ..exceptions import LayerUnavailable
+from ..exceptions import LayerUnavailable, UnknownRoom
 from ..layers import get_layer
-from ..models import Room
+from ..layers.base import Append
 from ..names import check_name
-from ..rooms import finding
 from ..rooms.payloads import encode
-from ..rooms.publications import Retention, publication_body, retention
-
-logger = logging.getLogger("realtime.publishing")
+from ..rooms.publications import Retention, publication_body
+from .outgoing import OnError, is_in_transaction, pending_in, report_failures, send_now
+from .targets import retention_of
 
 
 def publish(
@@ -30,23 +26,34 @@ def publish(
     *,
     idempotency_key: str = "",
     on_commit: bool = True,
+    on_error: OnError | None = None,
     using: str | None = None,
 ) -> None:
     """Publish `data`, any JSON value, to everybody in `room`. Rights are not checked.
 
-    Inside a transaction the message is sent after the commit, and is dropped on a rollback; with
-    `on_commit=False` it is sent at once. `using` names the database of the transaction.
+    Inside a transaction the message is sent after the commit, together with the others of the
+    transaction, and is dropped on a rollback; with `on_commit=False` it is sent at once. `using`
+    names the database of the transaction.
 
     With an `idempotency_key`, publishing to the room again with the same key does nothing for 300 s
     (`IDEMPOTENCY_TTL_SECONDS`), so a task can be retried safely.
 
-    Raises `InvalidPayload` and `InvalidRoomName` at once. Without a transaction it also raises
-    `LayerUnavailable`; the message may then have been sent: retry with the same key. After a commit
-    this is logged instead, because the request has done its work.
+    Raises `InvalidPayload`, `InvalidRoomName` and `UnknownRoom` at once.
+
+    If Redis does not answer, the message may have been sent. Then `on_error="raise"` raises
+    `LayerUnavailable`; "log" writes a line to the log and sends the signal
+    `realtime.signals.publish_failed`. The default is "log" after a commit, because the request has
+    done its work, and "raise" otherwise.
     """
     refuse_on_event_loop("publish")
-    body = publication_body(encode(data), None)
-    publish_body(room, body, idempotency_key=idempotency_key, on_commit=on_commit, using=using)
+    publish_body(
+        room,
+        publication_body(encode(data), None),
+        idempotency_key=idempotency_key,
+        on_commit=on_commit,
+        on_error=on_error,
+        using=using,
+    )
 
 
 def publish_body(
@@ -55,45 +62,116 @@ def publish_body(
     *,
     idempotency_key: str = "",
     on_commit: bool = True,
+    on_error: OnError | None = None,
     using: str | None = None,
 ) -> None:
     """As `publish`, for a body that is ready."""
-    check_name(room)
-    layer = get_layer()
-
-    def send() -> None:
-        layer.append_sync(room, body, _retention(room), idempotency_key)
-
-    if on_commit and transaction.get_connection(using).in_atomic_block:
-        transaction.on_commit(partial(_send_after_commit, send, room), using=using)
+    _check(room, on_error)
+    if on_commit and is_in_transaction(using):
+        _keep_until_commit(room, body, idempotency_key, on_error, using)
+        return
+    on_error = on_error or "raise"
+    try:
+        keep = retention_of(room)
+    except (DatabaseError, UnknownRoom) as error:
+        _fail(Append(room, body, once=idempotency_key), error, on_error)
     else:
-        send()
+        send_now(get_layer(), Append(room, body, keep, idempotency_key), on_error)
 
 
-def _send_after_commit(send: Callable[[], None], room: str) -> None:
-    """The data is saved, so the request must not fail any more."""
-    try:
-        send()
-    except LayerUnavailable as error:
-        logger.warning("a message to the room %r was not sent after the commit: %s", room, error)
+async def apublish(
+    room: str,
+    data: Any,
+    *,
+    idempotency_key: str = "",
+    on_commit: bool = True,
+    on_error: OnError | None = None,
+    using: str | None = None,
+) -> None:
+    """As `publish`, for coroutines.
+
+    The transaction is that of the thread in which Django runs sync code for this coroutine: that of
+    a sync view that called `async_to_sync`, or one that was begun with `sync_to_async`. To look for
+    it takes a turn of that thread; with `on_commit=False` nothing has to wait for it.
+    """
+    await apublish_body(
+        room,
+        publication_body(encode(data), None),
+        idempotency_key=idempotency_key,
+        on_commit=on_commit,
+        on_error=on_error,
+        using=using,
+    )
 
 
-async def apublish(room: str, data: Any, *, idempotency_key: str = "") -> None:
-    """As `publish`, for coroutines. Sends at once: Django has no transactions in async code."""
-    await apublish_body(room, publication_body(encode(data), None), idempotency_key=idempotency_key)
-
-
-async def apublish_body(room: str, body: bytes, *, idempotency_key: str = "") -> None:
+async def apublish_body(
+    room: str,
+    body: bytes,
+    *,
+    idempotency_key: str = "",
+    on_commit: bool = True,
+    on_error: OnError | None = None,
+    using: str | None = None,
+) -> None:
     """As `apublish`, for a body that is ready."""
-    check_name(room)
+    _check(room, on_error)
+    if on_commit and await sync_to_async(_try_to_keep)(
+        room, body, idempotency_key, on_error, using
+    ):
+        return
+    on_error = on_error or "raise"
+    append = Append(room, body, once=idempotency_key)
     try:
-        keep = await threads.run_in_thread(_retention, room)
-    except (TookTooLong, PoolBusy) as error:
+        keep = await _aretention_of(room)
+        await get_layer().append(room, body, keep, idempotency_key)
+    except (LayerUnavailable, UnknownRoom) as error:
+        _fail(append, error, on_error)
+
+
+def _check(room: str, on_error: OnError | None) -> None:
+    """Raise what is a mistake of the caller."""
+    if on_error not in (None, "log", "raise"):
+        raise ValueError(f'on_error is "log" or "raise", not {on_error!r}.')
+    check_name(room)
+
+
+def _try_to_keep(
+    room: str, body: bytes, once: str, on_error: OnError | None, using: str | None
+) -> bool:
+    """Keep a message until the commit, if there is a transaction. Return whether there is."""
+    if not is_in_transaction(using):
+        return False
+    _keep_until_commit(room, body, once, on_error, using)
+    return True
+
+
+def _keep_until_commit(
+    room: str, body: bytes, once: str, on_error: OnError | None, using: str | None
+) -> None:
+    pending = pending_in(using)
+    try:
+        if room not in pending.retentions:
+            pending.retentions[room] = retention_of(room)
+    except UnknownRoom as error:
+        # A mistake of the caller, which belongs to the request and not behind its commit.
+        _fail(Append(room, body, once=once), error, on_error or "raise")
+    else:
+        append = Append(room, body, pending.retentions[room], once)
+        pending.add(append, on_error or "log")
+
+
+async def _aretention_of(room: str) -> Retention:
+    try:
+        return await threads.run_in_thread(retention_of, room)
+    except (DatabaseError, TookTooLong, PoolBusy) as error:
         raise LayerUnavailable("the room could not be looked up in time") from error
-    await get_layer().append(room, body, keep, idempotency_key)
 
 
-@reads_up_to_date
-def _retention(name: str) -> Retention:
-    """Return the retention of a room; that of a room with default settings if it is missing."""
-    return retention(finding.find(name) or Room(name=name))
+def _fail(append: Append, error: Exception, on_error: OnError) -> None:
+    if isinstance(error, DatabaseError):
+        unavailable = LayerUnavailable("the room could not be looked up in the database")
+        unavailable.__cause__ = error
+        error = unavailable
+    if on_error == "raise":
+        raise error
+    report_failures([(append, error)])

@@ -12,7 +12,7 @@ from realtime.databases import up_to_date_reads
 from realtime.models import Membership, Room
 from realtime.rights import audience, grants
 from realtime.rights.grants import Question
-from realtime.server_api.publishing import _retention
+from realtime.server_api.targets import retention_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,7 +69,7 @@ async def test_users_and_rooms_are_read_from_the_database_of_writes(alice, lobby
     token = str(AccessToken.for_user(alice))
     replica()
     assert (await authenticate(token)).user == alice
-    assert (await sync_to_async(_retention)("lobby")).size == lobby.history_size
+    assert (await sync_to_async(retention_of)("lobby")).size == lobby.history_size
 
 
 async def test_sessions_are_read_from_the_database_of_writes(client, alice, replica, settings):

@@ -17,7 +17,6 @@ from ...conf import realtime_settings
 from ...exceptions import RealtimeError
 from ...layers import get_layer
 from ...layers.memory import MemoryRoomLayer
-from ...models import Room
 from ...rights.backend import ACTIONS
 from ...rights.explanation import MOST_COMPARED, Explanation, Rule, explain, nearest
 from ...rights.verdicts import Verdict
@@ -77,9 +76,14 @@ class Command(BaseCommand):
                 f"The data is not JSON: {error}. Write text in quotes: '\"hello\"'."
             ) from error
         publishing.publish(room, value)
+        there = len(connections.connections(room=room))
         if finding.find(room) is None:
-            self.stderr.write(_unknown(room), self.style.WARNING)
-        self.stdout.write(self.style.SUCCESS(f"Published to {room}."))
+            warning = f"The room {room} is archived: nobody receives this message."
+            self.stderr.write(warning, self.style.WARNING)
+        elif not there:
+            self.stderr.write(f"Nobody is in the room {room} now.", self.style.WARNING)
+        listening = f" {counted(there, 'connection')} in the room." if there else ""
+        self.stdout.write(self.style.SUCCESS(f"Published to {room}.{listening}"))
 
     def status(self, *, user: str | None, room: str | None, **options: Any) -> None:
         _require_shared_layer()
@@ -193,13 +197,6 @@ def _nearest_username(name: str) -> str:
         alike = usernames.filter(**{f"{field}__istartswith": name[:1]})
     first, others = (list(map(str, it[:MOST_COMPARED])) for it in (alike, usernames))
     return nearest(name, first) or nearest(name, others)
-
-
-def _unknown(room: str) -> str:
-    known = Room.objects.filter(archived=False).values_list("name", flat=True)
-    near = nearest(room, known[:MOST_COMPARED])
-    hint = f" Did you mean {near}?" if near else ""
-    return f"There is no room {room}, or it is archived: nobody receives this message.{hint}"
 
 
 def _require_shared_layer() -> None:

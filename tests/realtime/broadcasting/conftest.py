@@ -4,8 +4,10 @@ import msgspec
 import pytest
 from channels.layers import channel_layers
 
+from realtime import rooms
 from realtime.exceptions import LayerUnavailable
 from realtime.layers.memory import MemoryRoomLayer
+from realtime.rooms import room_types
 from tests.support import shop
 
 
@@ -24,6 +26,18 @@ class RecordingLayer(MemoryRoomLayer):
             raise LayerUnavailable("Redis does not answer")
         self.sent.append((room, msgspec.json.decode(body)["data"]))
         return super().append_sync(room, body, *args)
+
+
+@pytest.fixture(autouse=True)
+def any_room():
+    """Every name is that of a room."""
+
+    @rooms.register("<path:name>")
+    class AnyRoom(rooms.RoomType):
+        pass
+
+    yield
+    room_types._types.pop()
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ import msgspec
 import pytest
 from channels.layers import channel_layers
 
+from realtime import rooms
 from realtime.layers.memory import MemoryRoomLayer
+from realtime.rooms import room_types
 
 TEMPLATES = {
     "stock.html": "{{ name }}: {{ stock }}",
@@ -12,6 +14,18 @@ TEMPLATES = {
     "words.html": "{{ when|date:'l H' }}",
     "page.html": "{% load realtime %}{% live 'stock/42' template='stock.html' %}",
 }
+
+
+@pytest.fixture(autouse=True)
+def any_room():
+    """Every name is that of a room."""
+
+    @rooms.register("<path:name>")
+    class AnyRoom(rooms.RoomType):
+        pass
+
+    yield
+    room_types._types.pop()
 
 
 @pytest.fixture(autouse=True)

@@ -158,28 +158,35 @@ def publish(run, shared_layer, django_capture_on_commit_callbacks):
         warned = StringIO()
         with django_capture_on_commit_callbacks(execute=True):
             printed = run("publish", room, '{"text": "hello"}', stderr=warned)
-        assert printed == [f"Published to {room}."]
-        return warned.getvalue().strip()
+        return printed, warned.getvalue().strip()
 
     return _publish
 
 
-def test_publishing_to_a_room_in_the_database_or_in_code_warns_of_nothing(
-    publish, lobby, monkeypatch
+def test_publishing_says_how_many_connections_are_in_the_room(
+    publish, lobby, shared_layer, monkeypatch
 ):
     monkeypatch.setattr(room_types, "_types", [])
     rooms.register("orders/<int:pk>")(rooms.RoomType)
-    assert [publish(room) for room in ("lobby", "orders/42")] == ["", ""]
+    for room in ("lobby", "orders/42"):
+        printed, warned = publish(room)
+        assert (printed, warned) == (
+            [f"Published to {room}."],
+            f"Nobody is in the room {room} now.",
+        )
+    list_connections(shared_layer, connection(), connection(), connection(rooms=["orders/42"]))
+    assert publish("lobby") == (["Published to lobby. 2 connections in the room."], "")
+    assert publish("orders/42") == (["Published to orders/42. 1 connection in the room."], "")
 
 
-@pytest.mark.parametrize(
-    ("room", "hint"), [("loby", " Did you mean lobby?"), ("attic", ""), ("orders/42", "")]
-)
-def test_publishing_to_a_room_that_is_not_there_warns(publish, lobby, room, hint):
+def test_publishing_to_an_archived_room_warns(publish):
     Room.objects.create(name="attic", archived=True)
-    assert publish(room) == (
-        f"There is no room {room}, or it is archived: nobody receives this message.{hint}"
-    )
+    assert publish("attic")[1] == "The room attic is archived: nobody receives this message."
+
+
+def test_publishing_to_a_room_that_is_not_there_fails_with_the_nearest_name(publish, lobby):
+    with pytest.raises(CommandError, match="Did you mean lobby"):
+        publish("loby")
 
 
 def list_connections(layer, *connections):
