@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured, MultipleObjectsReturned
-from django.db import transaction
 
 from ..authentication.users import find_by_text
 from ..codes import CloseCode
@@ -26,6 +24,8 @@ from ..exceptions import LayerUnavailable
 from ..layers import get_layer
 from ..layers.records import Connection, LiveProcess, Process
 from ..names import check_name
+from .outgoing import is_in_transaction
+from .twins import twin
 
 _decode_process = msgspec.json.Decoder(Process).decode
 _decode_connection = msgspec.json.Decoder(Connection).decode
@@ -166,13 +166,13 @@ def recheck(
 
 
 def _order(message: Message, on_commit: bool, using: str | None) -> None:
-    if on_commit and transaction.get_connection(using).in_atomic_block:
+    if on_commit and is_in_transaction(using):
         announce_after_commit(message, using)
     else:
         announce(message)
 
 
-anotify = sync_to_async(notify, thread_sensitive=False)
-adisconnect = sync_to_async(disconnect, thread_sensitive=False)
-aunsubscribe = sync_to_async(unsubscribe, thread_sensitive=False)
-arecheck = sync_to_async(recheck, thread_sensitive=False)
+anotify = twin(notify)
+adisconnect = twin(disconnect)
+aunsubscribe = twin(unsubscribe)
+arecheck = twin(recheck)

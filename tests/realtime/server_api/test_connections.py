@@ -1,10 +1,21 @@
 """Orders to open connections: when they are given, and what a Redis that is away does to them."""
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from realtime import disconnect, notify, recheck, unsubscribe
+from realtime import (
+    adisconnect,
+    anotify,
+    arecheck,
+    aunsubscribe,
+    disconnect,
+    notify,
+    recheck,
+    unsubscribe,
+)
+from realtime.concurrency import backlog
 from realtime.control import announcements, announcer
 from realtime.control.announcer import Announcer
 from realtime.control.messages import Notice, Recheck, Removal
@@ -17,6 +28,10 @@ ORDERS = {
     "unsubscribe": (lambda **when: unsubscribe("lobby", "7", **when), Removal),
     "notify": (lambda **when: notify("Hello", "7", **when), Notice),
     "recheck": (lambda **when: recheck("7", **when), Recheck),
+    "adisconnect": (lambda **when: async_to_sync(adisconnect)("7", **when), Removal),
+    "aunsubscribe": (lambda **when: async_to_sync(aunsubscribe)("lobby", "7", **when), Removal),
+    "anotify": (lambda **when: async_to_sync(anotify)("Hello", "7", **when), Notice),
+    "arecheck": (lambda **when: async_to_sync(arecheck)("7", **when), Recheck),
 }
 
 
@@ -81,7 +96,7 @@ def test_redis_that_is_away_is_an_error_at_once_and_none_after_a_commit(order, m
         raise LayerUnavailable("away")
 
     monkeypatch.setattr(announcements, "_send", away)
-    monkeypatch.setattr(announcer, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(backlog, "RETRY_SECONDS", 0.01)
     monkeypatch.setattr(announcer, "KEPT_SECONDS", 0)
     sending = Announcer(on_given_up=lambda: None)
     monkeypatch.setattr(announcements, "_announcer", sending)
