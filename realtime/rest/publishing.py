@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 import msgspec
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -102,10 +103,9 @@ class FailedHook(RefusedRequest):
     """A hook of the site has failed: the log has the reference."""
 
     def __init__(self, reference: str) -> None:
-        super().__init__(
-            Error(Error.INTERNAL.code, f"internal server error, reference {reference}", True)
-        )
-        self.status_code = 500
+        message = f"internal server error, reference {reference}"
+        super().__init__(Error(Error.INTERNAL.code, message, temporary=True))
+        self.status_code, self.detail = 500, ErrorDetail(message, "internal")
 
 
 def _sender(identity: Identity) -> bytes:

@@ -221,7 +221,7 @@ def test_what_a_hook_rejects_is_answered_with_its_sentence(post, orders, data, p
 
 def test_a_hook_that_fails_is_an_error_with_a_reference(post, orders, caplog):
     response = post({"data": "broken"}, "/realtime/rooms/orders/1/publish/")
-    assert response.status_code == 500
+    assert (response.status_code, response.json()["code"]) == (500, "internal")
     reference = response.json()["detail"].rpartition(" ")[2]
     assert f"on_publish of the room 'orders/1' failed, reference {reference}" in caplog.text
 
