@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from .rest import publishing, reading, rooms, tickets, tokens
+from .rest import diagnosis, publishing, reading, rooms, tickets, tokens
 
 app_name = "realtime"
 
 urlpatterns = [
     path("ticket/", tickets.TicketView.as_view(), name="ticket"),
     path("token/", tokens.TokenView.as_view(), name="token"),
+    path("diagnosis/", diagnosis.DiagnosisView.as_view(), name="diagnosis"),
     path("rooms/", rooms.RoomListView.as_view(), name="rooms"),
     path("rooms/<path:room>/publish/", publishing.PublishView.as_view(), name="publish"),
     path("rooms/<path:room>/history/", reading.HistoryView.as_view(), name="history"),

@@ -6,9 +6,10 @@ A check has an id of its own, so that a site can silence it, a sentence, and a h
 from django.core import checks
 
 from .credentials import check_origins, check_stateless_users
-from .deployment import check_deployment
+from .deployment import check_deployment, check_proxies
 from .installation import check_import_name
 from .layer import check_layer
+from .serving import check_asgi_application, check_runserver, check_urls
 from .settings import check_settings
 from .site import check_backend, check_middleware, check_sessions, check_user_model
 
@@ -22,8 +23,11 @@ ALL = (
     check_sessions,
     check_user_model,
     check_layer,
+    check_runserver,
+    check_asgi_application,
+    check_urls,
 )
-FOR_DEPLOYMENT = (check_deployment,)
+FOR_DEPLOYMENT = (check_deployment, check_proxies)
 
 
 def register() -> None:

@@ -18,7 +18,7 @@ from ...exceptions import LayerUnavailable
 from ...sparse_log import SparseLogs
 from .availability import ERRORS
 from .connection import RedisConnection
-from .pools import address_of
+from .pools import pool_address
 from .refusals import Refused, report
 
 logger = logging.getLogger("realtime.layers.redis")
@@ -120,7 +120,7 @@ class Subscriber:
                     self._log.warning(
                         "lost",
                         "the connection to Redis at %s is lost: %s",
-                        address_of(self._pool()),
+                        pool_address(self._pool()),
                         type(error).__name__,
                     )
             await asyncio.sleep(RETRY_SECONDS * random.uniform(0.5, 1))
@@ -236,7 +236,7 @@ class Subscriber:
     def _report_if_back(self) -> None:
         if self._lost and not self._unconfirmed:
             self._lost = False
-            address = address_of(self._pool())
+            address = pool_address(self._pool())
             self._log.warning("back", "the connection to Redis at %s is back", address)
             self._on_reconnect()
 
