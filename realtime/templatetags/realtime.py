@@ -32,7 +32,7 @@ def realtime_script(context: Context, *, nonce: object = None, url: str = "") ->
         {
             "src": static("realtime/client.js"),
             "nonce": given,
-            "data-url": url or get_script_prefix() + _path().lstrip("/"),
+            "data-url": url or _address(),
             "data-debug": "1" if settings.DEBUG else "",
         },
     )
@@ -44,8 +44,9 @@ def _script(mark: str, attributes: dict[str, str]) -> SafeString:
     return format_html('<script type="module" {}{}></script>', mark, given)
 
 
-def _path() -> str:
-    return str(getattr(realtime_settings, "PATH", "ws/"))
+def _address() -> str:
+    """The path of the socket, below that of the site."""
+    return get_script_prefix() + realtime_settings.PATH.strip("/") + "/"
 
 
 def _nonce_of(context: Context, request: HttpRequest | None) -> object:

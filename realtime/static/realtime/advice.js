@@ -68,7 +68,7 @@ hear("unreachable", async () => {
     );
   }
   try {
-    const response = await fetch(diagnosis);
+    const response = await fetch(`${diagnosis}?origin=${encodeURIComponent(location.origin)}`);
     const { problems = [] } = response.ok ? await response.json() : {};
     say([failed, ...problems].join("\n* "));
   } catch {

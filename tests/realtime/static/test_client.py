@@ -1,4 +1,4 @@
-"""The browser client: its size, and its behaviour on a clock and a WebSocket of the test."""
+"""The browser client: its size, its behaviour on a clock of the test, and its advice."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import gzip
 import re
 import subprocess
 
+import pytest
+
 from tests.support.processes import ROOT
 
 FOLDER = ROOT / "realtime/static/realtime"
-SCENARIOS = ROOT / "tests/realtime/static/client.test.mjs"
 
 
 def test_the_client_is_less_than_12_kb():
@@ -23,8 +24,10 @@ def test_the_scripts_import_nothing():
         assert not imports.search(path.read_text()), path
 
 
-def test_scenarios():
+@pytest.mark.parametrize("script", ["client", "advice"])
+def test_scenarios(script):
+    path = ROOT / f"tests/realtime/static/{script}.test.mjs"
     done = subprocess.run(
-        ["node", "--test", SCENARIOS], capture_output=True, text=True, timeout=60, check=False
+        ["node", "--test", path], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -57,6 +57,12 @@ def test_a_site_below_a_path(settings):
     assert rendered["src"] == "/shop/static/realtime/client.js"
 
 
+@pytest.mark.parametrize("path", ["live/sockets/", "/live/sockets"])
+def test_a_socket_at_another_path(path, settings):
+    settings.REALTIME = {**settings.REALTIME, "PATH": path}
+    assert attributes(render())["data-url"] == "/live/sockets/"
+
+
 def test_another_address_can_be_given():
     element = render('{% realtime_script url="wss://live.example.com/ws/" %}')
     assert attributes(element)["data-url"] == "wss://live.example.com/ws/"
