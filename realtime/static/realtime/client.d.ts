@@ -195,6 +195,8 @@ export class Realtime extends EventTarget {
   configure(options: Options): this;
   /** The address of the socket. */
   readonly url: string;
+  /** The id of this connection, as `info.client` of its messages has it; null without one. */
+  readonly client: string | null;
   readonly state: State;
   /** Open the connection; while it waits for its next attempt, try at once. */
   connect(): void;

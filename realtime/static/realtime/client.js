@@ -124,18 +124,8 @@ class Wire {
 // Rooms
 
 /**
- * A room of the page, from `realtime.room(name)`. Listening to it enters it.
- *
- * Events of `on`, and what the function is called with:
- *   message   {data, offset, info}: somebody published; after a return, first what was missed
- *   joined    the reply of the server: at each entry, also after a reconnect
- *   state     what the room's `get_state` gave, at each entry; also in `room.state`
- *   recovered {count}: the page is back, and all that it missed follows as messages
- *   gap       {}: the page is back, and messages are lost; load again what they change
- *   enter     {user, client, conn_info}: a user has come
- *   exit      {user, client, conn_info}: the last connection of a user has gone
- *   refused   RealtimeError: the page may not enter; nothing is tried again
- *   left      {code, reason}: the server took the page out for good
+ * A room of the page, from `realtime.room(name)`. Listening to it enters it. Its events are
+ * message, joined, state, recovered, gap, enter, exit, refused and left: see RoomEvents in client.d.ts.
  */
 class Room {
   #realtime;
@@ -243,21 +233,15 @@ function backoff(attempt) {
 }
 
 /**
- * The connection. Events, also of `addEventListener` (the facts are in `event.detail`):
- *   state    {state, code, reason}   with "connecting": why the last connection ended, if one did
- *   message  {room, publication}     a publication is {data, offset, info}
- *   rights   none                    what the user may do has perhaps changed, here or in rooms that
- *                                    the page has not entered: a page that shows rights asks again
- *   notice   {text}                  what an administrator says to the user; text, never HTML
- *   refused  {room, error}           the page may not enter a room
- *   frame    {direction, text}       each object on the wire, "in" or "out", tokens masked
- *   error    {error, room}           a listener of the page threw
+ * The connection. Its events, with the facts in `event.detail`, are state, message, rights, notice,
+ * refused, frame and error: see RealtimeEvents in client.d.ts.
  */
 export class Realtime extends EventTarget {
   #url;
   #getToken;
   #getTicket;
   #state = "closed";
+  #client = null;
   #isIdle = true; // nobody has connected or closed it yet
   #isAsleep = false; // frozen, or kept by the browser for the Back button
   #socket = null;
@@ -303,6 +287,11 @@ export class Realtime extends EventTarget {
   /** The address of the socket. */
   get url() {
     return this.#url.href;
+  }
+
+  /** The id of this connection, as `info.client` of its messages has it; null without one. */
+  get client() {
+    return this.#client;
   }
 
   /** "connecting", "connected" or "closed". */
@@ -447,6 +436,7 @@ export class Realtime extends EventTarget {
   }
 
   #welcome(reply) {
+    this.#client = reply.client;
     this.#freshToken = false;
     this.#connectedAt = Date.now();
     this.#pong = Boolean(reply.pong);
@@ -470,6 +460,7 @@ export class Realtime extends EventTarget {
   /** Let go of the socket without waiting for its close: on a dead network that takes minutes. */
   #drop() {
     this.#turn += 1;
+    this.#client = null;
     Object.values(this.#alarms).forEach(({ timer }) => clearTimeout(timer));
     this.#alarms = {};
     for (const subscription of this.#subscriptions.values()) subscription.out();

@@ -114,6 +114,17 @@ test("nothing connects before the first use", async () => {
   assert.equal(page.state, "connected");
 });
 
+test("the id of the connection tells the page its own messages", async () => {
+  answers.connect = () => ({ client: `c${sockets.length}` });
+  client().connect();
+  await settled();
+  assert.equal(page.client, "c1");
+  latest().cut();
+  assert.equal(page.client, null);
+  await pass(1_000);
+  assert.equal(page.client, "c2");
+});
+
 test("commands and rooms wait for the connection", async () => {
   client();
   const sum = page.rpc("sum", 3);
