@@ -46,7 +46,8 @@ def _script(mark: str, attributes: dict[str, str]) -> SafeString:
 
 def _address() -> str:
     """The path of the socket, below that of the site."""
-    return get_script_prefix() + realtime_settings.PATH.strip("/") + "/"
+    path: str = realtime_settings.PATH
+    return get_script_prefix() + path.strip("/") + "/"
 
 
 def _nonce_of(context: Context, request: HttpRequest | None) -> object:

@@ -14,7 +14,7 @@ def no_types(monkeypatch):
     monkeypatch.setattr(room_types, "_types", [])
 
 
-class Person(User):
+class Colleague(User):
     class Meta:
         app_label = "auth"
         proxy = True
@@ -27,14 +27,14 @@ def declare(pattern, of, name="UserRoom"):
 def test_the_captured_parts_come_from_the_attributes_of_the_object():
     declare("people/<int:pk>/<slug:username>", User)
     assert room_name(User(pk=7, username="alice")) == "people/7/alice"
-    assert room_name(Person(pk=8, username="bob")) == "people/8/bob"
+    assert room_name(Colleague(pk=8, username="bob")) == "people/8/bob"
 
 
 def test_the_nearest_class_decides():
     declare("users/<int:pk>", User)
-    declare("people/<int:pk>", Person)
+    declare("people/<int:pk>", Colleague)
     assert room_name(User(pk=7)) == "users/7"
-    assert room_name(Person(pk=7)) == "people/7"
+    assert room_name(Colleague(pk=7)) == "people/7"
 
 
 def test_a_room_of_the_database_has_its_own_name():
