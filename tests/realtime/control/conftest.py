@@ -1,13 +1,17 @@
-"""A session in a room, ways to withdraw its right, and gates that force an order."""
+"""A session in a room, ways to withdraw its right, gates that force an order; what is announced."""
 
 import asyncio
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
+from django.db import connection, models
 
 from realtime.authentication import Identity
 from realtime.changes import changes
+from realtime.control import announcements
+from realtime.control.messages import Recheck, Rechecks
 from realtime.layers import get_layer
 from realtime.models import Membership, Room
 from tests.support.races import Gate, save
@@ -90,3 +94,63 @@ def withdraw(request, membership, node):
         assert changes.version > version
 
     return _withdraw
+
+
+@pytest.fixture
+def child_of():
+    """`child_of(Room)`: a model of a site that extends a table, as django-polymorphic's do."""
+    made = []
+
+    def _make(parent):
+        meta = type("Meta", (), {"app_label": "tests"})
+        name = f"Extended{parent.__name__}"
+        fields = {"__module__": __name__, "Meta": meta, "floor": models.IntegerField(default=0)}
+        child = type(name, (parent,), fields)
+        with connection.schema_editor() as editor:
+            editor.create_model(child)
+        made.append(child)
+        return child
+
+    yield _make
+    for child in made:
+        child.objects.all().delete()
+        with connection.schema_editor() as editor:
+            editor.delete_model(child)
+        get_user_model()._meta.apps.all_models["tests"].pop(child._meta.model_name)
+        get_user_model()._meta.apps.clear_cache()
+
+
+@pytest.fixture
+def announced(monkeypatch):
+    """The messages to all processes, in order."""
+    sent = []
+    monkeypatch.setattr(announcements, "_send", lambda layer, message, *marks: sent.append(message))
+    return sent
+
+
+@pytest.fixture(name="changes")
+def announced_changes(announced):
+    """`changes()`: (user, room) of what was announced since it was called last."""
+
+    def _changes():
+        found = [
+            (change.user, change.room)
+            for message in announced
+            for change in (message.changes if isinstance(message, Rechecks) else [message])
+        ]
+        announced.clear()
+        return found
+
+    return _changes
+
+
+@pytest.fixture
+def told(announced):
+    """`told()`: the audiences of what was announced since it was called last."""
+
+    def _told():
+        found = [message.audience for message in announced if isinstance(message, Recheck)]
+        announced.clear()
+        return found
+
+    return _told

@@ -1,11 +1,14 @@
-"""How changes of one transaction are merged."""
+"""How changes of one transaction are merged, and announced together after its commit."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.utils import ConnectionHandler
 
+from realtime.control import user_signals
 from realtime.control.messages import Audience
 from realtime.control.transactions import Change, ChangeSet, after_commit
+from realtime.models import Membership, Room
 
 
 def merged(*changes):
@@ -78,3 +81,94 @@ def test_nothing_waits_for_a_database_without_a_connection(monkeypatch, engine, 
     called = []
     after_commit(lambda: called.append("now"))
     assert called == ["now"]
+
+
+# In a database
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_one_transaction_changes_is_announced_once(alice, lobby, announced):
+    announced.clear()
+    with transaction.atomic():
+        for number in range(50):
+            user = User.objects.create(username=f"user-{number}")
+            Membership.objects.create(room=lobby, user=user)
+        alice.is_active = False
+        alice.save()
+        assert announced == []
+    (message,) = announced
+    assert len(message.changes) == 51
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_callback_that_saves_after_the_commit_loses_nothing_of_the_transaction(
+    alice, lobby, changes
+):
+    changes()
+    with transaction.atomic():
+        transaction.on_commit(lobby.save)  # of the site, and before ours
+        alice.is_active = False
+        alice.save()
+    assert set(changes()) == {(None, "lobby"), (str(alice.pk), None)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rollback_announces_nothing(alice, changes):
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        alice.is_active = False
+        alice.save()
+        raise ZeroDivisionError
+    assert changes() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_rolled_back_is_not_announced_later(alice, lobby, announced, changes, monkeypatch):
+    changes()
+    monkeypatch.setattr(user_signals, "of_running_request", lambda: ["phone"])
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        alice.set_password("her own")
+        alice.save()
+        raise ZeroDivisionError
+    monkeypatch.setattr(user_signals, "of_running_request", lambda: [])
+    with transaction.atomic():
+        transaction.on_commit(lambda: None)  # of the site
+        user = User.objects.get(pk=alice.pk)
+        user.set_password("that of an administrator")
+        user.save()
+    (message,) = announced
+    assert message.own == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_after_a_savepoint_that_was_rolled_back_is_announced(alice, lobby, changes):
+    changes()
+    with transaction.atomic():
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            Room.objects.create(name="gone")
+            raise ZeroDivisionError
+        alice.is_active = False
+        alice.save()
+    assert (str(alice.pk), None) in changes()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_before_a_savepoint_that_was_rolled_back_is_announced(alice, changes):
+    with transaction.atomic():
+        alice.is_active = False
+        alice.save()
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            Room.objects.create(name="gone")
+            raise ZeroDivisionError
+    assert (str(alice.pk), None) in changes()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_site_that_commits_by_hand_can_save(alice, changes):
+    transaction.set_autocommit(False)
+    try:
+        alice.is_active = False
+        alice.save()
+        transaction.commit()
+    finally:
+        transaction.set_autocommit(True)
+    assert changes() == [(str(alice.pk), None)]
