@@ -70,7 +70,7 @@ async def test_other_devices_stay_when_a_sign_in_stores_a_harder_hash(
     session, open_session, membership, alice, settings
 ):
     settings.PASSWORD_HASHERS = [
-        "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+        "tests.support.hashers.QuickPBKDF2PasswordHasher",
         "django.contrib.auth.hashers.MD5PasswordHasher",
     ]
     assert "subscribe" in await join(session)
@@ -83,7 +83,7 @@ async def test_other_devices_stay_when_a_sign_in_stores_a_harder_hash(
 
 async def test_a_new_password_after_a_harder_hash_closes(session, alice, settings):
     settings.PASSWORD_HASHERS = [
-        "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+        "tests.support.hashers.QuickPBKDF2PasswordHasher",
         "django.contrib.auth.hashers.MD5PasswordHasher",
     ]
 
