@@ -21,7 +21,7 @@ from tests.support.browsers import ARGUMENTS
 def site(start_site, tmp_path_factory):
     env = {
         "DJANGO_SETTINGS_MODULE": "tests.settings.live_pages",
-        "STATIC_ROOT": str(tmp_path_factory.mktemp("static")),
+        "DEPLOYED_ROOT": str(tmp_path_factory.mktemp("static")),
     }
     processes.Site(None, 0, env).manage("collectstatic", "--no-input", "--verbosity", "0")
     return start_site("daphne", **env)
@@ -249,3 +249,31 @@ async def test_tickets_without_a_session(open_page, site):
         return true;
     }"""
     assert await page.evaluate(opened, site.token("alice"))
+
+
+async def test_a_developer_reads_in_the_console_what_is_wrong(open_page, start_site):
+    site = start_site("daphne", DJANGO_SETTINGS_MODULE="tests.settings.live_pages")
+    page = await open_page(f"{site.url}/other/")
+    printed = []
+    page.on("console", lambda message: printed.append(message.text))
+
+    async def read(*sentences):
+        for sentence in sentences:
+            for _ in range(100):
+                if any(sentence in text for text in printed):
+                    break
+                await page.wait_for_timeout(50)
+            else:
+                pytest.fail(f"{sentence!r} is not in {printed[:5]}")
+
+    await page.goto(site.url)  # nobody is signed in
+    await read("The server accepts no credential of this page (3500, ")
+    await page.goto(f"{site.url}/enter/carol/")
+    await page.evaluate("void realtime.room('staff').on('message', () => {})")
+    await page.evaluate("realtime.rpc('no.such').catch(() => {})")
+    await read(
+        "python manage.py realtime explain carol staff join",
+        'rpc "no.such" failed (104, ',
+    )
+    await page.evaluate("realtime.close(), realtime.configure({ url: '/nowhere/' }).connect()")
+    await read(f"No WebSocket could be opened at {site.ws_url.replace('/ws/', '/nowhere/')}.")

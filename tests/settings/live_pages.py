@@ -1,12 +1,13 @@
-"""As the tests' settings, deployed: no DEBUG, sessions, and static files of which only the hashed
-ones are there."""
+"""As the tests' settings, with pages for sessions. With a `DEPLOYED_ROOT` they are deployed: no
+DEBUG, and static files of which only the hashed ones are there."""
 
 import os
 
 from tests.settings.base import *  # noqa: F403
-from tests.settings.base import INSTALLED_APPS, MIDDLEWARE
+from tests.settings.base import INSTALLED_APPS, MIDDLEWARE, STATIC_ROOT
 
-DEBUG = False
+DEBUG = "DEPLOYED_ROOT" not in os.environ
+STATIC_ROOT = os.environ.get("DEPLOYED_ROOT") or STATIC_ROOT
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.support.live_pages"]
 MIDDLEWARE = [
     MIDDLEWARE[0],
@@ -15,7 +16,6 @@ MIDDLEWARE = [
     "tests.support.live_pages.policy.policy",
 ]
 ROOT_URLCONF = "tests.support.live_pages.urls"
-STATIC_ROOT = os.environ["STATIC_ROOT"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
