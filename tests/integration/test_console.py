@@ -15,7 +15,7 @@ from tests.support.browsers import ARTIFACTS
 
 LIST = "/admin/realtime/connection/"
 SECONDS = 60
-TTL_SECONDS = 2  # of these settings
+TTL_SECONDS = 5  # of these settings
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.settings.console"}
 DESK, PHONE = {"width": 1280, "height": 760}, {"width": 390, "height": 800}
 

@@ -3,4 +3,4 @@
 from tests.settings.base import *  # noqa: F403
 from tests.settings.base import REALTIME
 
-REALTIME = {**REALTIME, "PROCESS_TTL_SECONDS": 2}
+REALTIME = {**REALTIME, "PROCESS_TTL_SECONDS": 5}
