@@ -14,6 +14,7 @@ from rest_framework_simplejwt.authentication import JWTStatelessUserAuthenticati
 from .. import conf
 from ..authentication import credentials, origins
 from ..conf import realtime_settings
+from .listed import listed
 
 
 def check_authenticator() -> list[CheckMessage]:
@@ -85,7 +86,7 @@ def check_origins(**kwargs: Any) -> list[CheckMessage]:
             hint=hint,
             id="realtime.E010",
         )
-        for entry in _no_origins(realtime_settings.ALLOWED_ORIGINS)
+        for entry in _no_origins(listed("ALLOWED_ORIGINS"))
     ]
     messages += [
         Warning(

@@ -7,15 +7,15 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning
 
-from ..conf import realtime_settings
 from ..layers import get_layer
 from ..layers.memory import MemoryRoomLayer
 from .layer import check_layer
+from .listed import listed
 
 
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     messages: list[CheckMessage] = []
-    if "query" in realtime_settings.CREDENTIALS:
+    if "query" in listed("CREDENTIALS"):
         messages.append(
             Warning(
                 "Tokens are accepted in the query string, which proxies and browsers log.",

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 
+from ..conf import realtime_settings
 from ..layers import get_layer
+
+MEMORY = "realtime.layers.memory.MemoryRoomLayer"
+REDIS = "realtime.layers.redis.RedisRoomLayer"
 
 
 def check_layer(**kwargs: Any) -> list[CheckMessage]:
@@ -15,5 +20,19 @@ def check_layer(**kwargs: Any) -> list[CheckMessage]:
         get_layer()
     except (ImproperlyConfigured, TypeError, ValueError) as error:
         # Such as `hosts` that are one URL instead of a list of them.
-        return [Error(str(error), id="realtime.E006")]
+        return [Error(str(error), hint=_hint(), id="realtime.E006")]
     return []
+
+
+def _hint() -> str | None:
+    layers = getattr(settings, "CHANNEL_LAYERS", {})
+    layer = layers.get(str(realtime_settings.CHANNEL_LAYER), {}) if isinstance(layers, dict) else {}
+    backend, options = layer.get("BACKEND"), layer.get("CONFIG")
+    if backend == MEMORY and options:
+        return (
+            f"{MEMORY} serves one process and takes no options. To share rooms between processes, "
+            f"name {REDIS}, which takes `hosts` and `prefix`; else remove CONFIG."
+        )
+    if backend == REDIS:
+        return 'Write CONFIG as {"hosts": ["redis://127.0.0.1:6379"], "prefix": "mysite"}.'
+    return None

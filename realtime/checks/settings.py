@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +17,7 @@ from ..conf import realtime_settings
 from ..rooms.nesting import PAYLOAD_LEVELS
 from .credentials import check_authenticator, check_token_size
 
+_PATHS = ("AUTHENTICATOR", "USER_INFO", "USER_LABEL")
 _PATH = re.compile(r"/?([A-Za-z0-9._~-]+/)*([A-Za-z0-9._~-]+)?", re.ASCII)
 
 
@@ -24,61 +27,91 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         hint = "Write REALTIME = {...}."
         return [Error("REALTIME is not a dict.", hint=hint, id="realtime.E001")]
     messages: list[CheckMessage] = []
+    wrong = set()
     for key, value in configured.items():
         if key not in conf.KEYS:
             messages.append(_unknown_key(key))
         elif not _has_type_of(value, conf.KEYS[key].default):
-            kind = type(conf.KEYS[key].default).__name__
-            messages.append(
-                Error(
-                    f'REALTIME["{key}"] is not of type {kind}.',
-                    hint=f"The default is {conf.KEYS[key].default!r}.",
-                    id="realtime.E003",
-                )
-            )
-    return messages or _check_values()
+            wrong.add(key)
+            messages.append(_wrong_type(key))
+    for keys, check in _OF_VALUES:
+        if not wrong.intersection(keys):
+            messages += check()
+    return messages
 
 
-def _check_values() -> list[CheckMessage]:
-    messages: list[CheckMessage] = []
-    for way in set(realtime_settings.CREDENTIALS) - set(conf.CREDENTIALS):
-        hint = f"Choose from: {', '.join(conf.CREDENTIALS)}."
-        messages.append(
-            Error(
-                f'REALTIME["CREDENTIALS"] contains {way!r}, which is not a credential.',
-                hint=hint,
-                id="realtime.E004",
-            )
+def _check_ways() -> list[CheckMessage]:
+    hint = f"Choose from: {', '.join(conf.CREDENTIALS)}."
+    return [
+        Error(
+            f'REALTIME["CREDENTIALS"] contains {way!r}, which is not a credential.',
+            hint=hint,
+            id="realtime.E004",
         )
-    if realtime_settings.MESSAGE_MAX_LEVELS > PAYLOAD_LEVELS:
-        messages.append(
-            Error(
-                f'REALTIME["MESSAGE_MAX_LEVELS"] is above {PAYLOAD_LEVELS}.',
-                hint="Parsers of some Python releases take no more.",
-                id="realtime.E007",
-            )
+        for way in realtime_settings.CREDENTIALS
+        if way not in conf.CREDENTIALS
+    ]
+
+
+def _check_levels() -> list[CheckMessage]:
+    if realtime_settings.MESSAGE_MAX_LEVELS <= PAYLOAD_LEVELS:
+        return []
+    return [
+        Error(
+            f'REALTIME["MESSAGE_MAX_LEVELS"] is above {PAYLOAD_LEVELS}.',
+            hint="Parsers of some Python releases take no more.",
+            id="realtime.E007",
         )
-    if not _PATH.fullmatch(realtime_settings.PATH):
-        messages.append(
-            Error(
-                f'REALTIME["PATH"] is {realtime_settings.PATH!r}, which is not a path.',
-                hint='Write the path of the sockets below your site, such as "ws/" or "live/ws/".',
-                id="realtime.E016",
-            )
+    ]
+
+
+def _check_path() -> list[CheckMessage]:
+    if _PATH.fullmatch(realtime_settings.PATH):
+        return []
+    return [
+        Error(
+            f'REALTIME["PATH"] is {realtime_settings.PATH!r}, which is not a path.',
+            hint='Write the path of the sockets below your site, such as "ws/" or "live/ws/".',
+            id="realtime.E016",
         )
-    for key in ("AUTHENTICATOR", "USER_INFO", "USER_LABEL"):
-        path = getattr(realtime_settings, key)
-        try:
-            import_string(path)
-        except ImportError as error:
-            messages.append(
-                Error(
-                    f'REALTIME["{key}"] can\'t be imported: {error}',
-                    hint="Write the dotted path of a class or function.",
-                    id="realtime.E005",
-                )
+    ]
+
+
+def _check_import(key: str) -> list[CheckMessage]:
+    try:
+        import_string(getattr(realtime_settings, key))
+    except ImportError as error:
+        return [
+            Error(
+                f'REALTIME["{key}"] can\'t be imported: {error}',
+                hint="Write the dotted path of a class or function.",
+                id="realtime.E005",
             )
-    return [*messages, *check_authenticator(), *check_token_size()]
+        ]
+    return []
+
+
+_OF_VALUES: tuple[tuple[tuple[str, ...], Callable[[], list[CheckMessage]]], ...] = (
+    (("CREDENTIALS",), _check_ways),
+    (("MESSAGE_MAX_LEVELS",), _check_levels),
+    (("PATH",), _check_path),
+    *(
+        ((key,), partial(_check_import, key))
+        for key in ("AUTHENTICATOR", "USER_INFO", "USER_LABEL")
+    ),
+    (("AUTHENTICATOR",), check_authenticator),
+    (("TOKEN_MAX_BYTES", "FRAME_MAX_BYTES", "CREDENTIALS"), check_token_size),
+)
+"""The checks of values, and the keys that each reads: it is left out if one has a wrong type."""
+
+
+def _wrong_type(key: str) -> CheckMessage:
+    default = conf.KEYS[key].default
+    return Error(
+        f'REALTIME["{key}"] is not of type {type(default).__name__}.',
+        hint=f"The default is {default!r}.",
+        id="realtime.E003",
+    )
 
 
 def _unknown_key(key: str) -> CheckMessage:

@@ -11,9 +11,9 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
 from .. import user_models
-from ..conf import realtime_settings
 from ..control.sign_ins import SignInMiddleware
 from ..rights.backend import is_listed
+from .listed import listed
 
 _ROOM_BACKEND = "realtime.rights.RoomBackend"
 _MIDDLEWARE = "realtime.sign_ins.SignInMiddleware"
@@ -52,7 +52,7 @@ def check_backend(**kwargs: Any) -> list[CheckMessage]:
 
 def check_middleware(**kwargs: Any) -> list[CheckMessage]:
     """Report what pages that connect with the Django session need."""
-    if "session" not in realtime_settings.CREDENTIALS:
+    if "session" not in listed("CREDENTIALS"):
         return []
     sessions = _place_of(SessionMiddleware)
     if sessions is None:
@@ -91,10 +91,7 @@ def _place_of(wanted: type) -> int | None:
 
 
 def check_sessions(**kwargs: Any) -> list[CheckMessage]:
-    if (
-        "session" not in realtime_settings.CREDENTIALS
-        or settings.SESSION_ENGINE != _COOKIE_SESSIONS
-    ):
+    if "session" not in listed("CREDENTIALS") or settings.SESSION_ENGINE != _COOKIE_SESSIONS:
         return []
     return [
         Warning(

@@ -24,3 +24,16 @@ def test_hosts_that_are_no_list_are_reported_with_the_cure(settings):
     (message,) = checks.check_layer()
     assert message.id == "realtime.E006"
     assert "iterable" in message.msg or "list" in message.msg
+    assert '"hosts": ["redis://' in message.hint
+
+
+def test_hosts_for_the_layer_of_one_process_are_reported_with_the_cure(settings):
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "realtime.layers.memory.MemoryRoomLayer",
+            "CONFIG": {"hosts": ["redis://127.0.0.1:6379"]},
+        }
+    }
+    (message,) = checks.check_layer()
+    assert message.id == "realtime.E006"
+    assert "RedisRoomLayer" in message.hint and "remove CONFIG" in message.hint

@@ -2,7 +2,7 @@
 
 import pytest
 
-from realtime import checks
+from realtime import checks, conf
 from tests.support.checking import ids
 
 SIMPLEJWT = "rest_framework_simplejwt.authentication"
@@ -44,6 +44,24 @@ def test_mistakes_are_errors_with_a_hint(settings, configured, id):
     messages = checks.check_settings()
     assert ids(messages) == [id]
     assert messages[0].hint
+
+
+def test_all_mistakes_are_reported_together(settings):
+    settings.REALTIME = {
+        **{"PING_SECOND": 1, "PING_SECONDS": "25", "CREDENTIALS": ["headers"], "PATH": "ws//"},
+        **{"AUTHENTICATOR": 5, "USER_INFO": "nowhere.function", "TOKEN_MAX_BYTES": 2_000_000},
+    }
+    assert sorted(ids(checks.check_settings())) == [
+        f"realtime.{id}" for id in ("E002", "E003", "E003", "E004", "E005", "E011", "E016")
+    ]
+
+
+@pytest.mark.parametrize("value", [5, "text", None, [5], {"a": 1}])
+@pytest.mark.parametrize("key", conf.KEYS)
+def test_no_check_breaks_at_a_value_of_a_wrong_type(settings, key, value):
+    settings.REALTIME = {key: value}
+    for check in (*checks.ALL, *checks.FOR_DEPLOYMENT):
+        assert all(message.id for message in check())
 
 
 def test_an_unknown_key_gets_the_nearest_one(settings):
