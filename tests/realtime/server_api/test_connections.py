@@ -3,7 +3,7 @@
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 
 from realtime import (
     adisconnect,
@@ -78,11 +78,12 @@ def test_an_order_can_be_given_at_once_inside_a_transaction(order, announced):
 
 def test_a_recheck_after_a_bulk_update_is_looked_at_with_the_new_rows(alice, monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        announcements,
-        "_send",
-        lambda *message: seen.append(User.objects.get(pk=alice.pk).is_active),
-    )
+
+    def look(*message):
+        seen.append(User.objects.get(pk=alice.pk).is_active)
+        connection.close()  # that of the announcer's thread
+
+    monkeypatch.setattr(announcements, "_send", look)
     with transaction.atomic():
         User.objects.update(is_active=False)
         recheck(alice)
