@@ -17,7 +17,7 @@ from .forms import ExplainForm
 from .trail import trail
 
 TEMPLATE = "admin/realtime/room/explain.html"
-_ICONS = {Verdict.YES: "yes", Verdict.NO: "no", Verdict.SAYS_NOTHING: "unknown"}
+_ICONS = {Verdict.YES: "yes", Verdict.NO: "no", Verdict.NO_DECISION: "unknown"}
 
 
 def explain_page(model_admin: Any, request: HttpRequest) -> HttpResponse:

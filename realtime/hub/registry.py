@@ -55,7 +55,7 @@ class Registry:
             id=uuid.uuid4().hex[:12],
             host=socket.gethostname(),
             pid=os.getpid(),
-            server=_server(sys.argv[0]),
+            server=_server(*sys.argv),
             started_at=time.time(),
             version=__version__,
         )
@@ -210,9 +210,13 @@ class Registry:
         return described
 
 
-def _server(program: str) -> str:
-    """The name of the server: its command, or for `python -m daphne` its package."""
+def _server(program: str, *words: str) -> str:
+    """The name of the server: its command, or for `python -m daphne` its package. A command of
+    Django has its own name, such as `runserver`."""
     folder, name = os.path.split(program)
     if name == "__main__.py":
         name = os.path.basename(folder)
-    return name.removesuffix(".py") or "python"
+    name = name.removesuffix(".py") or "python"
+    if words and (name in ("manage", "django-admin", "django") or words[0] == "runserver"):
+        return words[0]
+    return name

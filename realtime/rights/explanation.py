@@ -170,7 +170,7 @@ class _Question(Inquiry):
 
     def _is_in_scope(self) -> tuple[Verdict, str]:
         if self.scopes is None:
-            return Verdict.SAYS_NOTHING, _("no scopes, so no limits")
+            return Verdict.NO_DECISION, _("no scopes, so no limits")
         scope = f"realtime:{self.action}"
         for_the_room = f"{scope}:{self.name}"
         if Identity(self.user, scopes=self.scopes).permits(self.action, self.name):
@@ -189,9 +189,9 @@ class _Question(Inquiry):
 
     def _is_superuser(self) -> tuple[Verdict, str]:
         if not getattr(self.user, "is_superuser", False):
-            return Verdict.SAYS_NOTHING, _("%s is not a superuser") % self.who
+            return Verdict.NO_DECISION, _("%s is not a superuser") % self.who
         if not self.user.is_active:
-            return Verdict.SAYS_NOTHING, _("%s is a superuser, but not active") % self.who
+            return Verdict.NO_DECISION, _("%s is a superuser, but not active") % self.who
         return self.allow(_("%s is a superuser") % self.who)
 
     def _ask_backend(self, backend: Any) -> str:
@@ -204,7 +204,7 @@ class _Question(Inquiry):
             return ""
         inner = RoomRules(self.user, self.who, self.action, self.room)
         self.allowed, self.reason = inner.allowed, inner.reason
-        verdict = {True: Verdict.YES, False: Verdict.NO, None: Verdict.SAYS_NOTHING}[inner.allowed]
+        verdict = {True: Verdict.YES, False: Verdict.NO, None: Verdict.NO_DECISION}[inner.allowed]
         where = path(type(backend)) if is_listed() else _("%s, asked last") % path(type(backend))
         self.rules.append(Rule(name, verdict, where))
         self.rules += [replace(rule, part_of=name) for rule in inner.rules]
@@ -213,7 +213,7 @@ class _Question(Inquiry):
     def _backend(self, backend: Any) -> tuple[Verdict, str]:
         backend_path = path(type(backend))
         if not hasattr(backend, "has_perm"):
-            return Verdict.SAYS_NOTHING, _("%s has no has_perm") % backend_path
+            return Verdict.NO_DECISION, _("%s has no has_perm") % backend_path
         try:
             answer = backend.has_perm(self.user, self.permission, self.room)
             is_yes = bool(answer)
@@ -222,7 +222,7 @@ class _Question(Inquiry):
         except Exception as error:
             return self.refuse(raised(backend_path, error))
         source = answered(backend_path, answer)
-        return self.allow(source) if is_yes else (Verdict.SAYS_NOTHING, source)
+        return self.allow(source) if is_yes else (Verdict.NO_DECISION, source)
 
     def _check_time(self, seconds: float) -> None:
         most = realtime_settings.RIGHTS_SECONDS

@@ -51,7 +51,7 @@ class RoomRules(Inquiry):
     def _ask_room(self, room: Room, decision: Decision) -> None:
         decisive = _ORDER.index(decision.rule)
         for rule in _ORDER[:decisive]:
-            self.rules.append(Rule(rule, Verdict.SAYS_NOTHING, self._why_silent(rule, room)))
+            self.rules.append(Rule(rule, Verdict.NO_DECISION, self._why_undecided(rule, room)))
         given = self.action in decision.given
         source = self._source(decision, room)
         self.rules.append(Rule(decision.rule, Verdict.YES if given else Verdict.NO, source))
@@ -60,7 +60,7 @@ class RoomRules(Inquiry):
         if self.action in decision.actions:
             self.allow(source)
 
-    def _why_silent(self, rule: str, room: Room) -> str:
+    def _why_undecided(self, rule: str, room: Room) -> str:
         if self.user.is_anonymous:
             return _("nobody is signed in")
         if rule == "groups":
@@ -130,7 +130,7 @@ class RoomRules(Inquiry):
 
         def ask() -> tuple[Verdict, str]:
             if self.user.is_anonymous:
-                return Verdict.SAYS_NOTHING, _("nobody is signed in")
+                return Verdict.NO_DECISION, _("nobody is signed in")
             for backend in auth.get_backends():
                 if not hasattr(backend, "has_perm"):
                     continue
@@ -144,7 +144,7 @@ class RoomRules(Inquiry):
                     return self.allow(self._source_of_permission(backend))
             words = {"user": self.who, "permission": self.permission}
             missing = _("%(user)s has %(permission)s neither directly nor from a group") % words
-            return Verdict.SAYS_NOTHING, missing
+            return Verdict.NO_DECISION, missing
 
         return ask
 

@@ -16,7 +16,7 @@ class Verdict(TextChoices):
 
     YES = "yes", gettext_lazy("yes")
     NO = "no", gettext_lazy("no")
-    SAYS_NOTHING = "says nothing", gettext_lazy("says nothing")
+    NO_DECISION = "no decision", gettext_lazy("no decision")
     NOT_ASKED = "not asked", gettext_lazy("not asked")
 
 

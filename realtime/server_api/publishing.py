@@ -29,7 +29,8 @@ def publish(
     on_error: OnError | None = None,
     using: str | None = None,
 ) -> None:
-    """Publish `data`, any JSON value, to everybody in `room`. Rights are not checked.
+    """Publish `data`, any JSON value, to everybody in `room`. Rights are not checked. Returns
+    nothing: the number of the message is not known before the commit.
 
     Inside a transaction the message is sent after the commit, together with the others of the
     transaction, and is dropped on a rollback; with `on_commit=False` it is sent at once. `using`

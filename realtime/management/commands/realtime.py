@@ -77,13 +77,15 @@ class Command(BaseCommand):
             ) from error
         publishing.publish(room, value)
         there = len(connections.connections(room=room))
+        listening = f" {counted(there, 'connection')} in the room." if there else ""
+        self.stdout.write(self.style.SUCCESS(f"Published to {room}.{listening}"))
+        # Before the warning also where one of the two is no terminal.
+        self.stdout.flush()
         if finding.find(room) is None:
-            warning = f"The room {room} is archived: nobody receives this message."
+            warning = f"The room {room} is archived: nobody has received this message."
             self.stderr.write(warning, self.style.WARNING)
         elif not there:
             self.stderr.write(f"Nobody is in the room {room} now.", self.style.WARNING)
-        listening = f" {counted(there, 'connection')} in the room." if there else ""
-        self.stdout.write(self.style.SUCCESS(f"Published to {room}.{listening}"))
 
     def status(self, *, user: str | None, room: str | None, **options: Any) -> None:
         _require_shared_layer()

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from realtime.authentication import Identity
+from realtime.hub import registry
 from realtime.layers import get_layer
 from realtime.server_api import connections
 from tests.support.sessions import call
@@ -32,6 +33,24 @@ async def session(open_session, alice):
     session = open_session(identity, address="192.0.2.7")
     await call(session, connect={"name": "js", "version": "5.2"})
     return session
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["/venv/bin/daphne", "config.asgi:application"], "daphne"),
+        (["/venv/lib/uvicorn/__main__.py", "config.asgi:application"], "uvicorn"),
+        (["manage.py", "runserver", "8000"], "runserver"),
+        (["/venv/bin/django-admin", "runserver"], "runserver"),
+        (["/venv/lib/django/__main__.py", "runserver"], "runserver"),
+        (["./site.py", "runserver"], "runserver"),
+        (["manage.py", "consume"], "consume"),
+        (["manage.py"], "manage"),
+        ([""], "python"),
+    ],
+)
+def test_a_process_has_the_name_of_its_server(words, name):
+    assert registry._server(*words) == name
 
 
 async def test_a_connection_is_listed_with_what_is_known_of_it(session, alice, lobby):

@@ -45,16 +45,16 @@ def staff(alice):
 
 def test_explain_prints_a_table_and_the_outcome_as_a_sentence(run, alice, staff):
     assert run("explain", "alice", "staff") == [
-        f"user            yes           alice, id {alice.pk}, may sign in",
-        "name            yes           staff can be the name of a room",
-        "room            yes           “Staff” in the database",
-        "token's scopes  says nothing  no scopes, so no limits",
-        "superuser       says nothing  alice is not a superuser",
-        "ModelBackend    says nothing  django.contrib.auth.backends.ModelBackend returned",
-        "                              False",
-        "RoomBackend     yes           realtime.rights.RoomBackend, asked last",
-        "  membership    says nothing  alice has no role in staff",
-        "  groups        yes           in the room's group Staff",
+        f"user            yes          alice, id {alice.pk}, may sign in",
+        "name            yes          staff can be the name of a room",
+        "room            yes          “Staff” in the database",
+        "token's scopes  no decision  no scopes, so no limits",
+        "superuser       no decision  alice is not a superuser",
+        "ModelBackend    no decision  django.contrib.auth.backends.ModelBackend returned",
+        "                             False",
+        "RoomBackend     yes          realtime.rights.RoomBackend, asked last",
+        "  membership    no decision  alice has no role in staff",
+        "  groups        yes          in the room's group Staff",
         "  access        not asked",
         "  publishing    not asked",
         "  all rooms     not asked",
@@ -116,7 +116,7 @@ def test_the_verdicts_have_colours(alice, staff):
     printed = StringIO()
     call_command("realtime", "explain", "alice", "staff", stdout=printed, force_color=True)
     lines = printed.getvalue().splitlines()
-    assert "\x1b[32;1myes         \x1b[0m" in lines[0]
+    assert "\x1b[32;1myes        \x1b[0m" in lines[0]
     assert lines[-1].startswith("\x1b[32;1malice may join")
 
 
@@ -181,7 +181,7 @@ def test_publishing_says_how_many_connections_are_in_the_room(
 
 def test_publishing_to_an_archived_room_warns(publish):
     Room.objects.create(name="attic", archived=True)
-    assert publish("attic")[1] == "The room attic is archived: nobody receives this message."
+    assert publish("attic")[1] == "The room attic is archived: nobody has received this message."
 
 
 def test_publishing_to_a_room_that_is_not_there_fails_with_the_nearest_name(publish, lobby):

@@ -10,7 +10,7 @@ from realtime.rights import backend, explanation
 from realtime.rights.explanation import explain
 from tests.support.explanations import FUTURE, PAST, live, rules, sources, verdicts
 
-YES, NO, NOTHING, NOT_ASKED = "yes", "no", "says nothing", "not asked"
+YES, NO, NOTHING, NOT_ASKED = "yes", "no", "no decision", "not asked"
 
 
 @pytest.mark.django_db
@@ -44,7 +44,7 @@ def test_an_expired_membership_is_mentioned(alice):
     explained = explain(alice, "r")
     expired = "role moderator, expired 2024-02-01 09:30 UTC, so it has no effect"
     assert sources(explained)["membership"] == expired
-    assert rules(explained)["membership"] == "says nothing"
+    assert rules(explained)["membership"] == "no decision"
     assert explained.reason == f"only members and the room's groups may enter; {expired}"
 
 

@@ -171,7 +171,7 @@ def test_the_outcome_is_that_of_the_live_system_with_other_backends(in_memory, s
         (DenyingBackend, "no", "raised PermissionDenied"),
         (BrokenBackend, "no", "raised RuntimeError"),
         (TruthyBackend, "yes", "returned a value of type list"),
-        (SignInOnlyBackend, "says nothing", "has no has_perm"),
+        (SignInOnlyBackend, "no decision", "has no has_perm"),
     ],
 )
 def test_a_backend_is_named_with_what_it_did(in_memory, settings, backend, verdict, source):
@@ -182,7 +182,7 @@ def test_a_backend_is_named_with_what_it_did(in_memory, settings, backend, verdi
     explained = explain(user, "r")
     assert rules(explained)[backend.__name__] == verdict
     assert sources(explained)[backend.__name__] == f"{path} {source}"
-    asked = "says nothing" if verdict == "says nothing" else "not asked"
+    asked = "no decision" if verdict == "no decision" else "not asked"
     assert rules(explained)["RoomBackend"] == asked
 
 

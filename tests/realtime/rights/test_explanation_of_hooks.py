@@ -48,7 +48,7 @@ def test_a_hook_is_named_with_what_it_returned(alice, in_code):
     assert sources(explained)["can_join"] == f"{hook}.can_join returned True"
     refused = f"{hook}.can_moderate returned a value of type str, and only True counts as yes"
     assert explained.reason == sources(explained)["can_moderate"] == refused
-    assert rules(explained)["permission"] == "says nothing"
+    assert rules(explained)["permission"] == "no decision"
 
 
 @pytest.mark.django_db
