@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import redis
@@ -12,7 +14,7 @@ import redis
 from ...exceptions import LayerUnavailable
 from ...sparse_log import SparseLogs
 from ..records import StoredProcess
-from . import scripts
+from . import clocks, scripts
 from .codec import Codec
 from .keys import owner
 from .pipeline import Pipeline
@@ -94,9 +96,15 @@ class Connections:
     async def beat(self, process: str, info: bytes, ttl_seconds: float) -> bool:
         ttl_ms = int(ttl_seconds * 1000)
         beats = [
-            pipeline.run(scripts.heartbeat(self._keys, process, ttl_ms, hosts))
-            for pipeline, hosts in zip(
-                self._topology.pipelines(), self._topology.fingerprints, strict=True
+            pipeline.run(
+                scripts.heartbeat(self._keys, process, ttl_ms, hosts),
+                partial(self._on_beat, place, time.time()),
+            )
+            for pipeline, hosts, place in zip(
+                self._topology.pipelines(),
+                self._topology.fingerprints,
+                self._topology.places,
+                strict=True,
             )
         ]
         about, connections = self._process_keys(process)
@@ -108,11 +116,16 @@ class Connections:
             described = pipeline.send("DEL", about, connections)
         await outcomes([described])
         # A dead shard that comes back without its data does not know the process then.
-        found: list[list[int]] = living(await outcomes(beats))
+        found: list[tuple[bool, int]] = living(await outcomes(beats))
         others = max(count for _, count in found)
         if others and ttl_ms:
             self._report_other_hosts(others)
         return all(known for known, _ in found)
+
+    def _on_beat(self, place: str, asked_at: float, reply: list[int]) -> tuple[bool, int]:
+        known, others, redis_ms = reply
+        clocks.compare(place, asked_at, redis_ms / 1000, time.time())
+        return bool(known), others
 
     def _report_other_hosts(self, others: int) -> None:
         _log.warning(

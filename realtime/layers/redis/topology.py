@@ -57,9 +57,14 @@ class Topology:
         return [Shard(host, on_message, on_reconnect) for host in self._hosts]
 
     @cached_property
+    def places(self) -> list[str]:
+        """Where each shard is, without users and passwords."""
+        return list(map(place, self._hosts))
+
+    @cached_property
     def fingerprints(self) -> list[str]:
         """For each shard what all processes must agree about: its number, and the whole list."""
-        places = "\n".join(map(place, self._hosts))
+        places = "\n".join(self.places)
         digest = hashlib.blake2b(places.encode(errors="replace"), digest_size=8).hexdigest()
         return [f"{index + 1} of {self.count}, {digest}" for index in range(self.count)]
 

@@ -1,5 +1,5 @@
--- Marks a process as alive. Returns 1 if it was known, 0 if its data in Redis is lost; and how many
--- living processes have another list of hosts.
+-- Marks a process as alive. Returns 1 if it was known, 0 if its data in Redis is lost; how many living
+-- processes have another list of hosts; and the time in ms.
 -- KEYS: 1 sorted set of processes by the time, in ms, until which they are alive
 --       2 hash of processes: process -> its list of hosts
 -- ARGV: 1 the process, 2 its TTL in ms, 0 when it ends, 3 its list of hosts
@@ -30,4 +30,4 @@ for index = 1, #hosts, 2 do
     others = others + 1
   end
 end
-return {known, others}
+return {known, others, now}
