@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 
 import pytest
 import redis
@@ -130,6 +131,36 @@ async def test_a_refusal_is_said_once_and_heals(kind, own_redis, open_redis_laye
     heal()
     await until(lambda: allowed(layer))
     await asyncio.to_thread(layer.append_sync, "lobby", b"3", KEEP_THREE)
+
+
+@pytest.fixture
+def loading_redis(tmp_path):
+    """The URL of a Redis that reads its data for some seconds: each key takes 20 ms."""
+    port = processes.free_port()
+    server = processes.start_redis(tmp_path, port)
+    client = redis.Redis(port=port)
+    # It answers others after each KiB.
+    client.mset({f"key-{number}": random.randbytes(2_000) for number in range(150)})
+    client.save()
+    client.close()
+    server.stop()
+    server.popen.wait()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(tmp_path)]
+    slow = ["--key-load-delay", "20000", "--loading-process-events-interval-bytes", "1024"]
+    server = processes.start([*command, *slow], tmp_path / "loading.log", port)
+    yield f"redis://127.0.0.1:{port}"
+    server.stop()
+
+
+async def test_a_redis_that_is_loading_is_said_and_waited_for(
+    loading_redis, open_redis_layer, said
+):
+    layer = open_redis_layer(hosts=[loading_redis])
+    with pytest.raises(LayerUnavailable, match=r"LOADING .* wait until it is ready"):
+        await layer.append("lobby", b"1", KEEP_THREE)
+    await until(lambda: allowed(layer))
+    await asyncio.to_thread(layer.append_sync, "lobby", b"3", KEEP_THREE)
+    assert len([line for line in said() if "LOADING" in line]) == 1
 
 
 async def test_a_wrong_password_is_said_and_a_right_one_heals(own_redis, open_redis_layer, said):
