@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .server_api.connections import recheck as recheck
     from .server_api.connections import unsubscribe as unsubscribe
     from .server_api.naming import room_name as room_name
+    from .server_api.personal import apublish_to_user as apublish_to_user
+    from .server_api.personal import publish_to_user as publish_to_user
+    from .server_api.personal import user_room as user_room
     from .server_api.publishing import apublish as apublish
     from .server_api.publishing import publish as publish
     from .server_api.reading import ahistory as ahistory
@@ -41,6 +44,8 @@ _MODULES = {
     "broadcast": "broadcasting.bulk",
     "publish_html": "fragments.publishing",
     "room_name": "server_api.naming",
+    "publish_to_user": "server_api.personal",
+    "user_room": "server_api.personal",
 }
 __all__ = [
     "adisconnect",
@@ -49,6 +54,7 @@ __all__ = [
     "apresence",
     "apublish",
     "apublish_html",
+    "apublish_to_user",
     "arecheck",
     "aunsubscribe",
     "broadcast",
@@ -60,9 +66,11 @@ __all__ = [
     "presence",
     "publish",
     "publish_html",
+    "publish_to_user",
     "recheck",
     "room_name",
     "unsubscribe",
+    "user_room",
 ]
 
 

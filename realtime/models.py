@@ -19,6 +19,9 @@ from . import names, user_models
 def validate_room_name(value: str) -> None:
     if not names.is_room_name(value):
         raise ValidationError(_("A room name has %(rule)s."), params={"rule": names.RULE})
+    if names.is_personal(value):
+        message = _("Names that begin with %(start)s are those of personal rooms.")
+        raise ValidationError(message, params={"start": names.PERSONAL})
 
 
 class RoomQuerySet(models.QuerySet["Room"]):

@@ -1,5 +1,6 @@
 """Room names, and the rule for valid ones."""
 
+import hashlib
 import re
 
 from .exceptions import InvalidRoomName
@@ -23,6 +24,28 @@ def is_room_name(name: object) -> bool:
         and ".." not in name
         and "//" not in name
     )
+
+
+PERSONAL = "_user/"
+"""What the names of personal rooms begin with. No other room has such a name."""
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.@-]{1,100}\Z", re.ASCII)
+
+
+def personal_room(user_id: str) -> str:
+    """Return the name of the personal room of a user, whose primary key as text is `user_id`.
+
+    A key that has other characters, or is very long, is replaced by its digest.
+    """
+    if _PLAIN_KEY.match(user_id) and ".." not in user_id:
+        return PERSONAL + user_id
+    key = user_id.encode(errors="surrogatepass")
+    # Behind a colon, which no plain key has.
+    return f"{PERSONAL}:{hashlib.blake2b(key, digest_size=16).hexdigest()}"
+
+
+def is_personal(name: str) -> bool:
+    return name.startswith(PERSONAL)
 
 
 def check_name(room: str) -> None:

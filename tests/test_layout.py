@@ -19,6 +19,9 @@ PUBLIC_NAMES = [
         for name in [
             "publish",
             "apublish",
+            "publish_to_user",
+            "apublish_to_user",
+            "user_room",
             "history",
             "ahistory",
             "presence",

@@ -15,6 +15,7 @@ from ..exceptions import (
     LayerUnavailable,
     RealtimeError,
 )
+from ..names import personal_room
 from ..protocols import requests
 from ..protocols.base import Reply
 from ..protocols.requests import CloseSession, CommandError
@@ -153,6 +154,8 @@ def _enroll(session: Session) -> None:
 
 def _welcome(session: Session, subs: Mapping[str, Reply]) -> Reply:
     reply = _who_and_until_when(session)
+    if session.user_id:
+        reply["data"] = {"user_room": personal_room(session.user_id)}
     if subs:
         reply["subs"] = subs
     if session.protocol.has_pings:

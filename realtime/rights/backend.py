@@ -18,11 +18,12 @@ from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
 from django.utils.module_loading import import_string
 
-from .. import rooms, user_models
+from .. import names, rooms, user_models
 from ..codes import Error
 from ..exceptions import Rejected
 from ..models import Membership, Room
 from ..rooms.finding import AnyRoom
+from ..rooms.room_types import is_personal
 from ..sparse_log import SparseLogs
 from . import queries
 from .queries import ACTIONS as ACTIONS
@@ -61,6 +62,8 @@ class RoomBackend(BaseBackend):
             return False
         if isinstance(obj, Room):
             return action in decide(user_obj, obj).actions or covers_all_rooms(user_obj, perm, obj)
+        if is_personal(obj):
+            return owns(user_obj, action, obj)
         if isinstance(obj, rooms.CodeRoom):
             return hooks_allow(user_obj, action, obj) or covers_all_rooms(user_obj, perm)
         return False
@@ -180,6 +183,16 @@ def ask_hook(hook_name: str, user: Any, room: rooms.CodeRoom) -> Any:
     return hook(user, **room.captured)
 
 
+def owns(user: Any, action: str, room: AnyRoom) -> bool:
+    """Return whether a personal room is that of the user, who may join it and do nothing else.
+
+    No permission, superuser or backend opens it to others.
+    """
+    if action != "join" or user.pk is None or not user.is_active:
+        return False
+    return names.personal_room(str(user.pk)) == room.name
+
+
 def is_listed() -> bool:
     """Return whether `AUTHENTICATION_BACKENDS` has a backend that answers for rooms."""
     return _has_room_backend(tuple(settings.AUTHENTICATION_BACKENDS))
@@ -202,6 +215,8 @@ def may(user: Any, action: str, room: AnyRoom) -> bool:
 def refusal(user: Any, action: str, room: AnyRoom) -> Error | None:
     """Return None if the user may, else the error for the client: that of a `Rejected` which a hook
     of the site has raised, or "permission denied"."""
+    if is_personal(room):
+        return None if owns(user, action, room) else Error.PERMISSION_DENIED
     _rejection.set(None)
     try:
         last = None if is_listed() else _built_in

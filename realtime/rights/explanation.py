@@ -23,10 +23,10 @@ from ..conf import realtime_settings
 from ..databases import reads_up_to_date
 from ..models import Room
 from ..rooms.finding import AnyRoom
-from ..rooms.room_types import find_in_code
+from ..rooms.room_types import find_in_code, is_personal
 from . import queries
 from .answers import GRANTED, reload_user
-from .backend import ACTIONS, ModelBackend, RoomBackend, is_listed
+from .backend import ACTIONS, ModelBackend, RoomBackend, is_listed, owns
 from .room_rules import RoomRules
 from .verdicts import Inquiry, Verdict, answered, only_true, path, raised
 from .verdicts import Rule as Rule
@@ -132,6 +132,9 @@ class _Question(Inquiry):
 
     def _is_there(self) -> tuple[Verdict, str]:
         in_code = find_in_code(self.name)
+        if is_personal(in_code):
+            self.room = in_code
+            return Verdict.YES, _("the personal room of a user")
         if in_code is not None:
             self.room = in_code
             words = {"pattern": in_code.pattern, "type": path(type(in_code.type))}
@@ -158,6 +161,9 @@ class _Question(Inquiry):
 
     def _ask_for_the_right(self) -> None:
         self.ask("scopes", self._is_in_scope)
+        if is_personal(self.room):
+            self.ask("personal", self._is_own)
+            return
         if user_models.decides_itself(type(self.user)):
             self.ask("has_perm", self._user_model)
             return
@@ -177,6 +183,14 @@ class _Question(Inquiry):
             return Verdict.YES, scope if scope in self.scopes else for_the_room
         words = {"scope": scope, "for_the_room": for_the_room}
         return self.refuse(_("the token has neither %(scope)s nor %(for_the_room)s") % words)
+
+    def _is_own(self) -> tuple[Verdict, str]:
+        room: Any = self.room
+        if owns(self.user, self.action, room):
+            return self.allow(_("the personal room of %s") % self.who)
+        if owns(self.user, "join", room):
+            return self.refuse(_("only the server publishes in a personal room"))
+        return self.refuse(_("the personal room of somebody else"))
 
     def _user_model(self) -> tuple[Verdict, str]:
         method = path(type(self.user).has_perm)

@@ -96,10 +96,18 @@ async def agrant(identity: Identity, name: str) -> Grant:
         return NOTHING
     in_code = find_in_code(name)
     if in_code is not None:
-        return await _ask_site(identity, name, await _with_current_user(identity, in_code))
-    answer = await _lookups.ask(key, (identity, name))
-    if isinstance(answer, Found):
-        answer = await _ask_site(identity, name, answer)
+        found = await _with_current_user(identity, in_code)
+        if own_rules.decide_on(in_code):
+            return await _ask_site(identity, name, found)
+        if found.user is None:
+            return NOTHING
+        answer = compute(identity, found.user, name, in_code)
+        return replace(answer, version=found.version, asked_at=found.asked_at)
+    looked_up = await _lookups.ask(key, (identity, name))
+    if isinstance(looked_up, Found):
+        answer = await _ask_site(identity, name, looked_up)
+    else:
+        answer = looked_up
     if answer.room is not None and changes.version >= 0:
         if len(_known) >= MOST_KNOWN:
             _known.clear()

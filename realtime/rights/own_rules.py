@@ -19,7 +19,7 @@ from ..concurrency.pools import PoolBusy, TookTooLong
 from ..databases import reads_up_to_date
 from ..exceptions import LayerUnavailable
 from ..rooms.finding import AnyRoom
-from ..rooms.room_types import CodeRoom
+from ..rooms.room_types import CodeRoom, is_personal
 from ..sparse_log import SparseLogs
 
 _failures = SparseLogs(logging.getLogger("realtime.grants"))
@@ -43,6 +43,8 @@ def decide_on(room: AnyRoom | None) -> bool:
 
     None is a missing room, for which the rules of a room of the database are asked.
     """
+    if is_personal(room):
+        return False
     if isinstance(room, CodeRoom):
         return True
     return not _are_ours(tuple(settings.AUTHENTICATION_BACKENDS), get_user_model())

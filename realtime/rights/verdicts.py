@@ -93,6 +93,7 @@ _LABELS = {
     "room": gettext_lazy("room"),
     "join": gettext_lazy("may join"),
     "scopes": gettext_lazy("token's scopes"),
+    "personal": gettext_lazy("personal room"),
     "superuser": gettext_lazy("superuser"),
     "active": gettext_lazy("active"),
     "membership": gettext_lazy("membership"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 
+from .. import names
 from . import definitions
 from .patterns import RoomPattern
 
@@ -132,6 +133,11 @@ def register(pattern: str) -> Callable[[AnyRoomType], AnyRoomType]:
 
     def decorate(room_type: AnyRoomType) -> AnyRoomType:
         parsed = RoomPattern(pattern)
+        if names.is_personal(pattern):
+            raise ImproperlyConfigured(
+                f"{pattern!r} begins with {names.PERSONAL!r}, as the names of personal rooms do. "
+                "Choose another beginning."
+            )
         definitions.check(room_type, RoomType, parsed)
         for known in _types:
             _refuse_same_names(parsed, known)
@@ -169,8 +175,24 @@ def registered() -> tuple[Registered, ...]:
     return tuple(_types)
 
 
+class PersonalRoom(RoomType):
+    """The room of one user, on all of their devices: see `realtime.publish_to_user`. Its rights are
+    decided in `rights.backend`, because no rule of the site has a say."""
+
+    presence = False
+
+
+_personal = PersonalRoom()
+
+
+def is_personal(room: object) -> bool:
+    return isinstance(room, CodeRoom) and room.type is _personal
+
+
 def find_in_code(name: str) -> CodeRoom | None:
-    """Return the room of a room type, or None. Does not read the database."""
+    """Return the personal room, or the room of a room type, or None. Does not read the database."""
+    if names.is_personal(name):
+        return CodeRoom(name, _personal, pattern=f"{names.PERSONAL}…")
     for each in _types:
         captured = each.pattern.match(name)
         if captured is not None:

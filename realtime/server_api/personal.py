@@ -1,0 +1,64 @@
+"""Messages to all devices of a user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Model
+
+from ..names import personal_room
+from .outgoing import OnError
+from .publishing import apublish, publish
+
+
+def user_room(user: Any) -> str:
+    """Return the name of the personal room of `user`, a user or a primary key.
+
+    Only this user may join it, and only the server publishes in it. Raises `ValueError` for nobody:
+    None, an anonymous user, one that is not saved.
+    """
+    key = user.pk if isinstance(user, Model) or hasattr(user, "is_anonymous") else user
+    if key is None or key == "":
+        raise ValueError("A personal room belongs to a user who is stored; this is none.")
+    return personal_room(str(key))
+
+
+def publish_to_user(
+    user: Any,
+    data: Any,
+    *,
+    idempotency_key: str = "",
+    on_commit: bool = True,
+    on_error: OnError | None = None,
+    using: str | None = None,
+) -> None:
+    """Publish `data` to all devices of `user`, a user or a primary key, that have subscribed to
+    `user_room(user)`. Otherwise as `publish`."""
+    publish(
+        user_room(user),
+        data,
+        idempotency_key=idempotency_key,
+        on_commit=on_commit,
+        on_error=on_error,
+        using=using,
+    )
+
+
+async def apublish_to_user(
+    user: Any,
+    data: Any,
+    *,
+    idempotency_key: str = "",
+    on_commit: bool = True,
+    on_error: OnError | None = None,
+    using: str | None = None,
+) -> None:
+    """As `publish_to_user`, for coroutines."""
+    await apublish(
+        user_room(user),
+        data,
+        idempotency_key=idempotency_key,
+        on_commit=on_commit,
+        on_error=on_error,
+        using=using,
+    )
