@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .rest import diagnosis, publishing, reading, rooms, tickets, tokens
+from .rest import diagnosis, documentation, publishing, reading, rooms, tickets, tokens
 
 app_name = "realtime"
 
@@ -14,4 +14,6 @@ urlpatterns = [
     path("rooms/<path:room>/publish/", publishing.PublishView.as_view(), name="publish"),
     path("rooms/<path:room>/history/", reading.HistoryView.as_view(), name="history"),
     path("rooms/<path:room>/presence/", reading.PresenceView.as_view(), name="presence"),
+    path("docs/", documentation.page, name="docs"),
+    path("asyncapi/", documentation.document, name="asyncapi"),
 ]

@@ -49,6 +49,11 @@ def rpc_handler(method: str) -> Handler | None:
     return _rpc.get(method)
 
 
+def rpc_handlers() -> dict[str, Handler]:
+    """Return all rpc functions by their names."""
+    return {name: _rpc[name] for name in rpc_names()}
+
+
 def rpc_names() -> list[str]:
     return sorted(_rpc)
 
