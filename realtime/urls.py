@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from .rest import diagnosis, documentation, publishing, reading, rooms, tickets, tokens
+from .rest import (
+    diagnosis,
+    documentation,
+    openapi,
+    publishing,
+    reading,
+    rooms,
+    tickets,
+    tokens,
+)
 
 app_name = "realtime"
 
@@ -17,3 +26,8 @@ urlpatterns = [
     path("docs/", documentation.page, name="docs"),
     path("asyncapi/", documentation.document, name="asyncapi"),
 ]
+
+if openapi.IS_INSTALLED:
+    from .rest.schema import SchemaView
+
+    urlpatterns.append(path("schema/", SchemaView.as_view(), name="schema"))

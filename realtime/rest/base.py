@@ -20,10 +20,10 @@ from ..authentication.refusals import CLAIM_ERRORS
 from ..authentication.token_kinds import require_access_token
 from ..databases import up_to_date_reads
 from ..exceptions import AuthenticationError
-from . import errors
+from . import errors, openapi
 
 
-class _TokenAuthentication(JWTAuthentication):
+class TokenAuthentication(JWTAuthentication):
     """SimpleJWT's authentication, which also refuses signed tokens with impossible claims."""
 
     def authenticate(self, request: Request) -> Any:
@@ -69,8 +69,9 @@ class OwnDefaults:
 class RealtimeView(OwnDefaults, NeverCached, APIView):
     """An endpoint for signed-in users, by token or by session."""
 
-    authentication_classes = (_TokenAuthentication, SessionAuthentication)
+    authentication_classes = (TokenAuthentication, SessionAuthentication)
     permission_classes = (IsAuthenticated,)
+    vars().update(openapi.view_schema())
 
     def dispatch(self, *args: Any, **kwargs: Any) -> Any:
         # A page asks again because it was told of a change, which a replica may not have yet.

@@ -21,8 +21,10 @@ from ..rooms.finding import AnyRoom
 from ..rooms.handlers import run_publish_hook_sync
 from ..rooms.payloads import checked
 from ..rooms.publications import ClientInfo, publication_body, retention
+from . import shapes
 from .access import RoomView
 from .errors import RefusedRequest, bad_request
+from .openapi import documented
 
 logger = logging.getLogger("realtime.rest")
 
@@ -62,6 +64,7 @@ class PublishView(RoomView):
 
     parser_classes = (BodyParser,)
 
+    @documented(shapes.Published, 400, 413, 415, 500, 503, request=shapes.NewMessage)
     def post(self, request: Request, room: str) -> Response:
         body = self._body(request)
         identity, found = self.require(request, "publish", room)

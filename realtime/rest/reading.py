@@ -13,12 +13,21 @@ from ..conf import realtime_settings
 from ..layers import get_layer
 from ..rooms.publications import Position, retention
 from ..server_api import reading
+from . import shapes
 from .access import RoomView
 from .errors import RefusedRequest, bad_request
+from .openapi import documented
 
 _OFFSET = re.compile(r"[0-9]{1,15}\Z", re.ASCII)
 _YES = ("1", "true", "yes")
 _NO = ("", "0", "false", "no")
+
+_HISTORY_QUERY: dict[str, tuple[type, str]] = {
+    "limit": (int, "The most messages to return."),
+    "since": (str, "Return what is after `<epoch>:<offset>`; with `reverse`, before it."),
+    "reverse": (bool, "Newest first."),
+}
+_PRESENCE_QUERY: dict[str, tuple[type, str]] = {"stats": (bool, "Only the numbers.")}
 
 _TOO_MANY = Error(Error.LIMIT_EXCEEDED.code, "too many to list; ask with ?stats=1")
 
@@ -26,6 +35,7 @@ _TOO_MANY = Error(Error.LIMIT_EXCEEDED.code, "too many to list; ask with ?stats=
 class HistoryView(RoomView):
     """GET: the kept messages of a room, oldest first, or newest first with `reverse=1`."""
 
+    @documented(shapes.HistoryPage, 400, 409, 410, 503, query=_HISTORY_QUERY)
     def get(self, request: Request, room: str) -> Response:
         query = request.query_params
         limit, since = _limit(query), _since(query)
@@ -52,6 +62,7 @@ class HistoryView(RoomView):
 class PresenceView(RoomView):
     """GET: who is in a room, by user; with `stats=1` only the numbers."""
 
+    @documented(shapes.Present, 400, 409, 413, 503, query=_PRESENCE_QUERY)
     def get(self, request: Request, room: str) -> Response:
         only_numbers = _flag(request.query_params, "stats")
         _, found = self.require(request, "join", room)

@@ -9,12 +9,15 @@ from ..authentication import Identity
 from ..models import Room
 from ..rights import queries
 from ..rights.backend import may
+from . import shapes
 from .base import RealtimeView
+from .openapi import documented
 
 
 class RoomListView(RealtimeView):
     """GET: the rooms of the database that the user may enter, with the user's rights in each."""
 
+    @documented(shapes.Rooms)
     def get(self, request: Request) -> Response:
         identity = self.identity(request)
         rooms = sorted(Room.objects.open_to(request.user), key=lambda room: str(room).lower())

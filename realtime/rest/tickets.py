@@ -14,7 +14,9 @@ from ..authentication.tickets import identity_to_ticket
 from ..conf import realtime_settings
 from ..exceptions import LayerUnavailable
 from ..layers import get_layer
+from . import shapes
 from .base import RealtimeView
+from .openapi import documented
 
 TRIES = 8
 TRY_SECONDS = 2.0
@@ -34,6 +36,7 @@ class TicketView(RealtimeView):
 
     throttle_classes = (TicketThrottle,)
 
+    @documented(shapes.Ticket, 503)
     def post(self, request: Request) -> Response:
         ttl = realtime_settings.TICKET_TTL_SECONDS
         kept = identity_to_ticket(self.identity(request))

@@ -19,7 +19,9 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from ..authentication import Identity, SimpleJWTAuthenticator, django_sessions, signing_keys
 from ..conf import realtime_settings
+from . import shapes
 from .base import RealtimeView
+from .openapi import documented
 
 
 class SessionTokenThrottle(UserRateThrottle):
@@ -41,6 +43,7 @@ class TokenView(RealtimeView):
     authentication_classes: Any = (SessionAuthentication,)
     throttle_classes = (SessionTokenThrottle,)
 
+    @documented(shapes.Token, 404)
     def post(self, request: Request) -> Response:
         token = None if _come_from_elsewhere() else _token(self.identity(request))
         if token is None:
