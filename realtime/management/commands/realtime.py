@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from django.contrib.auth import get_user_model
-from django.core.exceptions import MultipleObjectsReturned
+from django.core.exceptions import ImproperlyConfigured, MultipleObjectsReturned
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import CharField
 
@@ -22,6 +22,7 @@ from ...rights.explanation import MOST_COMPARED, Explanation, Rule, explain, nea
 from ...rights.verdicts import Verdict
 from ...rooms import finding
 from ...server_api import connections, publishing
+from ..site_setup import SiteSetup
 from ..tables import connection_rows, counted, printable, process_rows, table, totals
 
 MOST_SHOWN = 50
@@ -56,6 +57,13 @@ class Command(BaseCommand):
             "--scope", help="the scopes of the token, as in 'realtime:join realtime:publish:lobby'"
         )
         explain.add_argument("--json", action="store_true", help="print JSON")
+        init = commands.add_parser("init", help="Show what this site needs, as a diff.")
+        init.add_argument("--write", action="store_true", help="change the files")
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        if options.get("command") == "init":
+            options["skip_checks"] = True  # it is there to set right what they report
+        return super().execute(*args, **options)
 
     def handle(self, *args: Any, command: str, **options: Any) -> None:
         try:
@@ -160,6 +168,26 @@ class Command(BaseCommand):
             self.stdout.write(line)
         outcome = self.style.SUCCESS if explanation.allowed else self.style.ERROR
         self.stdout.write("\n" + outcome(printable(explanation.sentence)))
+
+    def init(self, *, write: bool, **options: Any) -> None:
+        try:
+            setup = SiteSetup()
+        except (ImproperlyConfigured, OSError, SyntaxError) as error:
+            raise CommandError(f"The site can't be read: {error}") from error
+        for line in setup.diff():
+            self.stdout.write(line)
+        for sentence in setup.left_alone:
+            self.stdout.write(self.style.WARNING(f"Left alone, do it by hand: {sentence}"))
+        if not setup.after:
+            done = "Nothing to write." if setup.left_alone else "This site has what it needs."
+            self.stdout.write(self.style.SUCCESS(done))
+        elif write:
+            setup.write()
+            names = ", ".join(path.name for path in setup.after)
+            self.stdout.write(self.style.SUCCESS(f"Written: {names}."))
+            self.stdout.write("Next: manage.py check, and manage.py migrate.")
+        else:
+            self.stdout.write("Nothing is written. To write it: manage.py realtime init --write")
 
 
 def _row(rule: Rule) -> tuple[str, str, str]:
