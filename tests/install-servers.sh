@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests talk to and Debian has, where it is missing: Redis, Chromium, Node.js, a clock that
-# can be set for one process.
+# Installs what the tests talk to and Debian has, where it is missing: Redis, Chromium, Node.js, nginx,
+# a clock that can be set for one process.
 set -eu
 missing=""
 command -v redis-server >/dev/null || missing="$missing redis-server"
@@ -8,6 +8,7 @@ command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v node >/dev/null || missing="$missing nodejs"
 command -v npm >/dev/null || missing="$missing npm"
 ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
+[ -x /usr/sbin/nginx ] || missing="$missing nginx"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then
