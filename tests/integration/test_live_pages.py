@@ -276,4 +276,6 @@ async def test_a_developer_reads_in_the_console_what_is_wrong(open_page, start_s
         'rpc "no.such" failed (104, ',
     )
     await page.evaluate("realtime.close(), realtime.configure({ url: '/nowhere/' }).connect()")
-    await read(f"No WebSocket could be opened at {site.ws_url.replace('/ws/', '/nowhere/')}.")
+    elsewhere = site.ws_url.replace("/ws/", "/nowhere/")
+    failed = f"No WebSocket could be opened at {elsewhere}."
+    await read(f"{failed}\n* The socket of this site is at {site.ws_url}.")

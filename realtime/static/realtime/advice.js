@@ -69,8 +69,9 @@ hear("unreachable", async () => {
   }
   try {
     const response = await fetch(`${diagnosis}?origin=${encodeURIComponent(location.origin)}`);
-    const { problems = [] } = response.ok ? await response.json() : {};
-    say([failed, ...problems].join("\n* "));
+    const { url, problems = [] } = response.ok ? await response.json() : {};
+    const elsewhere = url && url !== realtime.url ? [`The socket of this site is at ${url}.`] : [];
+    say([failed, ...elsewhere, ...problems].join("\n* "));
   } catch {
     say(`${failed} The server does not answer at ${diagnosis} either. Is it running?`);
   }

@@ -461,6 +461,8 @@ export class Realtime extends EventTarget {
   #drop() {
     this.#turn += 1;
     this.#client = null;
+    // Timers stood still: the token has ended, or is about to.
+    if (this.#alarms.refresh?.due < Date.now()) this.#freshToken = true;
     Object.values(this.#alarms).forEach(({ timer }) => clearTimeout(timer));
     this.#alarms = {};
     for (const subscription of this.#subscriptions.values()) subscription.out();

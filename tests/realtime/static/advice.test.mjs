@@ -91,12 +91,19 @@ test("closed for good by the server", async () => {
 });
 
 test("a handshake that failed: the server says why", async () => {
-  answer({ ok: true, json: async () => ({ problems: ["The origin is another one.", "Nobody is signed in."] }) });
+  const problems = ["The origin is another one.", "Nobody is signed in."];
+  answer({ ok: true, json: async () => ({ url: "wss://shop.example.com/ws/", problems }) });
   await meets("unreachable", null, { diagnosis: "/realtime/diagnosis/" });
   assert.equal(fetched, "/realtime/diagnosis/?origin=https%3A%2F%2Fshop.example.com");
   assert.deepEqual(said, [
     "realtime: No WebSocket could be opened at wss://shop.example.com/ws/.\n* The origin is another one.\n* Nobody is signed in.",
   ]);
+});
+
+test("a handshake at another address than that of the site", async () => {
+  answer({ ok: true, json: async () => ({ url: "wss://shop.example.com/live/" }) });
+  await meets("unreachable", null, { diagnosis: "/realtime/diagnosis/" });
+  assert.match(said[0], /\n\* The socket of this site is at wss:\/\/shop\.example\.com\/live\/\.$/);
 });
 
 test("a handshake that failed, and a server that does not answer or tell", async () => {

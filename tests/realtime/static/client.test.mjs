@@ -357,6 +357,7 @@ test("after a sleep the clock counts, not the timers", async () => {
   globalThis.Date.now = () => timers() + 3_600_000;
   await happens(globalThis.document, "visibilitychange");
   assert.equal(sockets.length, 2, "the silent socket was kept");
+  assert.deepEqual(asked, [false, true], "the token that has ended was shown again");
   globalThis.Date.now = () => timers() + 7_200_000;
   await pass(5_000); // without any event, it is noticed within 5 s
   await pass(1_000);

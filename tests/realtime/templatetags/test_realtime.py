@@ -100,6 +100,7 @@ def test_advice_is_for_developers_alone(settings):
     assert attributes(client + "</script>")["data-debug"] == "1"
     assert attributes(advice)["src"] == "/static/realtime/advice.js"
     assert attributes(advice)["nonce"] == "one"
+    assert attributes(advice)["data-diagnosis"] == "/realtime/diagnosis/"
     assert attributes(advice)["data-user"] == "al&quot;ice"
     assert "data-user" not in render(request=SimpleNamespace(user=AnonymousUser()))
 
