@@ -23,7 +23,8 @@ def site(start_site, tmp_path_factory):
         "DJANGO_SETTINGS_MODULE": "tests.settings.live_pages",
         "DEPLOYED_ROOT": str(tmp_path_factory.mktemp("static")),
     }
-    processes.Site(None, 0, env).manage("collectstatic", "--no-input", "--verbosity", "0")
+    ignored = [word for name in ("admin", "rest_framework") for word in ("--ignore", name)]
+    processes.Site(None, 0, env).manage("collectstatic", "--no-input", "-v", "0", *ignored)
     return start_site("daphne", **env)
 
 
