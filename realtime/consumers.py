@@ -89,6 +89,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         dispatcher = Dispatcher(session)
         # The end of the connection is heard of while a command runs.
         inbox = Inbox(dispatcher, on_end=partial(_leave, session, outbox))
+        daphne.charge_frames(send, inbox.charge)
         try:
             async with asyncio.timeout(None) as deadline:
                 outbox.on_close = lambda: deadline.reschedule(_close_deadline())

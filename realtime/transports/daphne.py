@@ -78,6 +78,30 @@ def _on_ping(protocol: Any, unsent_bytes: int, payload: bytes) -> None:
         protocol.sendPong(payload)
 
 
+def charge_frames(send: Send, charge: Callable[[int], None]) -> None:
+    """Call `charge` for each frame that is no whole message: pings, pongs, and fragments."""
+    protocol = _protocol(send)
+    if not hasattr(protocol, "onMessageFrameBegin"):
+        return
+    begin_frame = protocol.onMessageFrameBegin
+
+    def on_frame(length: int) -> None:
+        if not protocol.current_frame.fin:
+            charge(1)
+        begin_frame(length)
+
+    protocol.onMessageFrameBegin = on_frame
+    protocol.onPing = partial(_on_control_frame, charge, protocol.onPing)
+    protocol.onPong = partial(_on_control_frame, charge, protocol.onPong)
+
+
+def _on_control_frame(
+    charge: Callable[[int], None], answer: Callable[[bytes], None], payload: bytes
+) -> None:
+    charge(1)
+    answer(payload)
+
+
 def pause_reading(send: Send) -> Callable[[], None]:
     """Read nothing more from the client, whose messages would all be queued, until what is returned
     is called."""

@@ -15,7 +15,7 @@ MIB = 2**20
 FRAME_MAX = OUTBOX_MAX = MIB
 CONNECTIONS = 40
 SECONDS = 60
-USERS = ["rooms", "absent", "too-large", "unfinished", "bytes"]
+USERS = ["rooms", "absent", "too-large", "unfinished", "bytes", "fragments"]
 
 
 @pytest.fixture(scope="module", params=["daphne", "uvicorn-fast"])
@@ -136,6 +136,13 @@ async def test_pings_of_websocket_are_commands_too(site, open_client, sign, byst
     with contextlib.suppress(websockets.ConnectionClosed):
         for _ in range(5_000):
             await client.connection.ping()
+    assert await client.closed() in (3013, 1006)
+
+
+async def test_fragments_are_commands_too(site, open_client, sign, bystander):
+    client = await open_client(sign("fragments"))
+    # A message that does not end, in fragments without content.
+    await write(client, b"\x01\x80\0\0\0\0" + b"\0\x80\0\0\0\0" * 5_000)
     assert await client.closed() in (3013, 1006)
 
 

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import uvicorn
+from autobahn.twisted.websocket import WebSocketAdapterProtocol
 from autobahn.websocket.protocol import WebSocketProtocol as AutobahnProtocol
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
@@ -223,6 +224,17 @@ def test_autobahn_answers_pings(name):
     )
 
 
+@pytest.mark.parametrize("name", ["onPing", "onPong", "onMessageFrameBegin"])
+def test_autobahn_tells_of_each_frame(name):
+    use = "charges frames that are no whole message"
+    assert hasattr(DaphneProtocol, name), complaint("autobahn", name, "daphne.py", use)
+    called = inspect.getsource(WebSocketAdapterProtocol)
+    assert f"self.{name}(" in called, complaint("autobahn", name, "daphne.py", use)
+    assert "self.current_frame = None" in inspect.getsource(AutobahnProtocol), complaint(
+        "autobahn", "current_frame", "daphne.py", use
+    )
+
+
 def a_daphne_connection(**buffer):
     calls = []
     transport = SimpleNamespace(
@@ -244,6 +256,22 @@ def test_the_buffers_of_autobahn_are_limited():
     protocol.transport.dataBuffer = b"x" * 201
     protocol.onPing(b"b")
     assert calls == [b"a", "abort"]
+
+
+def test_frames_of_daphne_that_are_no_whole_message_are_charged():
+    send, protocol, calls = a_daphne_connection()
+    charged, begun = [], []
+    protocol.onPong = lambda payload: None
+    protocol.onMessageFrameBegin = begun.append
+    daphne.limit_buffers(send, 1_000, 200)
+    daphne.charge_frames(send, charged.append)
+    protocol.onPing(b"a")
+    protocol.onPong(b"")
+    for is_last in (False, False, True):
+        protocol.current_frame = SimpleNamespace(fin=is_last)
+        protocol.onMessageFrameBegin(5)
+    assert (calls, begun, sum(charged)) == ([b"a"], [5, 5, 5], 4)
+    daphne.charge_frames(print, charged.append)  # another server
 
 
 def test_reading_from_a_client_of_daphne_is_paused():
