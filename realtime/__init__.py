@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .broadcasting.declarations import broadcasts as broadcasts
     from .fragments.publishing import apublish_html as apublish_html
     from .fragments.publishing import publish_html as publish_html
+    from .server_api.clients import own_client as own_client
     from .server_api.connections import adisconnect as adisconnect
     from .server_api.connections import anotify as anotify
     from .server_api.connections import arecheck as arecheck
@@ -44,6 +45,7 @@ _MODULES = {
     "broadcast": "broadcasting.bulk",
     "publish_html": "fragments.publishing",
     "room_name": "server_api.naming",
+    "own_client": "server_api.clients",
     "publish_to_user": "server_api.personal",
     "user_room": "server_api.personal",
 }
@@ -63,6 +65,7 @@ __all__ = [
     "disconnect",
     "history",
     "notify",
+    "own_client",
     "presence",
     "publish",
     "publish_html",

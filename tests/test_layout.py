@@ -22,6 +22,7 @@ PUBLIC_NAMES = [
             "publish_to_user",
             "apublish_to_user",
             "user_room",
+            "own_client",
             "history",
             "ahistory",
             "presence",

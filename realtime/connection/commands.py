@@ -14,7 +14,7 @@ from ..protocols import requests
 from ..protocols.base import Reply
 from ..protocols.requests import CommandError
 from ..rooms import payloads
-from ..rooms.handlers import rpc_handler, send_handlers
+from ..rooms.handlers import rpc_handler, send_handlers, takes_client
 from ..rooms.publications import Publication, retention
 from ..server_api.reading import to_client_infos
 from . import admission, publisher
@@ -104,7 +104,8 @@ async def rpc(session: Session, body: requests.Rpc) -> Reply:
     if handler is None:
         raise CommandError(Error.METHOD_NOT_FOUND)
     data = payloads.decode(payloads.checked(bytes(body.data)))
-    result = await threads.call_hook(session.user_id, handler, session.caller.user, data)
+    options = {"client": session.id} if takes_client(handler) else {}
+    result = await threads.call_hook(session.user_id, handler, session.caller.user, data, **options)
     return {"data": payloads.raw(payloads.encode_result(result))}
 
 

@@ -75,7 +75,7 @@ async def enter(
                     point = JoinPoint(point.position)
             reply = _enter_now(session, entry, name, options, grant, room, point)
             if state is not None:
-                _add_state(reply, state, entry.began_at, late)
+                _add_state(reply, state, entry.began_at, _theirs(session, late))
             return reply
     raise CommandError(Error.TOO_MANY_REQUESTS)
 
@@ -200,22 +200,35 @@ def _enter_now(
     info = session.client_info()
     if room.presence and info is not None:
         session.node.presence.enter(name, Member(session.id, session.user_id, info))
-    return _subscribed(point, options, retention(room))
+    return _subscribed(session, point, options, retention(room))
 
 
-def _subscribed(point: JoinPoint, options: SubscribeOptions, keep: Retention) -> Reply:
+def _theirs(session: Session, publications: list[Publication]) -> list[Publication]:
+    """Leave out what is not for this client."""
+    return [each for each in publications if each.is_for(session.id, session.user_id)]
+
+
+def _subscribed(
+    session: Session, point: JoinPoint, options: SubscribeOptions, keep: Retention
+) -> Reply:
     """The reply has the position at which the client is before the publications in it: it moves on
-    with each that it handles. One that is interrupted at the first comes back for the second."""
-    reply: Reply = {
-        "recoverable": keep.keeps,
-        "positioned": True,
-        "epoch": point.position.epoch,
-        "offset": point.position.offset if point.missed is None else options.offset,
-    }
+    with each that it handles. One that is interrupted at the first comes back for the second.
+
+    What is not for the client lies behind it already.
+    """
+    reply: Reply = {"recoverable": keep.keeps, "positioned": True, "epoch": point.position.epoch}
+    offset, missed = point.position.offset, point.missed
+    if missed is not None:
+        theirs = _theirs(session, missed)
+        if len(theirs) == len(missed):
+            offset = options.offset
+        elif theirs:
+            offset = theirs[0].offset - 1
+        if theirs:
+            reply["publications"] = theirs
+    reply["offset"] = offset
     if options.recover:
-        reply |= {"was_recovering": True, "recovered": point.missed is not None}
-    if point.missed:
-        reply["publications"] = point.missed
+        reply |= {"was_recovering": True, "recovered": missed is not None}
     return reply
 
 

@@ -7,6 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -40,6 +41,10 @@ class Recipient(Protocol):
     """A connection, as far as rooms know it."""
 
     @property
+    def id(self) -> str: ...
+    @property
+    def user_id(self) -> str: ...
+    @property
     def protocol(self) -> WireProtocol: ...
     @property
     def deliver(self) -> Callable[[str], None]:
@@ -56,6 +61,7 @@ class LocalRoom:
     __slots__ = (
         "_batch",
         "_fresh_until",
+        "_has_exclusions",
         "_is_flushing",
         "_loop",
         "_ticks",
@@ -86,6 +92,8 @@ class LocalRoom:
         self.check_later()
         self._batch: list[Publication] = []
         """Publications that wait for the next fan-out."""
+        self._has_exclusions = False
+        """Whether one of them is not for everybody."""
         self._fresh_until = 0.0
         self._is_flushing = False
         self._timer: asyncio.TimerHandle | None = None
@@ -119,6 +127,8 @@ class LocalRoom:
         within `COALESCE_SECONDS` in the next one. A single message would gain nothing by waiting.
         """
         self._batch.append(publication)
+        if publication.exclude:
+            self._has_exclusions = True
         if not self._is_flushing:
             self._is_flushing = True
             if self._loop.time() >= self._fresh_until:
@@ -159,19 +169,36 @@ class LocalRoom:
             return
         now, begun = self._loop.time(), time.perf_counter()
 
-        def encode(protocol: WireProtocol) -> list[str]:
-            name = self.name
-            try:
-                encoded = [protocol.encode_publication(name, each) for each in batch]
-            except (msgspec.MsgspecError, ValueError):
-                encoded = self._encode_readable(protocol, batch)
-            return _frames(protocol, encoded)
-
-        _fan_out(self.sessions, encode)
+        everybody: Iterable[Recipient] = self.sessions
+        if self._has_exclusions:
+            self._has_exclusions = False
+            everybody = self._deliver_apart(batch)
+        _fan_out(everybody, partial(self._encode, batch))
         took = time.perf_counter() - begun
         # Publications that wait for the next fan-out cost hardly more than one message.
         rest = min(realtime_settings.COALESCE_SECONDS, REST_MAX * took) if len(batch) > 1 else 0
         self._fresh_until = now + max(rest, REST_MIN * took)
+
+    def _deliver_apart(self, batch: list[Publication]) -> list[Recipient]:
+        """Fan out to the sessions that do not get all of the batch. Return the others."""
+        excluded = {client for each in batch for client in each.exclude}
+        others = []
+        for session in list(self.sessions):
+            if session.id not in excluded:
+                others.append(session)
+                continue
+            theirs = [each for each in batch if each.is_for(session.id, session.user_id)]
+            if theirs:
+                _fan_out([session], partial(self._encode, theirs))
+        return others
+
+    def _encode(self, batch: list[Publication], protocol: WireProtocol) -> list[str]:
+        name = self.name
+        try:
+            encoded = [protocol.encode_publication(name, each) for each in batch]
+        except (msgspec.MsgspecError, ValueError):
+            encoded = self._encode_readable(protocol, batch)
+        return _frames(protocol, encoded)
 
     def _encode_readable(self, protocol: WireProtocol, batch: list[Publication]) -> list[str]:
         """Encode the publications that can be read. The subscribers then start again, because the

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
-from inspect import iscoroutinefunction
+from functools import cache, wraps
+from inspect import iscoroutinefunction, signature
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -26,7 +26,10 @@ _message_handlers: list[Handler] = []
 
 
 def rpc(method: str) -> Callable[[Handler], Handler]:
-    """Register the handler of the rpc `method`: `function(user, data)`, returning a JSON value."""
+    """Register the handler of the rpc `method`: `function(user, data)`, returning a JSON value.
+
+    If it has a parameter `client`, it also gets the id of the connection that calls.
+    """
 
     def decorate(function: Handler) -> Handler:
         if method in _rpc:
@@ -43,6 +46,15 @@ def on_send(function: Handler) -> Handler:
     """Register a handler of `send`: `function(user, data)`. There is no reply."""
     _message_handlers.append(function)
     return function
+
+
+@cache
+def takes_client(handler: Handler) -> bool:
+    """Return whether the handler of an rpc wants the id of the connection."""
+    try:
+        return "client" in signature(handler).parameters
+    except (TypeError, ValueError):
+        return False  # a function of C without a signature
 
 
 def rpc_handler(method: str) -> Handler | None:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from .exclusions import NOBODY, START, divide, is_excluded
+
 
 class ClientInfo(msgspec.Struct, omit_defaults=True):
     """The sender of a publication: user id as a string, connection, and public profile."""
@@ -27,12 +29,19 @@ class Publication:
     """One message of a room, numbered from 1. `body` is a `Content` as JSON. `at_ms` is the Unix
     time of publishing in ms, 0 if unknown."""
 
-    __slots__ = ("at_ms", "body", "offset")
+    __slots__ = ("at_ms", "body", "exclude", "offset")
 
     def __init__(self, offset: int, body: bytes, at_ms: int = 0) -> None:
         self.offset = offset
-        self.body = body
+        if body.startswith(START):
+            self.body, self.exclude = divide(body)
+        else:
+            self.body, self.exclude = body, NOBODY
         self.at_ms = at_ms
+
+    def is_for(self, client: str, user_id: str) -> bool:
+        """Return whether a connection of the user gets it."""
+        return not self.exclude or not is_excluded(self.exclude, client, user_id)
 
     def content(self) -> Content:
         return _decode_content(self.body)

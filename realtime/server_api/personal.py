@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db.models import Model
@@ -30,6 +31,7 @@ def publish_to_user(
     idempotency_key: str = "",
     on_commit: bool = True,
     on_error: OnError | None = None,
+    exclude: str | Collection[str] = "",
     using: str | None = None,
 ) -> None:
     """Publish `data` to all devices of `user`, a user or a primary key, that have subscribed to
@@ -40,6 +42,7 @@ def publish_to_user(
         idempotency_key=idempotency_key,
         on_commit=on_commit,
         on_error=on_error,
+        exclude=exclude,
         using=using,
     )
 
@@ -51,6 +54,7 @@ async def apublish_to_user(
     idempotency_key: str = "",
     on_commit: bool = True,
     on_error: OnError | None = None,
+    exclude: str | Collection[str] = "",
     using: str | None = None,
 ) -> None:
     """As `publish_to_user`, for coroutines."""
@@ -60,5 +64,6 @@ async def apublish_to_user(
         idempotency_key=idempotency_key,
         on_commit=on_commit,
         on_error=on_error,
+        exclude=exclude,
         using=using,
     )

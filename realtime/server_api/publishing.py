@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -14,6 +15,7 @@ from ..exceptions import LayerUnavailable, UnknownRoom
 from ..layers import get_layer
 from ..layers.base import Append
 from ..names import check_name
+from ..rooms.exclusions import with_exclusions
 from ..rooms.payloads import encode
 from ..rooms.publications import Retention, publication_body
 from .outgoing import OnError, is_in_transaction, pending_in, report_failures, send_now
@@ -27,6 +29,7 @@ def publish(
     idempotency_key: str = "",
     on_commit: bool = True,
     on_error: OnError | None = None,
+    exclude: str | Collection[str] = "",
     using: str | None = None,
 ) -> None:
     """Publish `data`, any JSON value, to everybody in `room`. Rights are not checked. Returns
@@ -38,6 +41,9 @@ def publish(
 
     With an `idempotency_key`, publishing to the room again with the same key does nothing for 300 s
     (`IDEMPOTENCY_TTL_SECONDS`), so a task can be retried safely.
+
+    `exclude` is the id of a connection that does not get the message, or several of them: see
+    `realtime.own_client`.
 
     Raises `InvalidPayload`, `InvalidRoomName` and `UnknownRoom` at once.
 
@@ -53,6 +59,7 @@ def publish(
         idempotency_key=idempotency_key,
         on_commit=on_commit,
         on_error=on_error,
+        exclude=exclude,
         using=using,
     )
 
@@ -64,10 +71,13 @@ def publish_body(
     idempotency_key: str = "",
     on_commit: bool = True,
     on_error: OnError | None = None,
+    exclude: str | Collection[str] = "",
     using: str | None = None,
 ) -> None:
     """As `publish`, for a body that is ready."""
     _check(room, on_error)
+    if exclude:
+        body = with_exclusions(body, exclude)
     if on_commit and is_in_transaction(using):
         _keep_until_commit(room, body, idempotency_key, on_error, using)
         return
@@ -87,6 +97,7 @@ async def apublish(
     idempotency_key: str = "",
     on_commit: bool = True,
     on_error: OnError | None = None,
+    exclude: str | Collection[str] = "",
     using: str | None = None,
 ) -> None:
     """As `publish`, for coroutines.
@@ -101,6 +112,7 @@ async def apublish(
         idempotency_key=idempotency_key,
         on_commit=on_commit,
         on_error=on_error,
+        exclude=exclude,
         using=using,
     )
 
@@ -112,10 +124,13 @@ async def apublish_body(
     idempotency_key: str = "",
     on_commit: bool = True,
     on_error: OnError | None = None,
+    exclude: str | Collection[str] = "",
     using: str | None = None,
 ) -> None:
     """As `apublish`, for a body that is ready."""
     _check(room, on_error)
+    if exclude:
+        body = with_exclusions(body, exclude)
     if on_commit and await sync_to_async(_try_to_keep)(
         room, body, idempotency_key, on_error, using
     ):

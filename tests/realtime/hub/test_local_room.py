@@ -11,6 +11,7 @@ from realtime.hub.ticks import TickQueue
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.protocols.centrifuge import CentrifugeProtocol
 from realtime.protocols.plain import PlainProtocol
+from realtime.rooms.exclusions import with_exclusions
 from realtime.rooms.publications import ClientInfo, Publication, publication_body
 
 CENTRIFUGE = CentrifugeProtocol()
@@ -176,3 +177,26 @@ async def test_a_protocol_without_presence_gets_no_frame_about_it(room):
     info = msgspec.json.encode(ClientInfo(user="1", client="c"))
     room.notify_watchers([info, info], [])
     assert (told.lines, silent.frames) == ([2], [])
+
+
+async def test_a_batch_with_exclusions_is_encoded_once_for_all_others(room, monkeypatch):
+    encoded = []
+    original = CentrifugeProtocol.encode_publication
+
+    def encode(self, name, publication):
+        encoded.append(publication.offset)
+        return original(self, name, publication)
+
+    monkeypatch.setattr(CentrifugeProtocol, "encode_publication", encode)
+    members = [FakeSession() for _ in range(5)]
+    for number, member in enumerate(members):
+        member.id, member.user_id = f"client-{number}", "1"
+        room.add(member, watches=False)
+    body = publication_body(b"1", None)
+    room.deliver(Publication(1, body))
+    room.deliver(Publication(2, with_exclusions(body, ["client-0", "client-1"])))
+    room.deliver(Publication(3, with_exclusions(body, "client-1")))
+    for member in members:
+        await member.until(1)
+    assert [member.lines for member in members] == [[2], [1], [3], [3], [3]]
+    assert sorted(encoded) == [1, 1, 1, 2, 3, 3]
