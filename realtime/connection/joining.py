@@ -120,7 +120,12 @@ async def _enter_if_allowed(
     session: Session, name: str, options: SubscribeOptions, turn: Turn, budget: Budget
 ) -> Reply | None:
     try:
-        return await enter(session, name, options, turn, budget)
+        reply = await enter(session, name, options, turn, budget)
+        if not reply.get("recovered"):
+            # In the reply to a connect, the SDKs read the publications of recovered rooms only.
+            for late in reply.pop("publications", ()):
+                session.deliver(session.protocol.encode_publication(name, late))
+        return reply
     except states.NoState:
         return None  # a broken hook of one room must not keep the client out of all others
     except CommandError as refused:

@@ -214,6 +214,19 @@ async def test_the_rooms_of_a_connect_have_their_states(stock, open_session, ali
     assert "data" not in reply["plain/1"]
 
 
+async def test_what_is_published_while_a_connect_waits_for_states_follows_its_reply(
+    stock, open_session, alice, node
+):
+    stock.during = lambda: sell(node, 1)
+    session = open_session(Identity(alice))
+    reply = (await call(session, connect={"subs": {"stock/1": {}}}))["connect"]["subs"]["stock/1"]
+    assert (reply["offset"], reply["data"]) == (0, {"count": 0})
+    assert "publications" not in reply
+    live = await session.transport.until(is_publication)
+    assert live["push"] == {"channel": "stock/1", "pub": {"data": 1, "offset": 1}}
+    assert "connect" in session.transport.frames[0]
+
+
 @pytest.mark.parametrize("answer", [fail, reject, lambda: "x" * 600_000])
 async def test_a_broken_state_keeps_nobody_out_of_the_other_rooms_of_a_connect(
     stock, open_session, alice, answer
