@@ -17,12 +17,14 @@ def seal(key: str, old_key: str) -> str:
 
 
 def unseal(sealed: str, old_key: str) -> str:
-    """Return the key that was sealed with `old_key`; "" if nothing was sealed."""
-    if not sealed:
+    """Return the key that was sealed with `old_key`; "" if nothing was sealed, or a process with
+    another `SECRET_KEY` did it."""
+    try:
+        both = bytes.fromhex(sealed)
+        nonce, rest = both[:_NONCE_BYTES], both[_NONCE_BYTES:]
+        return _combined(rest, nonce, old_key).decode("ascii")
+    except ValueError:
         return ""
-    both = bytes.fromhex(sealed)
-    nonce, rest = both[:_NONCE_BYTES], both[_NONCE_BYTES:]
-    return _combined(rest, nonce, old_key).decode()
 
 
 def _combined(text: bytes, nonce: bytes, old_key: str) -> bytes:

@@ -25,10 +25,17 @@ def check_layer(**kwargs: Any) -> list[CheckMessage]:
 
 
 def _hint() -> str | None:
-    layers = getattr(settings, "CHANNEL_LAYERS", {})
-    layer = layers.get(str(realtime_settings.CHANNEL_LAYER), {}) if isinstance(layers, dict) else {}
-    backend, options = layer.get("BACKEND"), layer.get("CONFIG")
-    if backend == MEMORY and options:
+    layers = getattr(settings, "CHANNEL_LAYERS", None)
+    layer = layers.get(str(realtime_settings.CHANNEL_LAYER)) if isinstance(layers, dict) else None
+    backend = str((layer or {}).get("BACKEND", ""))
+    if not backend:
+        return "`manage.py realtime init --write` adds a layer for one process."
+    if backend.startswith("channels_redis."):
+        return (
+            "Change the BACKEND alone: hosts and prefix stay, and your own consumers go on to use "
+            "group_send and the rest."
+        )
+    if backend == MEMORY and (layer or {}).get("CONFIG"):
         return (
             f"{MEMORY} serves one process and takes no options. To share rooms between processes, "
             f"name {REDIS}, which takes `hosts` and `prefix`; else remove CONFIG."

@@ -14,6 +14,14 @@ def test_a_layer_that_knows_no_rooms_is_an_error(settings, layers):
     assert ids(checks.check_layer()) == ["realtime.E006"]
 
 
+def test_the_layer_of_channels_redis_keeps_its_hosts(settings):
+    backend = "channels_redis.core.RedisChannelLayer"
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": {"hosts": []}}}
+    assert "hosts and prefix stay" in checks.check_layer()[0].hint
+    settings.CHANNEL_LAYERS = {}
+    assert "realtime init" in checks.check_layer()[0].hint
+
+
 def test_hosts_that_are_no_list_are_reported_with_the_cure(settings):
     settings.CHANNEL_LAYERS = {
         "default": {
