@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import django
 from django import template
 from django.conf import settings
 from django.http import HttpRequest
@@ -53,7 +54,12 @@ def _address() -> str:
 def _nonce_of(context: Context, request: HttpRequest | None) -> object:
     if (nonce := context.get("csp_nonce")) is not None:
         return nonce
-    return getattr(request, "csp_nonce", None)
+    nonce = getattr(request, "csp_nonce", None)
+    if nonce is not None or request is None or django.VERSION < (6, 0):
+        return nonce
+    from django.middleware.csp import get_nonce
+
+    return get_nonce(request)
 
 
 def _advice(request: HttpRequest | None, nonce: str) -> SafeString:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from types import SimpleNamespace
 
+import django
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.management import call_command
+from django.http import HttpResponse
 from django.template import Context, Template
 from django.test import RequestFactory
 from django.urls import set_script_prefix
@@ -83,6 +85,18 @@ def test_the_nonce_of_the_context_of_the_request_or_given():
     assert attributes(render(**both))["nonce"] == "of-django-6"
     given = render('{% realtime_script nonce="given" %}', **both)
     assert attributes(given)["nonce"] == "given"
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django 6.0 has a policy of its own")
+def test_the_nonce_of_django_without_its_context_processor(settings):
+    from django.middleware.csp import ContentSecurityPolicyMiddleware
+    from django.utils.csp import CSP
+
+    settings.SECURE_CSP = {"script-src": [CSP.NONCE]}
+    respond = ContentSecurityPolicyMiddleware(lambda request: HttpResponse(render(request=request)))
+    response = respond(RequestFactory().get("/"))
+    nonce = attributes(response.content.decode())["nonce"]
+    assert response["Content-Security-Policy"] == f"script-src 'nonce-{nonce}'"
 
 
 def test_a_nonce_is_escaped():
