@@ -7,11 +7,13 @@ from collections.abc import Collection, Iterator, Mapping
 
 from django.db.models import Model
 
-from ..exceptions import LayerUnavailable
+from ..exceptions import InvalidRoomName, LayerUnavailable, UnknownRoom
 from ..layers import get_layer
-from ..rooms.publications import retention
-from ..rooms.room_types import find_in_code
-from ..server_api.publishing import publish_body
+from ..layers.base import Append
+from ..names import check_name
+from ..rooms.publications import Retention
+from ..server_api.outgoing import send_together
+from ..server_api.targets import retention_of
 from .declared import Row
 from .messages import Event, bodies
 
@@ -42,15 +44,16 @@ def _publish(rows: Rows) -> None:
         stored = now.get(row)
         after = [] if stored is None else row.broadcast.rooms_of(stored)
         events += [(row, room, event) for room, event in _events(before, after)]
-    heard = _heard({room for _, room, _ in events})
+    heard = _heard(dict.fromkeys(room for _, room, _ in events))
     made: dict[tuple[Row, Event], list[bytes]] = {}
+    appends: list[Append] = []
     for row, room, event in events:
         if room not in heard:
             continue
         if (row, event) not in made:
             made[row, event] = _bodies(row, event, now.get(row))
-        for body in made[row, event]:
-            _send(row, room, body)
+        appends += [Append(room, body, heard[room]) for body in made[row, event]]
+    send_together(appends)
 
 
 def _read(rows: Rows) -> dict[Row, Model]:
@@ -76,15 +79,19 @@ def _events(before: Collection[str], after: Collection[str]) -> Iterator[tuple[s
         yield room, "changed" if room in before else "created"
 
 
-def _heard(rooms: Collection[str]) -> set[str]:
+def _heard(rooms: Collection[str]) -> dict[str, Retention]:
     """Return the rooms in which a message may be seen: those that keep it, for members who come
     back and pages that are being loaded, and those that somebody is in."""
-    silent = set()
+    known: dict[str, Retention] = {}
     for room in rooms:
-        in_code = find_in_code(room)
-        if in_code is not None and not retention(in_code).keeps:
-            silent.add(room)
-    return (set(rooms) - silent) | (get_layer().heard_sync(silent) if silent else set())
+        try:
+            check_name(room)
+            known[room] = retention_of(room)
+        except (InvalidRoomName, UnknownRoom) as error:
+            logger.error("a row is not broadcast to %r: %s", room, error)
+    silent = [room for room, retention in known.items() if not retention.keeps]
+    unheard = set(silent) - (get_layer().heard_sync(silent) if silent else set())
+    return {room: retention for room, retention in known.items() if room not in unheard}
 
 
 def _bodies(row: Row, event: Event, stored: Model | None) -> list[bytes]:
@@ -98,12 +105,3 @@ def _bodies(row: Row, event: Event, stored: Model | None) -> list[bytes]:
             *(broadcast, row.pk, type(error).__name__),
         )
         return []
-
-
-def _send(row: Row, room: str, body: bytes) -> None:
-    try:
-        publish_body(room, body, on_commit=False)
-    except LayerUnavailable:
-        raise
-    except Exception as error:
-        logger.error("%s: the row %s was not sent to %r: %s", row.broadcast, row.pk, room, error)

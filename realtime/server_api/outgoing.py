@@ -49,6 +49,12 @@ def send_now(layer: RoomLayer, append: Append, on_error: OnError) -> None:
         raise message.error
 
 
+def send_together(appends: Sequence[Append]) -> None:
+    """Send messages in one go, after a commit: failures are reported, and raise nothing."""
+    if appends:
+        _send(get_layer(), [Outgoing(append, "log") for append in appends])
+
+
 def pending_in(using: str | None) -> Pending:
     """Return the messages that leave after the commit of the running transaction."""
     connection = transaction.get_connection(using)

@@ -1,4 +1,4 @@
-"""`{% realtime_script %}`: the script element of the browser client."""
+"""`{% realtime_script %}`, the browser client, and `{% live %}`, an element that follows a room."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from ..conf import realtime_settings
+from ..fragments.elements import live_element
 
 register = template.Library()
 
@@ -38,6 +39,25 @@ def realtime_script(context: Context, *, nonce: object = None, url: str = "") ->
         },
     )
     return script + _advice(request, given) if settings.DEBUG else script
+
+
+@register.simple_tag(takes_context=True)
+def live(
+    context: Context,
+    room: str,
+    *,
+    template: str | None = None,
+    tag: str = "div",
+    **attributes: object,
+) -> SafeString:
+    """Render a template with the context of the page, in an element that follows `room`.
+
+    `publish_html(room, template, …)` and models with `@broadcasts(…, template=…)` render it again.
+    Without a template the element is empty: the page shows what is published with a target.
+    `tag` is the name of the element, such as "tbody"; `id`, `class` and others are its attributes,
+    with dashes for underscores.
+    """
+    return live_element(context, room, template, tag, attributes)
 
 
 def _script(mark: str, attributes: dict[str, str]) -> SafeString:

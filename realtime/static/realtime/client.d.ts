@@ -215,6 +215,8 @@ export class Realtime extends EventTarget {
   /** Enter a room with handlers, in place of those that it had. Waits for `connect()`. */
   subscribe<Data = any>(room: string, handlers?: Handlers<Data>): void;
   unsubscribe(room: string): Promise<void>;
+  /** Leave a room that nobody listens to any more. */
+  release(room: string): void;
   /** Fulfilled when the server has the message, else a RealtimeError. */
   publish(room: string, data: any): Promise<void>;
   presence(room: string): Promise<ClientInfo[]>;

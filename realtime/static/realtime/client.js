@@ -11,7 +11,8 @@
  * token. It speaks the native protocol (the Centrifuge client protocol v2, in JSON).
  *
  * One file without imports, because storages that put a hash into file names rewrite no imports.
- * Its sections: errors, wire, rooms, connection, the client of the page. advice.js is for developers.
+ * Its sections: errors, wire, rooms, connection, the client of the page, live HTML. advice.js is for
+ * developers.
  *
  * @module realtime/client
  */
@@ -378,6 +379,12 @@ export class Realtime extends EventTarget {
   /** Call a procedure of the site. */
   async rpc(method, data = null) {
     return (await this.#command("rpc", { method, data })).data;
+  }
+
+  /** Leave a room that nobody listens to any more. */
+  release(name) {
+    const heard = [...(this.#subscriptions.get(name)?.listeners.values() ?? [])];
+    if (heard.every(({ size }) => !size)) this.unsubscribe(name).catch(() => {});
   }
 
   // Opening and losing
@@ -777,3 +784,236 @@ function ofThisPage() {
 
 /** The client of this page; it connects when it is used for the first time. */
 export const realtime = ofThisPage();
+
+// Live HTML: elements of {% live %} show what the server renders for their room. Events on what
+// changes, with {room, action, content}: realtime:before-swap, which can be prevented, and
+// realtime:after-swap
+
+const LIVE = "[data-realtime-room]";
+const NAMED = "[id],[name]";
+const TOKEN = "csrfmiddlewaretoken";
+const REFRESH_MAX_MS = 3_000; // pages that lost the same room load it again one by one
+
+const elements = (root, selector) => [...root.querySelectorAll(selector)];
+const roomOf = (element) => element.dataset.realtimeRoom;
+const templateOf = (element) => element.dataset.realtimeTemplate;
+
+/** What tells a node from its siblings: its id or name, or that of an element inside. */
+function keyOf(node) {
+  const named = node.matches?.(NAMED) ? node : node.querySelector?.(NAMED);
+  return named && (named.getAttribute("id") || named.getAttribute("name"));
+}
+
+const isSame = (one, other) => one.nodeName === other.nodeName && keyOf(one) === keyOf(other);
+
+/** Make a node like another one of its kind. It stays: with its focus, typed text and scrolling. */
+function morph(old, wanted) {
+  if (!old.attributes) {
+    old.data = wanted.data;
+    return;
+  }
+  if (old.matches(`[name=${TOKEN}],[data-realtime-keep]`)) return;
+  for (const { name } of [...old.attributes]) {
+    // Whether it is open is the visitor's.
+    if (!wanted.hasAttribute(name) && name !== "open") old.removeAttribute(name);
+  }
+  for (const { name, value } of wanted.attributes) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  morphChildren(old, wanted);
+}
+
+function morphChildren(old, wanted) {
+  let at = old.firstChild;
+  const next = () => {
+    const one = at;
+    at = at.nextSibling;
+    return one;
+  };
+  for (const child of [...wanted.childNodes]) {
+    let found = at;
+    while (found && !isSame(found, child)) found = found.nextSibling;
+    if (!found) {
+      old.insertBefore(child, at);
+      continue;
+    }
+    // What is moved loses the focus: move the others out of its way.
+    if (found.contains(document.activeElement)) while (at !== found) old.append(next());
+    if (found === at) next();
+    else old.insertBefore(found, at);
+    morph(found, child);
+  }
+  while (at) next().remove();
+}
+
+/** Add elements by a method of `place`; one that is there already, by its id, becomes the new one. */
+const adding = (method) => (place, content) => {
+  const isAtEnd = place.scrollHeight - place.scrollTop - place.clientHeight < 2;
+  for (const child of [...content.children]) {
+    const known = child.id && document.getElementById(child.id);
+    if (known?.nodeName !== child.nodeName) continue;
+    morph(known, child);
+    child.remove();
+  }
+  place[method](content);
+  if (isAtEnd) place.scrollTop = place.scrollHeight;
+};
+
+const ACTIONS = {
+  replace(place, content) {
+    const [only, another] = content.children;
+    if (roomOf(place)) morphChildren(place, content);
+    else if (!another && only?.nodeName === place.nodeName) morph(place, only);
+    else place.replaceWith(content);
+  },
+  update: morphChildren,
+  remove: (place) => place.remove(),
+};
+for (const name of ["append", "prepend", "before", "after"]) ACTIONS[name] = adding(name);
+
+let policy;
+
+/** For pages with Trusted Types. */
+function trusted(html) {
+  policy ??= globalThis.trustedTypes?.createPolicy("realtime", { createHTML: (text) => text });
+  return policy ? policy.createHTML(html) : html;
+}
+
+/** HTML as nodes, without scripts, and with the token of the page in its forms. */
+function parse(html) {
+  const box = document.createElement("template");
+  box.innerHTML = trusted(html);
+  elements(box.content, "script").forEach((script) => script.remove());
+  const token = document.querySelector(`[name=${TOKEN}]`)?.value;
+  for (const field of elements(box.content, `[name=${TOKEN}]`)) field.value ||= token ?? "";
+  return box.content;
+}
+
+function swap(room, action, place, content) {
+  const detail = { room, action, content };
+  const tell = (node, name) =>
+    node.dispatchEvent(new CustomEvent(`realtime:${name}-swap`, { detail, bubbles: true, cancelable: true }));
+  if (!tell(place, "before")) return;
+  const around = place.parentElement;
+  const focused = document.activeElement;
+  const scrolled = elements(around, "[id]").map(({ id, scrollTop }) => [id, scrollTop]);
+  ACTIONS[action](place, content);
+  for (const [id, top] of scrolled) {
+    const one = top && document.getElementById(id);
+    if (one && !one.scrollTop) one.scrollTop = top; // it was moved, or is another one
+  }
+  if (focused !== document.activeElement) {
+    const again = focused.isConnected ? focused : document.getElementById(focused.id);
+    again?.focus({ preventScroll: true });
+  }
+  if (!place.isConnected) place = around;
+  globalThis.htmx?.process(place);
+  tell(place, "after");
+}
+
+class LivePage {
+  #realtime;
+  #positions = new Map(); // element -> its position, or null
+  #leaving = new Map(); // room -> functions that stop listening
+  #stale = new Set(); // rooms that have to be loaded again
+
+  constructor(realtime) {
+    this.#realtime = realtime;
+    this.#look();
+    new MutationObserver(() => this.#look()).observe(document, { childList: true, subtree: true });
+  }
+
+  /** Follow the rooms of elements that have come, and leave those of elements that have gone. */
+  #look() {
+    const now = new Set(elements(document, LIVE));
+    for (const element of this.#positions.keys()) if (!now.has(element)) this.#positions.delete(element);
+    for (const element of now) if (!this.#positions.has(element)) this.#follow(element);
+    for (const [room, functions] of this.#leaving) {
+      if (this.#of(room).length) continue;
+      functions.forEach((stop) => stop());
+      this.#leaving.delete(room);
+      this.#realtime.release(room);
+    }
+  }
+
+  #follow(element) {
+    const name = roomOf(element);
+    const since = element.dataset.realtimeSince;
+    this.#positions.set(element, asPosition(since));
+    const room = this.#realtime.room(name, { since });
+    if (this.#leaving.has(name)) this.#catchUp(element);
+    else
+      this.#leaving.set(name, [
+        room.on("message", (publication) => this.#show(name, publication)),
+        room.on("joined", ({ recovered }) => recovered || this.#refreshSoon(name)),
+      ]);
+  }
+
+  #of(room) {
+    return [...this.#positions.keys()].filter((element) => roomOf(element) === room);
+  }
+
+  /** Show a publication, once in each element: some were rendered after it. */
+  #show(room, { data, offset, tags }, only) {
+    const due = (only ?? this.#of(room)).filter((element) => !(this.#positions.get(element)?.offset >= offset));
+    for (const element of due) {
+      const position = this.#positions.get(element);
+      if (position) position.offset = offset;
+    }
+    // The server alone can write this tag: what a client publishes is never HTML.
+    if (tags?.realtime !== "html" || !ACTIONS[data.action]) return;
+    for (const place of this.#places(room, data, due, only)) swap(room, data.action, place, parse(data.html ?? ""));
+  }
+
+  #places(room, { action, target, template }, due, only) {
+    if (!target) return due.filter((one) => /pend$/.test(action) || templateOf(one) === template);
+    const place = document.getElementById(target);
+    const owner = this.#of(room).find((element) => element.contains(place));
+    return place && (owner ? due.includes(owner) : !only && due.length) ? [place] : [];
+  }
+
+  /** An element that came later may be older than the rest of the page. */
+  async #catchUp(element) {
+    const room = this.#realtime.room(roomOf(element));
+    const since = this.#positions.get(element);
+    if (!since || !room.joined || room.position?.offset <= since.offset) return;
+    try {
+      const { publications } = await room.history({ since: { ...since }, limit: 300 });
+      for (const publication of publications) this.#show(room.name, publication, [element]);
+    } catch {
+      this.#refreshSoon(room.name);
+    }
+  }
+
+  /** Messages are lost: load the page again, and take its elements. */
+  #refreshSoon(room) {
+    if (!this.#stale.size) setTimeout(() => this.#refresh(), Math.random() * REFRESH_MAX_MS);
+    this.#stale.add(room);
+    for (const element of this.#of(room)) this.#positions.set(element, null);
+  }
+
+  async #refresh() {
+    const stale = [...this.#stale];
+    this.#stale.clear();
+    const response = await fetch(location.href, { cache: "no-store" }).catch(() => null);
+    if (!response?.ok || response.redirected) return;
+    const fresh = elements(parse(await response.text()), LIVE);
+    for (const element of stale.flatMap((room) => this.#of(room))) {
+      const room = roomOf(element);
+      const index = fresh.findIndex((one) => roomOf(one) === room && templateOf(one) === templateOf(element));
+      if (index < 0) continue;
+      const [found] = fresh.splice(index, 1);
+      this.#positions.set(element, asPosition(found.dataset.realtimeSince));
+      swap(room, "update", element, found);
+      this.#catchUp(element);
+    }
+  }
+}
+
+// Once the scripts of the page have said how to connect
+if (globalThis.realtime === realtime) {
+  let page;
+  const begin = () => (page ??= new LivePage(realtime));
+  for (const event of ["DOMContentLoaded", "load"]) addEventListener(event, begin);
+  if (document.readyState === "complete") begin();
+}

@@ -12,7 +12,7 @@ TEMPLATES = {
     "stock.html": "{{ name }}: {{ stock }}",
     "user.html": "{{ user }}{{ request }}{% csrf_token %}",
     "words.html": "{{ when|date:'l H' }}",
-    "page.html": "{% load realtime %}{% live 'stock/42' template='stock.html' %}",
+    "sets.html": "{% now 'Y' as name %}{{ name }}",
 }
 
 

@@ -1,0 +1,1 @@
+"""Pages whose HTML is live: a shop window, under a strict Content-Security-Policy."""
