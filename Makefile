@@ -4,7 +4,9 @@ PORT ?= 8000
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 CLIENTS := tests/integration/clients
-export PYTHONDONTWRITEBYTECODE := 1
+# Compiled modules, also of tests, stay out of the tree: each worker and server would compile them again.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test test-quick floors delivery revocation bench bench-long features setup system lint format clean
 

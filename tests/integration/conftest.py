@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -32,9 +33,20 @@ _UNCLEAN = re.compile(r"Traceback|\bERROR\b|\b1011\b|\" 500\b| 500 ", re.IGNOREC
 
 
 @pytest.fixture(scope="session")
-def demo_database(tmp_path_factory):
+def demo_database(tmp_path_factory, worker_id):
     """A database with the demo data, to be copied. Migrating takes seconds, copying none."""
-    path = tmp_path_factory.mktemp("database") / "demo.sqlite3"
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent  # the workers have it in common, and the first one makes it
+    path = folder / "demo.sqlite3"
+    with (folder / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            _make_demo_database(folder / "unfinished.sqlite3").rename(path)
+    return path
+
+
+def _make_demo_database(path):
     env = {
         **os.environ,
         "DATABASE_URL": f"sqlite:///{path}",

@@ -24,6 +24,8 @@ ARGUMENTS = [
     "--disable-sync",
     "--disable-extensions",
     "--disable-dev-shm-usage",
+    "--disable-breakpad",
+    "--disable-crash-reporter",
     # Pages that are not in front go on as those that are.
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
