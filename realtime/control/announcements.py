@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import uuid
 from collections.abc import Collection, Sequence
 from functools import partial
@@ -128,3 +129,5 @@ def _mark_everything() -> None:
 
 _owed_marks = OwedMarks(_mark_everything)
 _announcer = Announcer(on_given_up=_review_everything)
+# A command may end before its change is sent: on a busy machine, or if Redis is slow.
+atexit.register(_announcer.wait_until_tried)

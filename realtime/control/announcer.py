@@ -18,6 +18,7 @@ from ..sparse_log import SparseLog
 logger = logging.getLogger("realtime.announcements")
 
 WAIT_SECONDS = 1.0
+EXIT_SECONDS = 10.0
 MOST_WAITING = 1_000
 KEPT_SECONDS = 60.0
 
@@ -58,6 +59,13 @@ class Announcer:
             self._late.warning(
                 "a change is not announced to open connections yet: Redis does not answer"
             )
+
+    def wait_until_tried(self) -> None:
+        """Wait until all has been tried once, for `EXIT_SECONDS` at most: the process ends now, and
+        the thread with it. What has failed is not waited for."""
+        until = time.monotonic() + EXIT_SECONDS
+        for waiting in self._backlog.items():
+            waiting.tried.wait(max(0.0, until - time.monotonic()))
 
     def join(self) -> None:
         """Wait until everything is sent or given up."""

@@ -1,5 +1,8 @@
 """Announcements are sent in order, retried, and never hold up a request for long."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -88,3 +91,34 @@ def test_what_is_too_old_is_given_up_and_everything_reviewed_instead(submit, giv
     while not given_up:
         submit(sent.set)
     assert sent.wait(30)
+
+
+ENDS_AT_ONCE = """
+import time, django
+django.setup()
+from realtime.control import announcer, announcements
+from realtime.exceptions import LayerUnavailable
+
+announcer.WAIT_SECONDS = 0.01
+
+def send():
+    time.sleep(1)
+    print("sent", flush=True)
+
+def fail():
+    raise LayerUnavailable("away")
+
+announcements._announcer.submit(%s)
+"""
+
+
+@pytest.mark.parametrize(("send", "printed"), [("send", "sent\n"), ("fail", "")])
+def test_a_process_that_ends_sends_first_and_does_not_wait_for_a_layer_that_is_away(send, printed):
+    run = subprocess.run(
+        [sys.executable, "-c", ENDS_AT_ONCE % send],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings.base"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (run.returncode, run.stdout) == (0, printed), run.stderr
