@@ -8,7 +8,7 @@ CLIENTS := tests/integration/clients
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-quick floors delivery revocation bench bench-long features setup system lint format clean
+.PHONY: run test test-quick floors matrix delivery revocation bench bench-long features setup system lint format clean
 
 run: setup
 	@DJANGO_DEBUG=1 ./config/serve.sh $(PYTHON) $(PORT)
@@ -22,6 +22,9 @@ test-quick: system setup
 
 floors: system setup
 	@./tests/floors.sh $(PYTHON)
+
+matrix: system setup
+	@./tests/matrix.sh
 
 delivery: system setup
 	@$(PYTHON) -m tests.delivery
