@@ -37,9 +37,9 @@ def attempts(proxy, lobby, monkeypatch):
     made = []
     original = clients._attempt
 
-    def attempt(client, work):
+    def attempt(client, work, host):
         made.append(1)
-        return original(client, work)
+        return original(client, work, host)
 
     monkeypatch.setattr(clients, "_attempt", attempt)
     yield made

@@ -42,7 +42,7 @@ def probing(outcomes, begun, may_go_on):
 def test_it_is_open_until_a_probe_is_answered_or_refused(probes, last):
     probes += [TimeoutError(), last]
     begun, may_go_on = threading.Semaphore(0), threading.Semaphore(0)
-    tested = Breaker(probing(probes, begun, may_go_on))
+    tested = Breaker(probing(probes, begun, may_go_on), "box:6379")
     assert not is_open(tested)
     tested.trip()
     for _ in range(2):
@@ -55,7 +55,7 @@ def test_it_is_open_until_a_probe_is_answered_or_refused(probes, last):
 
 def test_it_closes_after_a_while_so_that_no_thread_stays(probes, monkeypatch):
     monkeypatch.setattr(breaker, "OPEN_SECONDS", 0)
-    tested = Breaker(lambda: pytest.fail("probed"))
+    tested = Breaker(lambda: pytest.fail("probed"), "box:6379")
     tested.trip()
     tested._prober.join(30)
     assert not is_open(tested)
