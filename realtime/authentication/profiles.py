@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from functools import cache
 from inspect import iscoroutinefunction
 from typing import Any
@@ -12,8 +13,14 @@ from django.utils.module_loading import import_string
 
 from ..concurrency import threads
 from ..conf import KEYS, realtime_settings
+from ..sparse_log import SparseLogs
 
 logger = logging.getLogger("realtime.authentication")
+
+SLOW_SECONDS = 0.1
+"""A label that takes longer is reported."""
+
+_slow = SparseLogs(logger)
 
 OUR_INFO = KEYS["USER_INFO"].default
 
@@ -65,16 +72,28 @@ def user_label(user: Any) -> str:
 def label(user: Any) -> str:
     """Call `REALTIME["USER_LABEL"]`; "" for an anonymous user, the username if that fails.
 
-    It runs on the event loop, for each write to the list of connections.
+    It runs on the event loop, for each write to the list of connections. One that is slow is named
+    in the log.
     """
     if user.is_anonymous:
         return ""
     path = realtime_settings.USER_LABEL
+    began_at = time.monotonic()
     try:
         return str(import_string(path)(user)) or username(user)
     except Exception as error:
         _report(path, type(error).__name__)
         return username(user)
+    finally:
+        seconds = time.monotonic() - began_at
+        if seconds > SLOW_SECONDS:
+            _slow.warning(
+                path,
+                "%s (USER_LABEL) took %.2f s on the event loop, while all others waited: it must"
+                " not ask a database or a network",
+                path,
+                seconds,
+            )
 
 
 @cache

@@ -1,5 +1,7 @@
 """The names of users: for other people, and for administrators."""
 
+import time
+
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 
@@ -67,3 +69,16 @@ def test_a_label_that_fails_is_reported_once_and_the_username_is_shown(settings,
 def test_a_username_that_is_no_text_becomes_one():
     assert user_label(Member()) == "4711"
     assert user_info(Member()) == {"name": "4711"}
+
+
+def slowly(user):
+    time.sleep(profiles.SLOW_SECONDS * 1.5)
+    return "Alice"
+
+
+def test_a_slow_label_is_named_once_a_minute(settings, caplog):
+    settings.REALTIME = {"USER_LABEL": f"{__name__}.slowly"}
+    for _ in range(2):
+        assert profiles.label(User(username="alice")) == "Alice"
+    [record] = caplog.records
+    assert "USER_LABEL" in record.getMessage() and "slowly" in record.getMessage()
