@@ -4,17 +4,20 @@ import asyncio
 import contextlib
 import json
 import os
+import urllib.request
 from pathlib import Path
 
 import pytest
 import websockets
 
+from config.management.commands.demo import PASSWORD
 from tests.support.marks import own_site
 
 MIB = 2**20
 FRAME_MAX = OUTBOX_MAX = MIB
 CONNECTIONS = 40
 SECONDS = 60
+CAROL = {"username": "carol", "password": PASSWORD}
 USERS = ["rooms", "absent", "too-large", "unfinished", "bytes", "fragments"]
 
 
@@ -52,18 +55,30 @@ async def settled(client):
 
 
 @pytest.fixture
-async def bystander(open_client, sign):
-    """A member of the lobby who is there before and speaks to a second one during an attack, and a
-    third one who comes after it."""
+async def bystander(site, open_client, sign):
+    """A member of the lobby who is there before and speaks to a second one during an attack, a
+    third one who signs out then, and a fourth one who comes after it."""
     speaker = await open_client(sign("bob"))
     listener = await open_client(sign("carol"))
+    signed_in = await asyncio.to_thread(post, site, "/api/token/", CAROL)
+    leaver = await open_client(signed_in["access"])
     for client in (speaker, listener):
         assert "subscribe" in await client.call(subscribe={"channel": "lobby"})
     yield speaker
     assert "publish" in await speaker.call(publish={"channel": "lobby", "data": "still here"})
     assert (await listener.publication())["data"] == "still here"
+    await asyncio.to_thread(post, site, "/api/logout/", {"refresh": signed_in["refresh"]})
+    assert await leaver.closed() == 3500
     late = await open_client(sign("bob"))
     assert "subscribe" in await late.call(subscribe={"channel": "lobby"})
+
+
+def post(site, path, data):
+    request = urllib.request.Request(
+        site.url + path, json.dumps(data).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+        return json.loads(answer.read() or b"{}")
 
 
 async def say(client, *frames):
