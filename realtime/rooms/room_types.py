@@ -164,7 +164,10 @@ def _refuse_same_names(pattern: RoomPattern, known: Registered) -> None:
 
 
 def on_register(listener: Callable[[Registered], None]) -> None:
-    """Call `listener` for each room type, those that are registered already included."""
+    """Call `listener` for each room type, those that are registered already included; once, also if
+    the apps are loaded again, as by a test with other `INSTALLED_APPS`."""
+    if listener in _listeners:
+        return
     _listeners.append(listener)
     for known in _types:
         listener(known)

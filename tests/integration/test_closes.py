@@ -35,7 +35,7 @@ async def disconnected_by_the_site(site, open_client, sign):
 
 
 async def with_a_token_that_ends(site, open_client, sign):
-    client = await open_client(sign("bob", lifetime=3))
+    client = await open_client(sign("bob", lifetime=6))
     return await closed_while_answering_pings(client)
 
 

@@ -294,7 +294,7 @@ class Test_the_oldest_python_sdk:
         assert scenario("invalid") == [["ended", 3500]]
 
     def test_does_not_come_back_after_a_terminal_close(self, scenario, sign):
-        printed = scenario("ended", short=sign("alice", lifetime=2))
+        printed = scenario("ended", short=sign("alice", lifetime=4))
         assert printed == [["ended", 3500, "connections", 1]]
 
 

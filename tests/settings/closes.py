@@ -5,7 +5,7 @@ from tests.settings.base import REALTIME
 
 REALTIME = {
     **REALTIME,
-    "CONNECT_SECONDS": 3,
+    "CONNECT_SECONDS": 5,
     "PING_SECONDS": 2,
     "PONG_SECONDS": 3,
     "EXPIRY_GRACE_SECONDS": 0,

@@ -101,6 +101,13 @@ def test_a_row_that_is_created_saved_or_deleted_rechecks_its_room(alice, rooms_o
     assert rooms_of() == [f"desk/{alice.pk}"]
 
 
+def test_apps_that_are_loaded_again_watch_nothing_twice(alice, rooms_of, settings):
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django.contrib.humanize"]
+    declare()
+    entry(alice)
+    assert rooms_of() == [f"desk/{alice.pk}"]
+
+
 def test_a_row_that_moves_to_another_room_rechecks_both(alice, bob, rooms_of):
     declare()
     entry(alice)
