@@ -17,10 +17,12 @@ from ..codes import Error
 from ..conf import realtime_settings
 from ..exceptions import RealtimeError
 from ..layers import get_layer
+from ..rooms.exclusions import own, with_exclusions
 from ..rooms.finding import AnyRoom
 from ..rooms.handlers import run_publish_hook_sync
 from ..rooms.payloads import checked
 from ..rooms.publications import ClientInfo, publication_body, retention
+from ..server_api.clients import HEADER
 from . import shapes
 from .access import RoomView
 from .errors import RefusedRequest, bad_request
@@ -38,6 +40,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
 
     data: msgspec.Raw
     idempotency_key: str = ""
+    exclude: str = ""
+    """The connection of the user that does not get it."""
 
 
 class BodyParser(BaseParser):
@@ -70,6 +74,10 @@ class PublishView(RoomView):
         identity, found = self.require(request, "publish", room)
         data = self._changed(found, identity, checked(bytes(body.data)))
         message = publication_body(data, _sender(identity))
+        client = body.exclude or request.headers.get(HEADER, "")
+        if client:
+            # Everybody in the room may know the id of a client: it must be one of this user.
+            message = with_exclusions(message, own(client, identity.user_id))
         key = self._key(request, body)
         # Others may use the same key for messages of their own.
         once = f"{identity.user_id}:{key}" if key else ""

@@ -57,6 +57,9 @@ class NewMessage(serializers.Serializer[Any]):
             "idempotency_key": serializers.CharField(
                 required=False, max_length=200, help_text="A retry with it publishes nothing twice."
             ),
+            "exclude": serializers.CharField(
+                required=False, help_text="A connection of the user that does not get the message."
+            ),
         }
 
 

@@ -171,6 +171,32 @@ def test_a_key_that_is_none_is_refused(post, lobby, key, header):
     assert post({"data": 1, "idempotency_key": key}, headers=header).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("body", "header"),
+    [
+        ({"exclude": "c1"}, {}),
+        ({}, {"X-Realtime-Client": "c1"}),
+        ({"exclude": "c1"}, {"X-Realtime-Client": "c2"}),
+    ],
+)
+def test_the_connection_of_the_user_does_not_get_it(post, lobby, alice, body, header):
+    assert post({"data": 1, **body}, headers=header).status_code == 200
+    (publication,) = get_layer().history_sync("lobby", limit=1).publications
+    assert not publication.is_for("c1", str(alice.pk))
+    assert publication.is_for("c1", "somebody else")
+    assert publication.is_for("c2", str(alice.pk))
+    assert messages() == [(1, str(alice.pk), {"name": "alice"})]
+
+
+@pytest.mark.parametrize("text", ["c1:0000000000000000", 'x","data":2', "x,y", "x" * 100, "c1 "])
+def test_what_is_no_id_excludes_nobody(post, lobby, alice, text):
+    assert post({"data": 1, "exclude": text}).status_code == 200
+    (publication,) = get_layer().history_sync("lobby", limit=1).publications
+    for other in ("c1", "x", "y", text):
+        assert publication.is_for(other, str(alice.pk))
+    assert [data for data, _, _ in messages()] == [1]
+
+
 @pytest.fixture
 def orders(monkeypatch):
     monkeypatch.setattr(room_types, "_types", [])
