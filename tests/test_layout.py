@@ -65,6 +65,7 @@ PUBLIC_NAMES = [
     "realtime.routing.websocket_application",
     "realtime.routing.websocket_urlpatterns",
     "realtime.routing.lifespan",
+    "realtime.routing.not_found",
     *[
         f"realtime.exceptions.{name}"
         for name in [
