@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import django
 from django import template
 from django.conf import settings
@@ -14,16 +16,20 @@ from django.utils.safestring import SafeString
 
 from ..conf import realtime_settings
 from ..fragments.elements import live_element
+from ..server_api.personal import user_room
 
 register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
-def realtime_script(context: Context, *, nonce: object = None, url: str = "") -> SafeString:
+def realtime_script(
+    context: Context, *, user: Any = None, nonce: object = None, url: str = ""
+) -> SafeString:
     """Render the script element of the browser client, which makes `window.realtime`.
 
     `nonce` is that of the Content-Security-Policy; by default, the one that Django 6 or django-csp
-    has made for the request. `url` is the address of the WebSocket; by default, on this site.
+    has made for the request. `url` is the address of the WebSocket; by default, on this site. With
+    a `user`, `realtime.user` is the personal room of this user; it is null for visitors.
     """
     request: HttpRequest | None = context.get("request")
     nonce = nonce if nonce is not None else _nonce_of(context, request)
@@ -35,6 +41,7 @@ def realtime_script(context: Context, *, nonce: object = None, url: str = "") ->
             "src": static("realtime/client.js"),
             "nonce": given,
             "data-url": url or _address(),
+            "data-user-room": user_room(user) if getattr(user, "pk", None) is not None else "",
             "data-debug": "1" if settings.DEBUG else "",
         },
     )

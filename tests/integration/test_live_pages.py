@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 from urllib.error import HTTPError
+from urllib.parse import quote
 from urllib.request import urlopen
 
 import pytest
@@ -95,6 +96,14 @@ async def test_a_strict_policy_hashed_files_and_a_session(open_live_page, site, 
     assert status(f"{site.url}/static/realtime/client.js") == 404
     assert await page.evaluate(f"import('{src}').then((it) => it.realtime === window.realtime)")
     assert printed == []
+
+
+async def test_a_message_to_one_user(open_live_page, site):
+    page = await open_live_page()
+    await page.evaluate("new Promise((resolve) => realtime.user.on('joined', resolve))")
+    for name, text in [("bob", "for bob"), ("alice", "for alice")]:
+        assert status(f"{site.url}/tell/{name}/{quote(text)}/") == 204
+    await expect(page).to_have_title("for alice")
 
 
 async def test_by_keyboard(open_live_page):

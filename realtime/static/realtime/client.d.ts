@@ -159,6 +159,8 @@ type Awaitable<Value> = Value | Promise<Value>;
 interface Address {
   /** Of the socket; a path is taken on the page's own host. */
   url?: string | URL;
+  /** The name of the user's personal room; the tag gives it. */
+  userRoom?: string;
 }
 
 /** Who the user is: by a token, by a ticket, or by the session cookie. */
@@ -212,6 +214,8 @@ export class Realtime extends EventTarget {
     name: string,
     options?: { since?: Position | string | null },
   ): Room<Data, RoomState>;
+  /** The personal room of the user, for what the server publishes to a user; null without a user. */
+  readonly user: Room | null;
   /** Enter a room with handlers, in place of those that it had. Waits for `connect()`. */
   subscribe<Data = any>(room: string, handlers?: Handlers<Data>): void;
   unsubscribe(room: string): Promise<void>;

@@ -241,6 +241,7 @@ export class Realtime extends EventTarget {
   #url;
   #getToken;
   #getTicket;
+  #userRoom;
   #state = "closed";
   #client = null;
   #isIdle = true; // nobody has connected or closed it yet
@@ -268,6 +269,7 @@ export class Realtime extends EventTarget {
    *              other the client tries again
    *   getTicket  a function that gives a ticket, asked for at each connect: for pages of another
    *              origin, or without cookies
+   *   userRoom   the name of the user's personal room
    */
   constructor(options = {}) {
     super();
@@ -276,12 +278,13 @@ export class Realtime extends EventTarget {
   }
 
   /** Change the options, before the first use. */
-  configure({ url, getToken = this.#getToken, getTicket = this.#getTicket } = {}) {
+  configure({ url, getToken = this.#getToken, getTicket = this.#getTicket, userRoom = this.#userRoom } = {}) {
     if (getToken && getTicket) throw new TypeError("Give getToken or getTicket, not both.");
     if (url) this.#url = new URL(url, globalThis.location?.href);
     this.#url.protocol = this.#url.protocol.replace("http", "ws");
     this.#getToken = getToken;
     this.#getTicket = getTicket;
+    this.#userRoom = userRoom;
     return this;
   }
 
@@ -340,6 +343,11 @@ export class Realtime extends EventTarget {
     }
     const find = (name) => this.#subscriptions.get(name);
     return new Room(name, this, find, (...heard) => this.#listen(...heard));
+  }
+
+  /** The personal room of the user: what the server publishes to a user arrives there, or null. */
+  get user() {
+    return this.#userRoom ? this.room(this.#userRoom) : null;
   }
 
   /**
@@ -777,7 +785,7 @@ function ofThisPage() {
   // "realtime" would be found under this name too.)
   if (typeof made?.room === "function") return made;
   const { dataset } = globalThis.document?.querySelector("script[data-realtime]") ?? {};
-  const realtime = new Realtime({ url: dataset?.url });
+  const realtime = new Realtime({ url: dataset?.url, userRoom: dataset?.userRoom });
   if (dataset) globalThis.realtime = realtime;
   return realtime;
 }

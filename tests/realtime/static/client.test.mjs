@@ -280,6 +280,15 @@ test("several scripts of a page share a room; who comes late hears the state", a
   assert.equal(latest().bodies("subscribe").length, 1);
 });
 
+test("the personal room of the user", async () => {
+  assert.equal(client().user, null);
+  const heard = listening(client({ userRoom: "_user/7" }).user);
+  await settled();
+  latest().publication(1, "_user/7");
+  await settled();
+  assert.deepEqual(heard, [1]);
+});
+
 test("leaving forgets the listeners; listening again comes back", async () => {
   const room = client().room("lobby");
   const before = listening(room);

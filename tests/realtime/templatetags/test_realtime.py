@@ -16,6 +16,8 @@ from django.test import RequestFactory
 from django.urls import set_script_prefix
 from django.utils.functional import SimpleLazyObject
 
+from realtime import user_room
+
 MANIFESTS = [
     "django.contrib.staticfiles.storage.ManifestStaticFilesStorage",
     "whitenoise.storage.CompressedManifestStaticFilesStorage",
@@ -63,6 +65,14 @@ def test_a_site_below_a_path(settings):
 def test_a_socket_at_another_path(path, settings):
     settings.REALTIME = {**settings.REALTIME, "PATH": path}
     assert attributes(render())["data-url"] == "/live/sockets/"
+
+
+def test_the_personal_room_of_a_user_if_the_page_wants_it(django_user_model):
+    user = django_user_model(pk=7)
+    tag = "{% realtime_script user=user %}"
+    assert attributes(render(tag, user=user))["data-user-room"] == user_room(user)
+    assert "data-user-room" not in render(tag, user=AnonymousUser())
+    assert "data-user-room" not in render(user=user)
 
 
 def test_another_address_can_be_given():

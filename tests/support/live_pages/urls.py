@@ -5,7 +5,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import include, path
 
-from realtime import history, publish
+from realtime import history, publish, publish_to_user
 
 
 def page(request):
@@ -32,11 +32,17 @@ def say(request, text):
     return HttpResponse(status=204)
 
 
+def tell(request, name, text):
+    publish_to_user(get_user_model().objects.get(username=name), {"text": text})
+    return HttpResponse(status=204)
+
+
 urlpatterns = [
     path("", page, name="page"),
     path("other/", other),
     path("enter/<name>/", enter),
     path("say/<text>/", say),
+    path("tell/<name>/<text>/", tell),
     path("api/", include("accounts.urls")),
     path("realtime/", include("realtime.urls")),
 ]

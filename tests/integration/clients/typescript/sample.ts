@@ -24,6 +24,7 @@ order.on("massage", () => {});
 // @ts-expect-error: no order is "lost"
 void order.publish({ status: "lost" });
 
+realtime.user?.on("message", ({ data }) => console.log(data));
 realtime.on("notice", ({ text }) => console.log(text.trim()));
 realtime.on("state", ({ state, reason }) => state === "closed" && console.log(reason?.trim()));
 realtime.configure({ url: "/live/", getToken: async ({ fresh }) => (fresh ? null : "token") });

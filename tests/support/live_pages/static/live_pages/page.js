@@ -9,6 +9,7 @@ room.on("message", ({ data }) => {
   document.querySelector("ol").append(item);
 });
 room.on("gap", () => (document.title = "There is a gap"));
+realtime.user?.on("message", ({ data }) => (document.title = data.text));
 realtime.on("state", ({ state }) => (status.textContent = state));
 status.textContent = realtime.state;
 
