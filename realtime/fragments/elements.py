@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from django.template import Context, TemplateSyntaxError
+from django.template import Context, TemplateSyntaxError, Variable
 from django.template.context import BaseContext
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 from ..names import check_name
 from .positions import position_before
 
+_IN_BRACES = re.compile(r"\{([\w.]+)\}")
 _TAG = re.compile(r"[a-z][a-z0-9-]*\Z")
 _ATTRIBUTE = re.compile(r"[a-z][a-z0-9_-]*\Z")
 
@@ -23,9 +24,12 @@ def live_element(
 ) -> SafeString:
     """Render `template` with the context of the page, inside an element that the script finds.
 
+    The name of the room may have variables of the page in braces: "stock/{product.pk}".
+
     Without a template the element is empty and hidden: the page shows what is published to the room
     with a target.
     """
+    room = _IN_BRACES.sub(lambda found: str(Variable(found[1]).resolve(context)), room)
     check_name(room)
     if not _TAG.match(tag):
         raise TemplateSyntaxError(f"{{% live %}}: {tag!r} is no name of an element.")

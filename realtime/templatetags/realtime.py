@@ -57,7 +57,8 @@ def live(
     tag: str = "div",
     **attributes: object,
 ) -> SafeString:
-    """Render a template with the context of the page, in an element that follows `room`.
+    """Render a template with the context of the page, in an element that follows `room`, a name
+    such as "stock/{product.pk}".
 
     `publish_html(room, template, …)` and models with `@broadcasts(…, template=…)` render it again.
     Without a template the element is empty: the page shows what is published with a target.

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from django.template import TemplateSyntaxError, engines
+from django.template import TemplateSyntaxError, VariableDoesNotExist, engines
 
 from realtime.exceptions import InvalidRoomName
 from realtime.fragments import positions
@@ -26,6 +26,11 @@ def test_a_template_is_rendered_with_the_context_of_the_page():
         "<div data-realtime-room='stock/42' data-realtime-since='0'"
         " data-realtime-template='stock.html'>&lt;Cup&gt;: 3</div>"
     )
+
+
+def test_the_name_of_the_room_has_variables_of_the_page():
+    html = rendered("{% live 'shops/{shop.pk}/{kind}' %}", shop={"pk": 1234}, kind="cups")
+    assert "data-realtime-room='shops/1234/cups'" in html
 
 
 def test_the_position_is_the_one_of_some_seconds_ago(layer, monkeypatch):
@@ -64,6 +69,7 @@ def test_the_template_does_not_change_the_context_of_the_page():
         ("{% live 'stock' tag='b onclick=x' %}", TemplateSyntaxError),
         ("{% live 'stock' onclick='x' %}", TemplateSyntaxError),
         ("{% live missing %}", InvalidRoomName),
+        ("{% live 'stock/{missing}' %}", VariableDoesNotExist),
         ("{% live 'no such room' %}", InvalidRoomName),
     ],
 )
