@@ -190,7 +190,8 @@ async def test_redis_stops_and_comes_back(
             broken_redis.forget_everything()
         broken_redis.start()
     for earlier, lines in zip(before, complaints(sites), strict=True):
-        assert 1 <= len(lines) - len(earlier) <= 1 + (time.monotonic() - begun)
+        # The same complaint comes once a minute, so a second outage may add none.
+        assert lines and len(lines) - len(earlier) <= 1 + (time.monotonic() - begun)
     epochs = {member.place.epoch for member in members}
     if keeps_data:
         await say(3)
