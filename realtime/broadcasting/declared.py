@@ -72,7 +72,8 @@ def declare(broadcast: Broadcast) -> None:
 
 def on_declared(watch: Callable[[Broadcast], None]) -> None:
     """Call `watch` with each broadcast, also with those that are declared later."""
-    _watchers.append(watch)
+    if watch not in _watchers:  # the apps may be loaded again
+        _watchers.append(watch)
     for broadcast in declared:
         watch(broadcast)
 
