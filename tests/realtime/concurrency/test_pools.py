@@ -137,7 +137,7 @@ async def test_what_loses_many_threads_gets_no_more_until_one_returns(blocked, s
     pool = Pool("test", 2, replaced=8)
     for _ in range(2):
         with pytest.raises(TookTooLong):
-            await start(pool, blocked.call, seconds=0.05, **{share: "bad"})
+            await start(pool, blocked.call, seconds=0.5, **{share: "bad"})
     with pytest.raises(PoolBusy):
         await start(pool, lambda: 1, patience=0.05, **{share: "bad"})
     assert await start(pool, lambda: "works", **{share: "good"}) == "works"

@@ -237,7 +237,12 @@ class HostileClient(RuleBasedStateMachine):
         self.marks += 1
         command = {"id": 3, "publish": {"channel": "aside", "data": self.marks}}
         self.run(self.bystander.say(text=json.dumps(command)))
-        heard = [m["push"]["pub"]["data"] for m in self.bystander.messages() if "push" in m]
+        heard = []
+        for _ in range(5_000):
+            heard += [m["push"]["pub"]["data"] for m in self.bystander.messages() if "push" in m]
+            if heard:
+                break
+            self.run(self.bystander.settled())
         assert heard == [self.marks]
 
     def teardown(self):
