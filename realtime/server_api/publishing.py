@@ -164,16 +164,16 @@ def _try_to_keep(
 def _keep_until_commit(
     room: str, body: bytes, once: str, on_error: OnError | None, using: str | None
 ) -> None:
-    pending = pending_in(using)
     try:
-        if room not in pending.retentions:
-            pending.retentions[room] = retention_of(room)
+        # Not held by a variable here: the traceback of an error would keep it beyond a rollback.
+        keep = pending_in(using).retentions.get(room) or retention_of(room)
     except UnknownRoom as error:
         # A mistake of the caller, which belongs to the request and not behind its commit.
         _fail(Append(room, body, once=once), error, on_error or "raise")
     else:
-        append = Append(room, body, pending.retentions[room], once)
-        pending.add(append, on_error or "log")
+        pending = pending_in(using)
+        pending.retentions[room] = keep
+        pending.add(Append(room, body, keep, once), on_error or "log")
 
 
 async def _aretention_of(room: str) -> Retention:

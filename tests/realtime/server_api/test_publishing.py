@@ -260,6 +260,14 @@ def test_an_unknown_room_breaks_nothing_if_errors_are_logged(sent, failures):
     assert failures == [("absent", UnknownRoom, "k")] * 2
 
 
+def test_an_error_that_is_kept_keeps_nothing_of_its_transaction(sent):
+    with pytest.raises(UnknownRoom) as kept, transaction.atomic():
+        publish("absent", 1)
+    with transaction.atomic():
+        assert transaction.get_connection().__dict__["_realtime_outgoing"]() is None
+    assert kept.value.__traceback__
+
+
 def test_a_room_that_is_made_in_the_transaction_is_known(sent):
     with transaction.atomic():
         Room.objects.create(name="new")
