@@ -21,6 +21,8 @@ UNCOUNTED_SECONDS = 1.0
 """An unfinished head is counted after this time. If many clients of one proxy connect together,
 those whose first bytes are on the way do not count."""
 
+READ_SECONDS = 0.05
+
 
 class HeadTimer:
     """The time limit of a request head that has begun, and its place among those of its address."""
@@ -34,8 +36,7 @@ class HeadTimer:
         self._address = address
         self._abort = abort
         self._counted: UnauthenticatedLimit | None = None
-        seconds = min(UNCOUNTED_SECONDS, realtime_settings.CONNECT_SECONDS)
-        self._handle = loop.call_later(seconds, self._count)
+        self._call_later(min(UNCOUNTED_SECONDS, realtime_settings.CONNECT_SECONDS), self._count)
 
     def cancel(self) -> None:
         """The head is finished, or its connection is lost."""
@@ -44,9 +45,16 @@ class HeadTimer:
             self._counted.leave(self._address)
             self._counted = None
 
+    def _call_later(self, seconds: float, call: Callable[[], None]) -> None:
+        # After a pause of the process, uvloop calls what is due before it reads. So it is called a
+        # moment later: what has arrived in the pause is read first.
+        def when_read() -> None:
+            self._handle = self._loop.call_later(READ_SECONDS, call)
+
+        self._handle = self._loop.call_later(max(0, seconds - READ_SECONDS), when_read)
+
     def _count(self) -> None:
-        seconds = max(0, realtime_settings.CONNECT_SECONDS - UNCOUNTED_SECONDS)
-        self._handle = self._loop.call_later(seconds, self._cut)
+        self._call_later(realtime_settings.CONNECT_SECONDS - UNCOUNTED_SECONDS, self._cut)
         self._counted = unauthenticated()
         if not self._counted.enter(self._address):
             logger.info("an address has too many unfinished requests")
