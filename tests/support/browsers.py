@@ -142,7 +142,7 @@ async def say(page, text):
 
 async def picture(page, name):
     ARTIFACTS.mkdir(exist_ok=True)
-    await page.screenshot(path=ARTIFACTS / f"{name}.png")
+    await page.screenshot(path=ARTIFACTS / f"{name}.png", timeout=120_000)
 
 
 def messages(page):
