@@ -1,4 +1,4 @@
-"""The app of the example site: its demo data and its page."""
+"""The app of the example site: its demo data, and what it adds to the playground."""
 
 from django.apps import AppConfig
 

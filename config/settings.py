@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "realtime",
     "accounts",
     "config",
+    "realtime.playground",  # below "config", which adds the demo users to its page
     "channels",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",

@@ -3,10 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from .views import playground
-
 urlpatterns = [
-    path("", playground, name="playground"),
+    path("", include("realtime.playground.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("accounts.urls")),
     path("realtime/", include("realtime.urls")),

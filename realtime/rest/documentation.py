@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
-
-from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from ..codes import CloseCode, Error
+from ..developers import for_developers
 from . import asyncapi, catalogue
-
-View = Callable[..., HttpResponse]
-
-
-def for_developers(view: View) -> View:
-    """Answer only under `DEBUG`, or for staff: the names of rules are nobody else's business."""
-
-    @wraps(view)
-    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        user: Any = getattr(request, "user", None)
-        is_staff = user is not None and user.is_active and getattr(user, "is_staff", False)
-        if not (settings.DEBUG or is_staff):
-            raise Http404
-        return view(request, *args, **kwargs)
-
-    return wrapper
 
 
 @require_safe

@@ -289,3 +289,15 @@ async def test_a_developer_reads_in_the_console_what_is_wrong(open_page, start_s
     elsewhere = site.ws_url.replace("/ws/", "/nowhere/")
     failed = f"No WebSocket could be opened at {elsewhere}."
     await read(f"{failed}\n* The socket of this site is at {site.ws_url}.")
+
+
+async def test_the_playground_finds_its_hashed_modules_as_staff(open_page, site, printed):
+    page = await open_page(f"{site.url}/enter/admin/")
+    page.on("console", lambda message: printed.append(message.text))
+    await page.goto(f"{site.url}/playground/")
+    await expect(page.locator("#connection")).to_have_text("Connected")
+    await expect(page.get_by_role("button", name="Lobby")).to_be_visible()
+    await expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
+    assert status(f"{site.url}/static/realtime/playground/page.js") == 404
+    assert status(f"{site.url}/playground/") == 404, "without a session"
+    assert printed == []

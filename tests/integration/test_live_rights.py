@@ -237,7 +237,7 @@ async def test_a_user_who_left_a_room_stays_out_when_it_opens_again(office, sign
 
 
 LIST_ROOMS = """async () => {
-    const { Listing } = await import("/static/playground/listing.js");
+    const { Listing } = await import("/static/realtime/playground/listing.js");
     const asked = [], taken = [];
     const listing = new Listing({
         ask: () => new Promise((answer) => asked.push(answer)),
@@ -268,7 +268,7 @@ async def test_many_changes_are_asked_for_once(site, open_page):
 
 
 FAIL_ONCE = """async () => {
-    const { Listing } = await import("/static/playground/listing.js");
+    const { Listing } = await import("/static/realtime/playground/listing.js");
     globalThis.seen = [];
     new Listing({
         ask: async () => {

@@ -38,15 +38,56 @@ async def test_alice_and_bob_talk_in_two_windows(sign_in):
     await picture(bob, "bob-dark")
 
 
-async def test_frames_are_shown_without_the_token(sign_in):
-    alice = await sign_in("alice")
-    await expect(alice.locator("#connection")).to_have_text("Connected")
-    await alice.get_by_text("On the wire").click()
+async def test_the_tools_show_frames_rights_history_and_a_diagnosis(sign_in):
+    alice = await sign_in("alice", viewport={"width": 1440, "height": 1400})
+    await enter(alice, "Lobby")
+    await say(alice, "For the history")
+    await expect(messages(alice)).to_contain_text("For the history")
+    for name in ("On the wire", "What I may do here", "History", "Diagnosis"):
+        await alice.get_by_text(name, exact=True).click()
     frames = alice.get_by_label("Frames")
-    await expect(frames).to_contain_text('"token":"***"')
+    await expect(frames).to_contain_text('"connect":{}')  # the session is in the cookie
     await expect(frames).to_contain_text('"subscribe":{')
-    assert "eyJ" not in await frames.inner_text()
-    await picture(alice, "wire")
+    tools = alice.get_by_role("complementary", name="Tools")
+    await expect(tools.get_by_text("alice may join lobby")).to_be_visible()
+    await expect(tools.get_by_text("alice may not moderate lobby")).to_be_visible()
+    await tools.get_by_text("alice may publish in lobby").click()
+    await expect(tools.get_by_text("alice, id 1, may sign in").nth(1)).to_be_visible()
+    await expect(tools.locator(".kept li").first).to_contain_text("For the history")
+    await expect(tools.get_by_text("Nothing is wrong.")).to_be_visible()
+    await expect(tools.locator("#diagnosis")).to_contain_text("useralice")
+    await picture(alice, "tools")
+    await enter(alice, "Staff")
+    await expect(tools.get_by_text("alice may join staff")).to_be_visible()
+    await alice.emulate_media(color_scheme="dark")
+    await alice.set_viewport_size({"width": 390, "height": 2400})
+    await picture(alice, "tools-phone-dark")
+
+
+async def test_a_room_is_opened_by_its_name(sign_in):
+    carol = await sign_in("carol")
+    await enter(carol, "Lobby")
+    await carol.get_by_label("A room by its name").fill("staff")
+    await carol.keyboard.press("Enter")
+    await expect(messages(carol)).to_have_text("You may not enter this room.")
+    tools = carol.get_by_role("complementary", name="Tools")
+    await expect(tools.get_by_text("carol may not join staff")).to_be_visible()
+    await picture(carol, "refused")
+    await carol.get_by_label("A room by its name").fill("_user/3")
+    await carol.get_by_role("button", name="Open", exact=True).click()
+    await expect(messages(carol)).to_contain_text("You are in the room.")
+    await expect(tools.get_by_text("carol may not publish in _user/3")).to_be_visible()
+
+
+async def test_json_is_published_as_it_is(sign_in):
+    alice, bob = await sign_in("alice"), await sign_in("bob")
+    for page in (alice, bob):
+        await enter(page, "Lobby")
+    await alice.get_by_label("JSON").check()
+    await say(alice, '{"status": ')
+    await expect(alice.get_by_role("alert")).to_contain_text("That is no JSON")
+    await say(alice, '{"status": "paid"}')
+    await expect(messages(bob).locator(".json").last).to_have_text('{ "status": "paid" }')
 
 
 async def test_carol_sees_no_staff_room(sign_in):
@@ -144,16 +185,6 @@ async def test_user_input_is_shown_as_text_everywhere(start_site, sign_in_at, op
     await admin.get_by_role("link", name="lobby").first.click()
     await expect(admin.get_by_role("heading", name="Change room")).to_be_visible()
     await picture(admin, "admin-room")
-
-
-async def test_a_token_that_expires_is_refreshed_without_losing_the_socket(start_site, sign_in_at):
-    site = start_site("uvicorn", ACCESS_TOKEN_SECONDS="3")
-    alice = await sign_in_at(site, "alice")
-    await expect(alice.locator("#connection")).to_have_text("Connected")
-    await alice.get_by_text("On the wire").click()
-    frames = alice.get_by_label("Frames")
-    await expect(frames).to_contain_text('"refresh":{"client"', timeout=15_000)
-    assert (await frames.inner_text()).count('"connect":{"client"') == 1
 
 
 async def test_the_page_comes_back_when_the_server_does(start_site, sign_in_at, tmp_path):

@@ -68,7 +68,7 @@ async def test_runserver_serves_the_same_site_without_redis(runserver, open_clie
 
 
 def test_every_server_serves_the_pages_and_their_files(neighbours, runserver):
-    static = ["/static/realtime/client.js", "/static/playground/playground.css"]
+    static = ["/static/realtime/client.js", "/static/realtime/playground/playground.css"]
     for site in (*neighbours, runserver):
         for path in ("/", *static, "/admin/login/"):
             with urllib.request.urlopen(site.url + path) as response:

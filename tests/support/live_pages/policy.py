@@ -7,9 +7,10 @@ def policy(get_response):
     def respond(request):
         request.csp_nonce = secrets.token_urlsafe(16)
         response = get_response(request)
-        response["Content-Security-Policy"] = (
+        response.setdefault(
+            "Content-Security-Policy",
             f"default-src 'none'; script-src 'nonce-{request.csp_nonce}'; connect-src 'self'; "
-            "img-src data:; form-action 'self'; base-uri 'none'"
+            "img-src data:; form-action 'self'; base-uri 'none'",
         )
         return response
 

@@ -44,5 +44,6 @@ urlpatterns = [
     path("say/<text>/", say),
     path("tell/<name>/<text>/", tell),
     path("api/", include("accounts.urls")),
+    path("playground/", include("realtime.playground.urls")),
     path("realtime/", include("realtime.urls")),
 ]

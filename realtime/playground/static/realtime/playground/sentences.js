@@ -23,8 +23,14 @@ const REFUSED = new Map([
   [111, "That was too fast. Please wait a moment."],
 ]);
 
+export const LOST = "The connection was lost. Trying again …";
+export const NOT_OPENED = "The connection can’t be opened. Trying again … Diagnosis may know why.";
+
+export function whyNoHistory(error) {
+  return error.code === 108 ? "This room keeps no messages." : whyRefused(error);
+}
+
 export function whyClosed(code, reason) {
-  if (code === 0) return reason; // no token: the reason is a sentence already
   return CLOSED.get(code) ?? `The connection has ended: ${reason || code}.`;
 }
 

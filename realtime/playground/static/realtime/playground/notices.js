@@ -23,6 +23,6 @@ export function clearNotices() {
 function remove(item) {
   const next = item.nextElementSibling ?? item.previousElementSibling;
   item.remove();
-  const places = [next?.querySelector("button"), $("text"), $("username")];
+  const places = [next?.querySelector("button"), $("text"), $("id_username")];
   places.find((place) => place?.checkVisibility())?.focus();
 }

@@ -1,15 +1,17 @@
 /**
- * The playground: sign in, enter rooms, send messages, and see the frames on the wire. This file
- * connects the parts of the page; each part is in a file beside it.
+ * The playground: enter rooms, send messages, and see the frames on the wire, and why one may do what.
+ * This file connects the parts of the page; each part is in a file beside it.
  */
 
-import { Realtime } from "../realtime/client.js";
+import { realtime } from "../client.js";
 import { Listing } from "./listing.js";
+import { line, nameOf, namesOf } from "./messages.js";
 import { clearNotices, showNotice } from "./notices.js";
 import { $, element } from "./page.js";
+import { explain, listRooms } from "./requests.js";
 import { drawRooms } from "./roomlist.js";
 import * as sentences from "./sentences.js";
-import * as session from "./session.js";
+import { Tools } from "./tools.js";
 
 const KEPT_FRAMES = 200;
 const KEPT_MESSAGES = 500;
@@ -17,76 +19,34 @@ const STATES = { connecting: "Connecting …", connected: "Connected", closed: "
 
 const rooms = new Map();
 const leftOnPurpose = new Set();
-let realtime = null;
-let listing = null;
+const listing = new Listing({ ask: listAll, onRooms: accept, onError: showTrouble });
+const tools = new Tools(realtime);
 let open = null;
+let wasConnected = false;
 
-// Signing in and out
+// The connection
 
-$("sign-in").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  await enter($("username").value, $("password").value);
-});
-
-for (const button of document.querySelectorAll("[data-demo]")) {
-  button.addEventListener("click", () => enter(button.dataset.demo, "realtime-demo"));
+function start() {
+  realtime.on("state", showState);
+  realtime.on("frame", showFrame);
+  realtime.on("rights", () => listing.refresh());
+  realtime.on("notice", ({ text }) => showNotice(text));
+  realtime.connect();
 }
 
-$("sign-out").addEventListener("click", async () => {
-  realtime.close();
-  await session.signOut();
-  clearNotices();
-  showEntrance();
-});
-
-async function enter(username, password) {
-  try {
-    await session.signIn(username, password);
-    $("sign-in").reset();
-    start();
-  } catch (error) {
-    alarm(error.message);
-  }
-}
+$("sign-out")?.addEventListener("submit", () => realtime.close());
 
 /** The sign-in has ended: close the connection and show the form. Nothing is tried again. */
 function stop(why) {
-  session.forget();
   realtime.close();
-  showEntrance(why);
-}
-
-function showEntrance(why = "") {
-  listing?.stop();
-  realtime = listing = open = null;
+  listing.stop();
   rooms.clear();
-  leftOnPurpose.clear();
+  open = null;
+  clearNotices();
   $("site").hidden = $("account").hidden = true;
   $("entrance").hidden = false;
-  $("frames").replaceChildren();
-  $("composer").reset();
   alarm(why);
-  $("username").focus();
-}
-
-function start() {
-  alarm("");
-  clearNotices();
-  $("entrance").hidden = true;
-  $("site").hidden = $("account").hidden = false;
-  $("who").textContent = session.current();
-  show(null);
-  listing = new Listing({ ask: session.listRooms, onRooms: accept, onError: showTrouble });
-  connect();
-}
-
-function connect() {
-  realtime = new Realtime({ url: "ws/", getToken: session.accessToken });
-  realtime.addEventListener("state", ({ detail }) => showState(detail));
-  realtime.addEventListener("frame", ({ detail }) => showFrame(detail));
-  realtime.addEventListener("rights", () => listing.refresh());
-  realtime.addEventListener("notice", ({ detail }) => showNotice(detail.text));
-  realtime.connect();
+  $("id_username")?.focus();
 }
 
 function showState({ state, code, reason }) {
@@ -94,15 +54,47 @@ function showState({ state, code, reason }) {
   $("connection").textContent = STATES[state];
   if (state === "connected") {
     alarm("");
+    wasConnected = true;
     listing.refresh(); // changes were not reported while there was no connection
   }
-  if (state === "connecting" && code !== undefined) alarm("The connection was lost. Trying again …");
+  if (state === "connecting" && code !== undefined) {
+    alarm(wasConnected ? sentences.LOST : sentences.NOT_OPENED);
+  }
   if (state === "closed" && code !== 1000) return stop(sentences.whyClosed(code, reason));
   showComposer();
   showPeople();
+  tools.diagnoseAgain();
 }
 
 // Rooms
+
+/** The rooms that the server lists, and those that were opened by their names. */
+async function listAll() {
+  const listed = await listRooms();
+  const known = new Set(listed.map(({ name }) => name));
+  const others = [...rooms.values()].filter(({ isByName, name }) => isByName && !known.has(name));
+  return [...listed, ...(await Promise.all(others.map(({ name }) => byName(name))))];
+}
+
+/** A room that is in no list, such as one in code. */
+async function byName(name) {
+  const may = (await explain(name)).map(({ action, allowed }) => [action, allowed]);
+  return { name, title: name, access: "", rights: Object.fromEntries(may), isByName: true };
+}
+
+$("other").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const name = $("other-name").value.trim();
+  if (!name) return;
+  try {
+    if (!rooms.has(name)) add(await byName(name));
+  } catch (error) {
+    return error.final ? stop(error.message) : alarm(error.message);
+  }
+  $("other").reset();
+  if (!rooms.get(name).rights.join) $("rights").open = true; // it says why
+  show(name);
+});
 
 /** Apply a new list of rooms: enter the new ones, leave those that are gone. */
 function accept(listed) {
@@ -115,6 +107,7 @@ function accept(listed) {
   for (const room of rooms.values()) if (!names.has(room.name)) lose(room);
   if (open === null && rooms.size) show(firstRoom());
   else draw();
+  tools.refresh();
 }
 
 function add(listed) {
@@ -129,8 +122,9 @@ function add(listed) {
 function update(room, listed) {
   const could = room.rights.publish;
   const can = listed.rights.publish;
+  const isAdmitted = listed.rights.join && (room.isLost || !room.rights.join);
   Object.assign(room, listed);
-  if (room.isLost) {
+  if (isAdmitted) {
     room.isLost = room.isSilenced = false;
     if (!leftOnPurpose.has(room.name)) join(room);
   } else if (could !== can) {
@@ -199,10 +193,8 @@ async function listPeople(room) {
 
 function showPeople() {
   const room = rooms.get(open);
-  const there = room?.isJoined && realtime?.state === "connected" ? [...room.people] : [];
-  const me = session.userId();
-  const names = there.map(([user, name]) => (user === me ? `${name} (you)` : name));
-  $("people").replaceChildren(...names.sort().map((name) => element("li", {}, name)));
+  const names = room?.isJoined && realtime.state === "connected" ? namesOf(room.people) : [];
+  $("people").replaceChildren(...names.map((name) => element("li", {}, name)));
   $("here").hidden = names.length === 0;
 }
 
@@ -238,7 +230,7 @@ function show(name) {
   }
   const room = rooms.get(open);
   if (room) Object.assign(room, { unread: 0, isNew: false });
-  $("messages").replaceChildren(...(room?.messages ?? []).map(message));
+  $("messages").replaceChildren(...(room?.messages ?? []).map(line));
   $("messages").scrollTop = $("messages").scrollHeight;
   draw();
 }
@@ -246,7 +238,8 @@ function show(name) {
 function draw() {
   const room = rooms.get(open);
   $("room-title").textContent = room?.title ?? "Choose a room";
-  $("room-name").textContent = room?.name ?? "";
+  $("room-name").textContent = room && room.title !== room.name ? room.name : "";
+  tools.follow(open);
   drawRooms(sortedRooms(), open, show);
   showComposer();
   showPeople();
@@ -258,7 +251,7 @@ function remember(room, entry) {
   room.messages.push(entry);
   room.messages.splice(0, room.messages.length - KEPT_MESSAGES);
   if (room.name === open) {
-    $("messages").append(message(entry));
+    $("messages").append(line(entry));
     $("messages").scrollTop = $("messages").scrollHeight;
     showComposer();
     if (entry.event) showPeople();
@@ -268,48 +261,37 @@ function remember(room, entry) {
   }
 }
 
-function message({ event, publication, at }) {
-  if (event) return element("li", { className: "event" }, event);
-  const { data, info } = publication;
-  const mine = Boolean(info) && info.user === session.userId();
-  const item = element("li", { className: mine ? "mine" : "" });
-  const name = info ? nameOf(info) : "The server";
-  const time = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  item.append(element("span", { className: "by" }, `${mine ? "You" : name}, ${time}`));
-  const isText = typeof data?.text === "string";
-  const said = isText ? data.text : JSON.stringify(data, null, 2);
-  item.append(element("pre", { className: isText ? "said" : "said json" }, said));
-  return item;
-}
-
-function nameOf({ user, conn_info: shown }) {
-  return shown?.name ?? `User ${user}`;
-}
-
 $("composer").addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = $("text").value.trim();
   if (!text || $("text").readOnly) return;
-  $("text").value = "";
-  const connection = realtime;
+  let data;
   try {
-    await connection.publish(open, { text });
+    data = $("json").checked ? JSON.parse(text) : { text };
+  } catch (error) {
+    return alarm(`That is no JSON: ${error.message}`);
+  }
+  $("text").value = "";
+  try {
+    await realtime.publish(open, data);
     alarm("");
   } catch (error) {
-    if (connection !== realtime) return; // signed out while this was sent
+    if (realtime.state === "closed") return; // signed out while this was sent
     // Keep the text, so that the user can send it again.
     $("text").value ||= text;
     alarm(sentences.whyRefused(error));
   }
 });
 
+$("json").addEventListener("change", showComposer);
+
 function showComposer() {
   const room = rooms.get(open);
-  const isReady = Boolean(room?.isJoined) && realtime?.state === "connected";
+  const isReady = Boolean(room?.isJoined) && realtime.state === "connected";
   const may = isReady && room.rights.publish;
   // Not `disabled`: the input would lose the focus while the user types.
   $("text").readOnly = !may;
-  $("text").placeholder = may ? "Write a message" : "";
+  $("text").placeholder = may ? ($("json").checked ? '{"status": "paid"}' : "Write a message") : "";
   for (const control of [$("text"), $("send")]) control.setAttribute("aria-disabled", !may);
   const why = room ? sentences.whyNotPublish(room, isReady) : "";
   $("may-not").hidden = !why;
@@ -344,5 +326,4 @@ function alarm(text) {
   $("alarm").hidden = !text;
 }
 
-if (session.current()) start();
-else showEntrance();
+start();

@@ -1,0 +1,1 @@
+"""The playground: a page on which developers try the rooms of their site."""
