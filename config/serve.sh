@@ -34,7 +34,7 @@ cat <<TEXT
   The admin:       ${url}admin/
   $logins
 
-  Open the page in two windows and sign in as two people. Ctrl-C ends it.
+  Sign in as one of them, and as another one in a private window. Ctrl-C ends it.
 
 TEXT
 exec "$python" manage.py runserver --noreload "127.0.0.1:$port"

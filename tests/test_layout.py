@@ -85,6 +85,8 @@ PUBLIC_NAMES = [
     "realtime.models.Membership",
     "realtime.admin.LiveConnectionsMixin",
     "realtime.urls.urlpatterns",
+    "realtime.playground.urls.urlpatterns",
+    "realtime.playground.apps.PlaygroundConfig",
     "realtime.sign_ins.SignInMiddleware",
     "realtime.uvicorn.WebSocketProtocol",
     "realtime.uvicorn.HTTPProtocol",

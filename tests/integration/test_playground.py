@@ -72,11 +72,13 @@ async def test_a_room_is_opened_by_its_name(sign_in):
     await expect(messages(carol)).to_have_text("You may not enter this room.")
     tools = carol.get_by_role("complementary", name="Tools")
     await expect(tools.get_by_text("carol may not join staff")).to_be_visible()
+    await expect(carol.get_by_text("This room is not open to you")).to_be_visible()
     await picture(carol, "refused")
     await carol.get_by_label("A room by its name").fill("_user/3")
     await carol.get_by_role("button", name="Open", exact=True).click()
     await expect(messages(carol)).to_contain_text("You are in the room.")
     await expect(tools.get_by_text("carol may not publish in _user/3")).to_be_visible()
+    await expect(carol.locator("#rooms button")).to_have_text(["_user/3", "Announcements", "Lobby"])
 
 
 async def test_json_is_published_as_it_is(sign_in):

@@ -160,7 +160,10 @@ function join(room) {
       if (room.name === open) showPeople();
     },
     onMessage: (publication) => remember(room, { publication, at: new Date() }),
-    onRefused: (error) => out(room, sentences.whyNotEntered(error)),
+    onRefused: (error) => {
+      room.isLost = !room.rights.join; // opened by its name: gone when another one is chosen
+      out(room, sentences.whyNotEntered(error));
+    },
     onLeft: (why) => {
       room.isLost = sentences.isRightLost(why);
       out(room, sentences.whyLeft(why));

@@ -64,7 +64,8 @@ export function whatMayBeWritten(can) {
 }
 
 /** Why the user can't write; "" if the user can, or if the room is still being entered. */
-export function whyNotPublish({ rights, access, isLost, isOut, isSilenced }, isReady) {
+export function whyNotPublish({ rights, access, isLost, isOut, isSilenced, wasJoined }, isReady) {
+  if (isLost && !wasJoined) return "This room is not open to you: see “What I may do here”.";
   if (isLost) return "This room is closed to you now. An administrator can let you in again.";
   if (isOut) return "You are not in the room. Enter it to take part.";
   if (!isReady || rights.publish) return "";
