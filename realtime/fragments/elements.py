@@ -24,12 +24,15 @@ def live_element(
 ) -> SafeString:
     """Render `template` with the context of the page, inside an element that the script finds.
 
-    The name of the room may have variables of the page in braces: "stock/{product.pk}".
+    The name of the room may have variables of the page in braces: "stock/{product.pk}". Only one
+    that the author of the page has written: a name that comes from a variable may be the visitor's,
+    who would read any variable of the page by it.
 
     Without a template the element is empty and hidden: the page shows what is published to the room
     with a target.
     """
-    room = _IN_BRACES.sub(lambda found: str(Variable(found[1]).resolve(context)), room)
+    if isinstance(room, SafeString):  # as Django makes of what stands in a template itself
+        room = _IN_BRACES.sub(lambda found: str(Variable(found[1]).resolve(context)), room)
     check_name(room)
     if not _TAG.match(tag):
         raise TemplateSyntaxError(f"{{% live %}}: {tag!r} is no name of an element.")

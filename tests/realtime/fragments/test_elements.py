@@ -33,6 +33,19 @@ def test_the_name_of_the_room_has_variables_of_the_page():
     assert "data-realtime-room='shops/1234/cups'" in html
 
 
+@pytest.mark.parametrize("name", ["room", "'shops/'|add:room"])
+def test_a_name_that_comes_from_outside_reads_no_variable_of_the_page(name):
+    context = {"room": "{shop.secret}", "shop": {"secret": "s3cret"}}
+    with pytest.raises(InvalidRoomName) as raised:
+        rendered(f"{{% live {name} %}}", **context)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_name_in_the_template_may_come_by_another_tag():
+    html = rendered("{% with at='shops/{pk}' %}{% live at %}{% endwith %}", pk=7)
+    assert "data-realtime-room='shops/7'" in html
+
+
 def test_the_position_is_the_one_of_some_seconds_ago(layer, monkeypatch):
     for _ in range(3):
         layer.append_sync("stock", b'{"data":1}', Retention(10, 60), "")
