@@ -79,8 +79,7 @@ class PublishView(RoomView):
             # Everybody in the room may know the id of a client: it must be one of this user.
             message = with_exclusions(message, own(client, identity.user_id))
         key = self._key(request, body)
-        # Others may use the same key for messages of their own.
-        once = f"{identity.user_id}:{key}" if key else ""
+        once = _own_key(identity, key) if key else ""
         position = get_layer().append_sync(found.name, message, retention(found), once)
         return Response({"epoch": position.epoch, "offset": position.offset})
 
@@ -117,6 +116,12 @@ class FailedHook(RefusedRequest):
         message = f"internal server error, reference {reference}"
         super().__init__(Error(Error.INTERNAL.code, message, temporary=True))
         self.status_code, self.detail = 500, ErrorDetail(message, "internal")
+
+
+def _own_key(identity: Identity, key: str) -> str:
+    """Return a key that neither another user nor the site uses: a message with the same key as an
+    earlier one is swallowed. The site's keys may begin with an id, but hold no NUL."""
+    return f"\0{identity.user_id}\0{key}"
 
 
 def _sender(identity: Identity) -> bytes:

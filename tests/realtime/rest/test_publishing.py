@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from realtime import history, rooms
+from realtime import history, publish, rooms
 from realtime.exceptions import LayerUnavailable
 from realtime.layers import get_layer
 from realtime.models import Membership, Room
@@ -160,6 +160,12 @@ def test_the_key_of_another_user_swallows_nothing(post, lobby):
     other.force_login(User.objects.create_user("bob"))
     body = '{"data": 2, "idempotency_key": "a"}'
     assert other.post(SENT, body, content_type="application/json").status_code == 200
+    assert [data for data, _, _ in messages()] == [1, 2]
+
+
+def test_the_key_of_a_user_swallows_no_message_of_the_site(post, lobby, alice):
+    post({"data": 1, "idempotency_key": "paid"})
+    publish("lobby", 2, idempotency_key=f"{alice.pk}:paid", on_commit=False)
     assert [data for data, _, _ in messages()] == [1, 2]
 
 
