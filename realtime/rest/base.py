@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.permissions import IsAuthenticated
@@ -15,7 +16,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 
 from ..authentication import Identity, django_sign_in
-from ..authentication.identity import identity_from_claims
+from ..authentication.identity import identity_from_claims, permitted
 from ..authentication.refusals import CLAIM_ERRORS
 from ..authentication.token_kinds import require_access_token
 from ..databases import up_to_date_reads
@@ -79,7 +80,15 @@ class RealtimeView(OwnDefaults, NeverCached, APIView):
             return super().dispatch(*args, **kwargs)
 
     def identity(self, request: Request) -> Identity:
-        """Return the identity of the request, with the scopes of its token."""
+        """Return the identity of the request, with the scopes of its token.
+
+        Refuses whom `USER_AUTHENTICATION_RULE` refuses, as the handshake of a socket does, because
+        SimpleJWT and Django's sessions do not ask it.
+        """
+        try:
+            permitted(request.user)
+        except AuthenticationError as error:
+            raise AuthenticationFailed(error.reason) from error
         token: Any = request.auth
         if token is not None:
             try:

@@ -4,6 +4,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+from rest_framework_simplejwt.settings import api_settings
+
+from realtime.models import Room
 from tests.support.processes import ROOT
 
 VISIT = """
@@ -34,3 +38,32 @@ def test_the_defaults_of_a_site_for_its_own_api_change_nothing():
     )
     expected = ["401", "200", "401", "['rooms']", "['expires_in', 'ticket']", "200"]
     assert done.stdout.splitlines() == expected, done.stderr
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_by_token", [True, False])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", "rooms/"),
+        ("get", "rooms/lobby/history/"),
+        ("get", "rooms/lobby/presence/"),
+        ("post", "rooms/lobby/publish/"),
+        ("post", "ticket/"),
+        ("post", "token/"),
+    ],
+)
+def test_whom_the_rule_of_the_site_refuses_gets_nothing(
+    client, alice, bearer, monkeypatch, method, path, is_by_token
+):
+    Room.objects.create(name="lobby", access="authenticated")
+    monkeypatch.setattr(api_settings, "USER_AUTHENTICATION_RULE", lambda user: False)
+    headers = {}
+    if is_by_token:
+        headers = bearer()["headers"]
+    else:
+        client.force_login(alice)
+    body = {"data": {"data": 1}, "content_type": "application/json"} if method == "post" else {}
+    response = getattr(client, method)(f"/realtime/{path}", headers=headers, **body)
+    assert response.status_code in (401, 403)
+    assert set(response.json()) == {"detail", "code"}
