@@ -7,6 +7,8 @@ import uuid
 from typing import Any
 
 import msgspec
+from django.db import transaction
+from django.utils.decorators import method_decorator
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
@@ -64,9 +66,17 @@ _decode = msgspec.json.Decoder(Body).decode
 
 
 class PublishView(RoomView):
-    """POST: publishes to a room, as the `publish` command does on the socket."""
+    """POST: publishes to a room, as the `publish` command does on the socket.
+
+    Outside of the transaction that `ATOMIC_REQUESTS` opens: what `on_publish` has stored must be
+    committed when the members get the message, and look for it.
+    """
 
     parser_classes = (BodyParser,)
+
+    @method_decorator(transaction.non_atomic_requests)
+    def dispatch(self, *args: Any, **kwargs: Any) -> Any:
+        return super().dispatch(*args, **kwargs)
 
     @documented(shapes.Published, 400, 413, 415, 500, 503, request=shapes.NewMessage)
     def post(self, request: Request, room: str) -> Response:

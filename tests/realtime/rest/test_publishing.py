@@ -4,6 +4,7 @@ import json
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 
 from realtime import history, publish, rooms
@@ -237,6 +238,31 @@ def test_the_hooks_of_the_room_are_called(post, orders):
     assert messages("orders/1")[0][0] == {"text": "hi", "pk": 1}
     assert messages("tasks/1")[0][0] == {"async": "hi"}
     assert post({"data": "hi"}, "/realtime/rooms/orders/6/publish/").json() == DENIED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_hook_has_stored_is_committed_before_the_message(post, monkeypatch):
+    monkeypatch.setattr(room_types, "_types", [])
+
+    @rooms.register("orders/<int:pk>")
+    class OrderRoom(rooms.RoomType):
+        def can_join(self, user, pk):
+            return True
+
+        def on_publish(self, user, data, pk):
+            User.objects.create_user("stored")
+
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    layer, seen = get_layer(), []
+    append = layer.append_sync
+
+    def look(*args):
+        seen.append((connection.in_atomic_block, User.objects.filter(username="stored").exists()))
+        return append(*args)
+
+    monkeypatch.setattr(layer, "append_sync", look)
+    assert post({"data": 1}, "/realtime/rooms/orders/1/publish/").status_code == 200
+    assert seen == [(False, True)]
 
 
 @pytest.mark.parametrize(
