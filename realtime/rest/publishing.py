@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -83,7 +85,7 @@ class PublishView(RoomView):
         body = self._body(request)
         identity, found = self.require(request, "publish", room)
         data = self._changed(found, identity, checked(bytes(body.data)))
-        message = publication_body(data, _sender(identity))
+        message = publication_body(data, self._sender(found, identity))
         client = body.exclude or request.headers.get(HEADER, "")
         if client:
             # Everybody in the room may know the id of a client: it must be one of this user.
@@ -109,14 +111,27 @@ class PublishView(RoomView):
 
     def _changed(self, room: AnyRoom, identity: Identity, data: bytes) -> bytes:
         """What the room's `on_publish` makes of the data."""
-        try:
+        with _failures_of("on_publish", room):
             return run_publish_hook_sync(room, identity.user, data)
-        except RealtimeError:
-            raise
-        except Exception as error:
-            reference = uuid.uuid4().hex[:8]
-            logger.exception("on_publish of the room %r failed, reference %s", room.name, reference)
-            raise FailedHook(reference) from error
+
+    def _sender(self, room: AnyRoom, identity: Identity) -> bytes:
+        """What others see of the publisher."""
+        with _failures_of("USER_INFO", room):
+            info = profiles.public_info_sync(identity.user)
+            return msgspec.json.encode(ClientInfo(identity.user_id, conn_info=info))
+
+
+@contextmanager
+def _failures_of(name: str, room: AnyRoom) -> Iterator[None]:
+    """Log what code of the site raises, and answer with a reference to it."""
+    try:
+        yield
+    except RealtimeError:
+        raise
+    except Exception as error:
+        reference = uuid.uuid4().hex[:8]
+        logger.exception("%s failed in the room %r, reference %s", name, room.name, reference)
+        raise FailedHook(reference) from error
 
 
 class FailedHook(RefusedRequest):
@@ -132,8 +147,3 @@ def _own_key(identity: Identity, key: str) -> str:
     """Return a key that neither another user nor the site uses: a message with the same key as an
     earlier one is swallowed. The site's keys may begin with an id, but hold no NUL."""
     return f"\0{identity.user_id}\0{key}"
-
-
-def _sender(identity: Identity) -> bytes:
-    info = profiles.public_info_sync(identity.user)
-    return msgspec.json.encode(ClientInfo(identity.user_id, conn_info=info))

@@ -281,7 +281,7 @@ def test_a_hook_that_fails_is_an_error_with_a_reference(post, orders, caplog):
     response = post({"data": "broken"}, "/realtime/rooms/orders/1/publish/")
     assert (response.status_code, response.json()["code"]) == (500, "internal")
     reference = response.json()["detail"].rpartition(" ")[2]
-    assert f"on_publish of the room 'orders/1' failed, reference {reference}" in caplog.text
+    assert f"on_publish failed in the room 'orders/1', reference {reference}" in caplog.text
 
 
 def test_without_redis_it_is_a_temporary_error(post, lobby, monkeypatch):
@@ -314,3 +314,23 @@ def test_the_public_profile_is_that_of_the_site(post, lobby, settings):
     settings.REALTIME = {**settings.REALTIME, "USER_INFO": f"{__name__}.own_info"}
     assert post({"data": 1}).status_code == 200
     assert messages()[0][2] == {"name": "the alice"}
+
+
+def broken_info(user):
+    raise RuntimeError("broken")
+
+
+def unreadable_info(user):
+    return {"name": object()}
+
+
+@pytest.mark.parametrize("info", ["broken_info", "unreadable_info"])
+def test_a_public_profile_that_fails_is_an_error_with_a_reference(
+    post, lobby, settings, caplog, info
+):
+    settings.REALTIME = {**settings.REALTIME, "USER_INFO": f"{__name__}.{info}"}
+    response = post({"data": 1})
+    assert (response.status_code, response.json()["code"]) == (500, "internal")
+    reference = response.json()["detail"].rpartition(" ")[2]
+    assert f"USER_INFO failed in the room 'lobby', reference {reference}" in caplog.text
+    assert messages() == []
