@@ -83,7 +83,10 @@ def _origin_of_page(request: HttpRequest) -> str:
     if given:
         return given
     # Browsers leave the Origin out of a GET to the own site.
-    page = urlsplit(request.headers.get("Referer", ""))
+    try:
+        page = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        return ""  # such as half of an IPv6 address
     return f"{page.scheme}://{page.netloc}" if page.netloc else ""
 
 

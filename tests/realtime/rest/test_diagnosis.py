@@ -65,3 +65,8 @@ def test_mistakes_of_the_settings_are_listed(client, settings):
     settings.FORCE_SCRIPT_NAME = None
     problems = client.get(ADDRESS).json()["problems"]
     assert any("'example.com', which is not an origin" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("referer", ["http://[", "http://[::1]x/", "about:blank", "http://a\x00b"])
+def test_a_referer_that_is_no_address_names_no_page(client, referer):
+    assert client.get(ADDRESS, headers={"referer": referer}).status_code == 200
