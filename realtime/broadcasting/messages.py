@@ -16,7 +16,7 @@ from ..fragments.rendering import Action, fragment_body, render
 from ..rooms.payloads import encode
 from ..rooms.publications import publication_body
 from .declared import Broadcast
-from .names import filled
+from .names import attributes_of, filled
 
 Event = Literal["created", "changed", "deleted"]
 
@@ -32,12 +32,15 @@ class _Encoder(JSONEncoder):
 def bodies(broadcast: Broadcast, event: Event, row: Model) -> list[bytes]:
     """Return the publications about a row. Raises what the serializer or the template raises.
 
-    A deleted row is an instance that holds nothing but the primary key.
+    Of a deleted row only the primary key is told: in the room that a row has left, nobody learns
+    what it holds now.
     """
     found = []
     if broadcast.fields or broadcast.serializer is not None:
         found.append(publication_body(encode(_data(broadcast, event, row)), None))
-    if broadcast.template is not None:
+    if broadcast.template is not None and event == "deleted":
+        found += _removal(broadcast, broadcast.template, row)
+    elif broadcast.template is not None:
         found.append(_fragment(broadcast, broadcast.template, event, row))
     return found
 
@@ -71,10 +74,19 @@ def _value(row: Model, name: str) -> Any:
 
 def _fragment(broadcast: Broadcast, template: str, event: Event, row: Model) -> bytes:
     target = broadcast.target and filled(broadcast.target, row)
-    if event == "deleted":
-        return fragment_body("", "remove", target, None if target else template)
     action: Action = "replace"
     if event == "created" and broadcast.into is not None:
         action, target = broadcast.insert, filled(broadcast.into, row)
     context = {"object": row, row._meta.model_name or "row": row, "event": event}
     return fragment_body(render(template, context), action, target, template)
+
+
+def _removal(broadcast: Broadcast, template: str, row: Model) -> list[bytes]:
+    """Return the fragment that removes the element of a row, if its target needs no more than the
+    primary key. Other attributes are unknown, or not what they were when it was shown."""
+    if broadcast.target is None:
+        return [fragment_body("", "remove", None, template)]
+    key = row._meta.pk
+    if not {"pk", key.name, key.attname}.issuperset(attributes_of(broadcast.target)):
+        return []
+    return [fragment_body("", "remove", filled(broadcast.target, row))]
