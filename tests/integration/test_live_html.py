@@ -222,6 +222,28 @@ async def test_what_can_not_be_recovered_is_loaded_again(open_product, do, pk):
     open_product.printed.clear()
 
 
+@pytest.mark.parametrize("failure", ["network", "server"])
+async def test_a_page_that_can_not_be_loaded_again_is_loaded_later(open_product, do, pk, failure):
+    page = await open_product()
+    failed = asyncio.Event()
+
+    async def fail_once(route):
+        if failed.is_set():
+            return await route.continue_()
+        failed.set()
+        return await (route.abort() if failure == "network" else route.fulfill(status=502))
+
+    await page.route(f"**/{pk}/", fail_once)
+    await page.context.set_offline(True)
+    await until(page, "realtime.state !== 'connected'")
+    await do(f"{pk}/forget/")
+    await page.context.set_offline(False)
+    async with asyncio.timeout(30):
+        await failed.wait()
+    await expect(stock(page)).to_have_text("77", timeout=30_000)
+    open_product.printed.clear()
+
+
 async def test_htmx_works_in_what_was_swapped_and_swaps_in_live_elements(open_product, do, pk):
     page = await open_product("?htmx=1")
     await do(f"{pk}/save/2/")

@@ -924,6 +924,7 @@ class LivePage {
   #positions = new Map(); // element -> its position, or null
   #leaving = new Map(); // room -> functions that stop listening
   #stale = new Set(); // rooms that have to be loaded again
+  #failures = 0; // of loading them, one after the other
 
   constructor(realtime) {
     this.#realtime = realtime;
@@ -995,7 +996,8 @@ class LivePage {
 
   /** Messages are lost: load the page again, and take its elements. */
   #refreshSoon(room) {
-    if (!this.#stale.size) setTimeout(() => this.#refresh(), Math.random() * REFRESH_MAX_MS);
+    const ms = Math.random() * REFRESH_MAX_MS + (this.#failures && backoff(this.#failures));
+    if (!this.#stale.size) setTimeout(() => this.#refresh(), ms);
     this.#stale.add(room);
     for (const element of this.#of(room)) this.#positions.set(element, null);
   }
@@ -1004,8 +1006,16 @@ class LivePage {
     const stale = [...this.#stale];
     this.#stale.clear();
     const response = await fetch(location.href, { cache: "no-store" }).catch(() => null);
-    if (!response?.ok || response.redirected) return;
-    const fresh = elements(parse(await response.text()), LIVE);
+    const text = await response?.text().catch(() => null);
+    if (text == null || response.status === 429 || response.status >= 500) {
+      // The network is away again, or the server is only starting.
+      this.#failures += 1;
+      for (const room of stale) if (this.#of(room).length) this.#refreshSoon(room);
+      return;
+    }
+    this.#failures = 0;
+    if (!response.ok || response.redirected) return;
+    const fresh = elements(parse(text), LIVE);
     for (const element of stale.flatMap((room) => this.#of(room))) {
       const room = roomOf(element);
       const index = fresh.findIndex((one) => roomOf(one) === room && templateOf(one) === templateOf(element));
