@@ -62,21 +62,29 @@ class RoomPattern:
         return captured
 
     def reverse(self, captured: Mapping[str, Any]) -> str:
-        """Return the name with these parts. Raises `ValueError` if there is no such room."""
+        """Return the name with these parts. Raises `ValueError` if there is no such room, or if
+        the name is read as other parts: it would be the room of another object."""
         if set(captured) != set(self.converters):
             raise ValueError(
                 f"The pattern {self.text!r} captures {_listed(self.captured)}, but "
                 f"{_listed(captured)} came."
             )
-        name = self._pieces[0]
+        name, texts = self._pieces[0], {}
         for (part, converter), piece in zip(self.converters.items(), self._pieces[1:], strict=True):
             try:
-                name += str(converter.to_url(captured[part])) + piece
+                texts[part] = str(converter.to_url(captured[part]))
+                name += texts[part] + piece
             except (TypeError, ValueError, AttributeError) as error:
                 raise self._no_value(part, captured[part]) from error
         if not names.is_room_name(name) or self.match(name) is None:
             part = next(iter(captured), "")
             raise self._no_value(part, captured.get(part))
+        found = self._regex.match(name)
+        if found is not None and found.groupdict() != texts:
+            raise ValueError(
+                f"{name!r} would be the room of {found.groupdict()}, not of {texts}: the pattern "
+                f"{self.text!r} can't tell where a part ends. Put a slash between its parts."
+            )
         return name
 
     def _no_value(self, part: str, value: Any) -> ValueError:

@@ -76,3 +76,10 @@ def test_parts_that_make_no_name_are_refused(captured, sentence):
 def test_a_name_that_would_be_too_long_is_refused():
     with pytest.raises(ValueError, match="makes no room name"):
         RoomPattern("<slug:name>").reverse({"name": "x" * 129})
+
+
+def test_a_name_that_would_be_the_room_of_other_parts_is_refused():
+    pattern = RoomPattern("shops/<slug:shop>-<slug:item>")
+    assert pattern.reverse({"shop": "a-b", "item": "c"}) == "shops/a-b-c"
+    with pytest.raises(ValueError, match=r"would be the room of .*'a-b'.*Put a slash"):
+        pattern.reverse({"shop": "a", "item": "b-c"})
