@@ -76,7 +76,8 @@ class RoomPattern:
                 name += texts[part] + piece
             except (TypeError, ValueError, AttributeError) as error:
                 raise self._no_value(part, captured[part]) from error
-        if not names.is_room_name(name) or self.match(name) is None:
+        is_ours = names.is_room_name(name) and not names.is_personal(name)
+        if not is_ours or self.match(name) is None:
             part = next(iter(captured), "")
             raise self._no_value(part, captured.get(part))
         found = self._regex.match(name)

@@ -83,3 +83,12 @@ def test_a_name_that_would_be_the_room_of_other_parts_is_refused():
     assert pattern.reverse({"shop": "a-b", "item": "c"}) == "shops/a-b-c"
     with pytest.raises(ValueError, match=r"would be the room of .*'a-b'.*Put a slash"):
         pattern.reverse({"shop": "a", "item": "b-c"})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "captured"),
+    [("<slug:shop>/<int:pk>", {"shop": "_user", "pk": 7}), ("<path:at>", {"at": "_user/7"})],
+)
+def test_no_object_has_the_personal_room_of_a_user(pattern, captured):
+    with pytest.raises(ValueError, match="makes no room name"):
+        RoomPattern(pattern).reverse(captured)
