@@ -9,6 +9,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from ..names import is_personal
+
 Rooms = str | Callable[[Any], str | Iterable[str] | None]
 """A name with attributes in braces, or a function from a row to a name or names."""
 
@@ -52,11 +54,18 @@ class RoomNames:
         rooms: dict[str, None] = {}
         for part in self._parts:
             if isinstance(part, str):
-                found: str | Iterable[str] | None = filled(part, row)
+                found: str | Iterable[str] | None = _filled_room(part, row)
             else:
                 found = part(row)
             rooms.update(dict.fromkeys([found] if isinstance(found, str) else found or ()))
         return list(rooms)
+
+
+def _filled_room(text: str, row: Any) -> str | None:
+    room = filled(text, row)
+    if room is not None and is_personal(room) and not is_personal(text):
+        raise ValueError(f"{text!r} would be the personal room {room!r}. Begin it with a word.")
+    return room
 
 
 def filled(text: str, row: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""What the room that a row has left is told."""
+"""What the room that a row has left is told, and which rooms a row has."""
 
 import msgspec
 import pytest
@@ -36,3 +36,13 @@ def test_other_values_of_the_row_are_not_told_and_no_other_element_is_removed(to
 
 def test_without_a_target_the_elements_of_the_template_go(told):
     assert told(None, Item(pk=7))[1] == {"action": "remove", "template": "row.html"}
+
+
+def test_no_value_of_a_row_makes_its_room_a_personal_one(caplog):
+    def rooms(text):
+        return Broadcast(Item, RoomNames(text), ("name",)).rooms_of(Item(pk=7, shop="_user"))
+
+    assert rooms("{shop}/{pk}") == []
+    assert "would be the personal room '_user/7'. Begin it with a word" in caplog.text
+    assert rooms("_user/{pk}") == ["_user/7"]
+    assert rooms("shops/{shop}") == ["shops/_user"]
