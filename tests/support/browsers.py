@@ -142,6 +142,7 @@ async def say(page, text):
 
 async def picture(page, name):
     ARTIFACTS.mkdir(exist_ok=True)
+    await page.bring_to_front()  # Chromium draws no tab that is behind another one
     await page.screenshot(path=ARTIFACTS / f"{name}.png", timeout=120_000)
 
 
