@@ -28,12 +28,14 @@ def room_name(instance: Any) -> str:
             f"{instance!r} is no model instance, so it has no room. Write the name of the room, or "
             "OrderRoom.name(pk=…)."
         )
-    found = _the_one_for(type(instance))
+    # Not type(): that of request.user is SimpleLazyObject.
+    model = instance.__class__
+    found = _the_one_for(model)
     captured = {part: getattr(instance, part) for part in found.pattern.captured}
     for part, value in captured.items():
         if value is None or value == "":
             raise ValueError(
-                f"{type(instance).__name__}.{part} is {value!r}, so the object has no room yet. "
+                f"{model.__name__}.{part} is {value!r}, so the object has no room yet. "
                 "Save it first."
             )
     return found.pattern.reverse(captured)

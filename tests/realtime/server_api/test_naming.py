@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth.models import AbstractUser, Group, User
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import SimpleLazyObject
 
 from realtime import room_name, rooms
 from realtime.models import Room
@@ -80,3 +81,10 @@ def test_the_model_of_a_room_type_is_a_model(wrong):
 def test_the_captured_parts_are_attributes_of_the_model():
     with pytest.raises(ImproperlyConfigured, match="captures 'number', which User does not have"):
         declare("users/<int:number>", User)
+
+
+def test_a_lazy_object_is_named_as_the_object_that_it_stands_for():
+    declare("people/<int:pk>", User)
+    assert room_name(SimpleLazyObject(lambda: User(pk=7))) == "people/7"
+    with pytest.raises(ValueError, match=r"User\.pk is None"):
+        room_name(SimpleLazyObject(User))
