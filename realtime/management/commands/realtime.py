@@ -233,5 +233,6 @@ def _require_shared_layer() -> None:
     if isinstance(get_layer(), MemoryRoomLayer):
         raise CommandError(
             "The channel layer lives in the process of the server, which this command is not. "
-            "Set REDIS_URL (or CHANNEL_LAYERS) to a Redis that both use."
+            f'Set CHANNEL_LAYERS["{realtime_settings.CHANNEL_LAYER}"]["BACKEND"] to '
+            '"realtime.layers.redis.RedisRoomLayer", with a Redis that both use.'
         )

@@ -138,7 +138,10 @@ def test_a_table_keeps_within_80_columns():
     "command", [("publish", "lobby", "1"), ("status",), ("disconnect", "--user", "alice")]
 )
 def test_commands_for_servers_need_a_shared_layer(run, alice, command):
-    with pytest.raises(CommandError, match="Set REDIS_URL"):
+    with pytest.raises(
+        CommandError,
+        match=r'Set CHANNEL_LAYERS\["default"\]\["BACKEND"\] to "realtime.layers.redis',
+    ):
         run(*command)
 
 
