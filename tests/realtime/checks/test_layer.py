@@ -45,3 +45,15 @@ def test_hosts_for_the_layer_of_one_process_are_reported_with_the_cure(settings)
     (message,) = checks.check_layer()
     assert message.id == "realtime.E006"
     assert "RedisRoomLayer" in message.hint and "remove CONFIG" in message.hint
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"), [("host", "Did you mean 'hosts'?"), ("db", "Known keys: hosts, prefix, ")]
+)
+def test_an_option_that_the_layer_would_leave_unread_is_an_error(settings, key, hint):
+    backend = "realtime.layers.redis.RedisRoomLayer"
+    config = {"prefix": "shop", "capacity": 100, key: "redis://127.0.0.1:6379"}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": config}}
+    (message,) = checks.check_layer()
+    assert message.id == "realtime.E006"
+    assert f"unknown key {key!r}" in message.msg and message.hint.startswith(hint)
