@@ -33,7 +33,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
             messages.append(_unknown_key(key))
         elif not _has_type_of(value, conf.KEYS[key].default):
             wrong.add(key)
-            messages.append(_wrong_type(key))
+            messages.append(_wrong_type(key, value))
     for keys, check in _OF_VALUES:
         if not wrong.intersection(keys):
             messages += check()
@@ -105,8 +105,13 @@ _OF_VALUES: tuple[tuple[tuple[str, ...], Callable[[], list[CheckMessage]]], ...]
 """The checks of values, and the keys that each reads: it is left out if one has a wrong type."""
 
 
-def _wrong_type(key: str) -> CheckMessage:
+def _wrong_type(key: str, value: Any) -> CheckMessage:
     default = conf.KEYS[key].default
+    if isinstance(default, tuple):
+        example = [value] if isinstance(value, str) else list(default)
+        return Error(
+            f'REALTIME["{key}"] is not a list.', hint=f"Write {example!r}.", id="realtime.E003"
+        )
     return Error(
         f'REALTIME["{key}"] is not of type {type(default).__name__}.',
         hint=f"The default is {default!r}.",

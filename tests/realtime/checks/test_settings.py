@@ -67,3 +67,10 @@ def test_no_check_breaks_at_a_value_of_a_wrong_type(settings, key, value):
 def test_an_unknown_key_gets_the_nearest_one(settings):
     settings.REALTIME = {"PING_SECOND": 1}
     assert checks.check_settings()[0].hint == "Did you mean 'PING_SECONDS'?"
+
+
+def test_a_text_in_place_of_a_list_is_shown_in_a_list(settings):
+    settings.REALTIME = {"ALLOWED_ORIGINS": "https://x.y"}
+    (message,) = checks.check_settings()
+    assert message.msg == 'REALTIME["ALLOWED_ORIGINS"] is not a list.'
+    assert message.hint == "Write ['https://x.y']."
