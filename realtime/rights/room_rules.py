@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from .. import rooms
 from ..models import Membership, Room
+from ..rooms.definitions import is_own
 from ..rooms.finding import AnyRoom
 from . import queries
 from .backend import ACTIONS, Decision, ask_for_all_rooms, ask_hook, decide
@@ -113,6 +114,9 @@ class RoomRules(Inquiry):
         self.allow(source)
 
     def _hook(self, name: str, room: rooms.CodeRoom) -> tuple[Verdict, str]:
+        if name == "can_join" and not is_own(type(room.type), rooms.RoomType, name):
+            missing = _("%s has no can_join, and without one nobody enters")
+            return Verdict.NO, missing % path(type(room.type))
         hook = f"{path(type(room.type))}.{name}"
         try:
             answer = ask_hook(name, self.user, room)

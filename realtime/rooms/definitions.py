@@ -68,6 +68,8 @@ def _check_names(room_type: type, base: type) -> None:
             if name.startswith("_") or name in ours:
                 continue
             near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
+            # `history` is far from `history_size` by its letters.
+            near = near or [option for option in OPTIONS if option.startswith(f"{name}_")]
             if near or name.startswith(("can_", "on_")):
                 cure = f"Did you mean {near[0]!r}?" if near else f"The hooks are {_listed(HOOKS)}."
                 raise ImproperlyConfigured(

@@ -7,8 +7,10 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.db import DatabaseError
 
+from realtime import rooms
 from realtime.rights import backend
 from realtime.rights.explanation import explain
+from realtime.rooms import room_types
 from tests.support.explanations import live, rules, sources
 
 
@@ -70,3 +72,12 @@ def test_rules_that_take_too_long_deny(alice, in_code, settings, monkeypatch):
     assert not explained.allowed
     assert explained.rules[-1].name == "time"
     assert explained.reason == "took 5.0 s, and RIGHTS_SECONDS allows 4.0 s"
+
+
+@pytest.mark.django_db
+def test_a_room_type_without_can_join_is_told_that_it_has_none(alice, monkeypatch):
+    monkeypatch.setattr(room_types, "_types", [])
+    rooms.register("desk/<int:number>")(type("Desk", (rooms.RoomType,), {}))
+    explained = explain(alice, "desk/5")
+    assert not explained.allowed
+    assert explained.reason.endswith("Desk has no can_join, and without one nobody enters")

@@ -174,3 +174,8 @@ def test_the_name_of_a_room_is_made_of_the_captured_parts():
 
     with pytest.raises(ImproperlyConfigured, match=r"Write @rooms.register\('…'\) above it"):
         Unknown.name(pk=1)
+
+
+def test_the_beginning_of_an_option_gets_the_option():
+    with pytest.raises(ImproperlyConfigured, match="Did you mean 'history_size'"):
+        rooms.register("x")(type("Desk", (rooms.RoomType,), {"history": 50}))
