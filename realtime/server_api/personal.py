@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db.models import Model
 
 from ..names import personal_room
@@ -16,12 +18,23 @@ def user_room(user: Any) -> str:
     """Return the name of the personal room of `user`, a user or a primary key.
 
     Only this user may join it, and only the server publishes in it. Raises `ValueError` for nobody:
-    None, an anonymous user, one that is not saved.
+    None, an anonymous user, one that is not saved, a text that can be no primary key.
     """
     key = user.pk if isinstance(user, Model) or hasattr(user, "is_anonymous") else user
     if key is None or key == "":
         raise ValueError("A personal room belongs to a user who is stored; this is none.")
-    return personal_room(str(key))
+    return personal_room(str(_checked(key) if isinstance(key, str) else key))
+
+
+def _checked(key: str) -> Any:
+    """Return a primary key as the user model has it: a username would be the room of nobody."""
+    model = get_user_model()
+    try:
+        return model._meta.pk.to_python(key)
+    except ValidationError:
+        raise ValueError(
+            f"{key!r} is no primary key of {model._meta.label}. Give the user."
+        ) from None
 
 
 def publish_to_user(

@@ -147,3 +147,9 @@ def test_no_other_room_can_have_such_a_name():
         Room(name="_user/1").full_clean()
     with pytest.raises(ImproperlyConfigured, match=re.escape("begins with '_user/'")):
         rooms.register("_user/<int:pk>")(rooms.RoomType)
+
+
+def test_a_username_is_no_primary_key(bob):
+    with pytest.raises(ValueError, match=r"'bob' is no primary key of auth\.User\. Give the user"):
+        publish_to_user("bob", 1)
+    assert user_room(str(bob.pk)) == user_room(bob)
