@@ -60,6 +60,8 @@ class BodyParser(BaseParser):
             raise RefusedRequest(Error(Error.LIMIT_EXCEEDED.code, "the body is too large"))
         try:
             return _decode(text)
+        except msgspec.ValidationError as error:
+            raise bad_request(f'the body is not {{"data": ...}}: {error}') from error
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise bad_request(f"the body is no such JSON: {error}") from error
 

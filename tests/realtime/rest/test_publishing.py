@@ -334,3 +334,10 @@ def test_a_public_profile_that_fails_is_an_error_with_a_reference(
     reference = response.json()["detail"].rpartition(" ")[2]
     assert f"USER_INFO failed in the room 'lobby', reference {reference}" in caplog.text
     assert messages() == []
+
+
+def test_a_body_without_data_is_shown_the_form(post, lobby):
+    response = post({"text": "x"})
+    assert response.status_code == 400
+    text = response.content.decode()
+    assert "the body is not" in text and "unknown field `text`" in text
