@@ -87,7 +87,7 @@ async def _identify(token: str, identity: Identity | None, error: RealtimeError 
         return ANONYMOUS
     if error is not None:
         raise _answer_to(error)
-    raise CloseSession(CloseCode.INVALID_TOKEN, "a token is needed to connect")
+    raise CloseSession(CloseCode.INVALID_TOKEN, "nobody is signed in, and no token was sent")
 
 
 def _is_nobody(error: RealtimeError) -> bool:

@@ -267,3 +267,9 @@ async def test_the_work_for_a_client_that_has_gone_stops(
     await send(session, json.dumps({"id": 1, "connect": {"subs": {name: {} for name in names}}}))
     assert set(read) <= set(names[:2])
     assert session.rooms == {} and session.transport.frames == []
+
+
+async def test_a_visitor_without_credential_is_told_both_ways(open_session):
+    session = open_session()
+    await call(session, connect={})
+    assert session.transport.closed[1] == "nobody is signed in, and no token was sent"
