@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import time
+from argparse import SUPPRESS
 from typing import Any
 
 import msgspec
@@ -59,6 +60,8 @@ class Command(BaseCommand):
         explain.add_argument("--json", action="store_true", help="print JSON")
         init = commands.add_parser("init", help="Show what this site needs, as a diff.")
         init.add_argument("--write", action="store_true", help="change the files")
+        for each in (publish, status, disconnect, explain, init):
+            _take_options_of_django(each)
 
     def execute(self, *args: Any, **options: Any) -> Any:
         if options.get("command") == "init":
@@ -188,6 +191,16 @@ class Command(BaseCommand):
             self.stdout.write("Next: manage.py check, and manage.py migrate.")
         else:
             self.stdout.write("Nothing is written. To write it: manage.py realtime init --write")
+
+
+def _take_options_of_django(parser: CommandParser) -> None:
+    """Take them behind the subcommand too. Without a default: it would hide what came before."""
+    group = parser.add_argument_group("options of all commands")
+    for name in ("--settings", "--pythonpath"):
+        group.add_argument(name, default=SUPPRESS)
+    group.add_argument(*("-v", "--verbosity"), type=int, choices=range(4), default=SUPPRESS)
+    for name in ("--traceback", "--no-color", "--force-color", "--skip-checks"):
+        group.add_argument(name, action="store_true", default=SUPPRESS)
 
 
 def _row(rule: Rule) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from channels.layers import channel_layers
 from django.contrib.auth.models import Group, User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, load_command_class
 
 from realtime import rooms
 from realtime.layers.records import Connection, Process
@@ -294,3 +294,11 @@ def test_the_case_of_a_username_matters_only_if_two_users_differ_in_it(run, alic
     assert run("explain", "ALICE", "staff")[-1].startswith("ALICE may not")
     with pytest.raises(CommandError, match="Several users are called Alice"):
         run("explain", "Alice", "staff")
+
+
+def test_the_options_of_django_are_taken_behind_the_subcommand_and_before():
+    parser = load_command_class("realtime", "realtime").create_parser("manage.py", "realtime")
+    behind = parser.parse_args(["status", "--settings", "a.b", "-v", "2", "--skip-checks"])
+    before = parser.parse_args(["--settings", "a.b", "-v", "2", "--skip-checks", "status"])
+    assert behind == before
+    assert (behind.settings, behind.verbosity, behind.skip_checks) == ("a.b", 2, True)
