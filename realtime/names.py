@@ -50,4 +50,5 @@ def is_personal(name: str) -> bool:
 
 def check_name(room: str) -> None:
     if not is_room_name(room):
-        raise InvalidRoomName(f"{room!r} is not a valid room name. Use {RULE}.")
+        cure = " Write attributes in single braces: {order.pk}." if "{{" in str(room) else ""
+        raise InvalidRoomName(f"{room!r} is not a valid room name. Use {RULE}.{cure}")

@@ -132,6 +132,11 @@ def _check(text: object) -> None:
         raise ImproperlyConfigured(
             f"The pattern {text!r} has a bracket without its partner. Write 'orders/<int:pk>'."
         )
+    if "{" in fixed:
+        raise ImproperlyConfigured(
+            f"The pattern {text!r} has braces, which are for @broadcasts and {{% live %}}. "
+            "Write 'orders/<int:pk>'."
+        )
     if not names.is_room_name(fixed):
         raise ImproperlyConfigured(
             f"The pattern {text!r} matches no name that a room can have. Use {names.RULE}."

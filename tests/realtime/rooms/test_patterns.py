@@ -5,6 +5,8 @@ import uuid
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from realtime.exceptions import InvalidRoomName
+from realtime.names import check_name
 from realtime.rooms.patterns import RoomPattern
 
 KEY = uuid.UUID("6f9619ff-8b86-4011-b42d-00c04fc964ff")
@@ -92,3 +94,13 @@ def test_a_name_that_would_be_the_room_of_other_parts_is_refused():
 def test_no_object_has_the_personal_room_of_a_user(pattern, captured):
     with pytest.raises(ValueError, match="makes no room name"):
         RoomPattern(pattern).reverse(captured)
+
+
+def test_braces_are_not_those_of_a_pattern():
+    with pytest.raises(ImproperlyConfigured, match="has braces, which are for @broadcasts"):
+        RoomPattern("notes/{pk}")
+
+
+def test_double_braces_in_a_name_are_explained():
+    with pytest.raises(InvalidRoomName, match="single braces"):
+        check_name("notes/{{ note.pk }}")
