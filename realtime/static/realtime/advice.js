@@ -48,8 +48,15 @@ hear("failed", ({ name, body, error: { code, message } }) => {
   say(`${name} "${body.channel ?? body.method ?? ""}" failed (${code}, ${message}). ${advice[code] || ""}`.trim());
 });
 
+let inARow = 0;
+
 hear("state", ({ state, code, reason }) => {
   if (state === "connected") said.clear();
+  // The server opened the socket and closed it again, such as because its Redis is away.
+  if (state !== "connecting" || !(code >= 3000)) inARow = state === "connected" ? 0 : inARow;
+  else if (++inARow === 2) {
+    say(`The server closes the connection (${code}, ${reason}): its log says why. Is Redis running?`);
+  }
   if (state !== "closed" || code === 1000) return;
   if (!NO_CREDENTIAL.has(code)) return say(`The connection is closed for good (${code}, ${reason}).`);
   say(

@@ -132,3 +132,14 @@ test("a sentence is said once, until the page is connected again", async () => {
   await again("refused", refusal("lobby"));
   assert.equal(said.length, 2);
 });
+
+test("a server that closes twice in a row has the reason in its log", async () => {
+  const lost = { state: "connecting", code: 3004, reason: "internal server error" };
+  await meets("state", lost);
+  assert.deepEqual(said, []);
+  await again("state", { state: "connecting" });
+  await again("state", lost);
+  await again("state", lost);
+  assert.equal(said.length, 1);
+  assert.match(said[0], /closes the connection \(3004, internal server error\): its log says why\. Is Redis running\?$/);
+});
