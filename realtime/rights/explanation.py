@@ -23,7 +23,7 @@ from ..conf import realtime_settings
 from ..databases import reads_up_to_date
 from ..models import Room
 from ..rooms.finding import AnyRoom
-from ..rooms.room_types import find_in_code, is_personal
+from ..rooms.room_types import find_in_code, is_personal, registered
 from . import queries
 from .answers import GRANTED, reload_user
 from .backend import ACTIONS, ModelBackend, RoomBackend, is_listed, owns
@@ -32,6 +32,7 @@ from .verdicts import Inquiry, Verdict, answered, only_true, path, raised
 from .verdicts import Rule as Rule
 
 MOST_COMPARED = 5_000
+MOST_PATTERNS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,10 @@ class _Question(Inquiry):
         known = Room.objects.filter(archived=False).values_list("name", flat=True)
         if near := nearest(self.name, known[:MOST_COMPARED]):
             return self.refuse(_("there is no such room; the nearest name is %s") % near)
+        if patterns := ", ".join(each.pattern.text for each in registered()[:MOST_PATTERNS]):
+            words = {"patterns": patterns}
+            missing = _("there is no such room in the database, and none in code (%(patterns)s)")
+            return self.refuse(missing % words)
         return self.refuse(_("there is no such room in the database, and none in code"))
 
     def _may_join(self) -> tuple[Verdict, str]:

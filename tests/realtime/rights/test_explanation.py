@@ -5,9 +5,11 @@ from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.core.exceptions import SynchronousOnlyOperation
 from rest_framework_simplejwt.settings import api_settings
 
+from realtime import rooms
 from realtime.models import Membership, Room
 from realtime.rights import backend, explanation
 from realtime.rights.explanation import explain
+from realtime.rooms import room_types
 from tests.support.explanations import FUTURE, PAST, live, rules, sources, verdicts
 
 YES, NO, NOTHING, NOT_ASKED = "yes", "no", "no decision", "not asked"
@@ -125,7 +127,8 @@ def test_rules_are_explained_for_anonymous_users_too(settings, allowed):
 
 
 @pytest.mark.django_db
-def test_missing_and_archived_rooms_are_reported(alice):
+def test_missing_and_archived_rooms_are_reported(alice, monkeypatch):
+    monkeypatch.setattr(room_types, "_types", [])
     Room.objects.create(name="staff", title="Our staff")
     Room.objects.create(name="old", access="anyone", archived=True)
     reasons = {
@@ -192,3 +195,10 @@ async def test_explain_refuses_to_block_an_event_loop():
     with pytest.raises(SynchronousOnlyOperation, match="aexplain"):
         explain(user, "lobby")
     assert not (await explanation.aexplain(user, "lobby")).allowed
+
+
+@pytest.mark.django_db
+def test_a_missing_room_is_reported_with_the_patterns_in_code(alice, monkeypatch):
+    monkeypatch.setattr(room_types, "_types", [])
+    rooms.register("notes/<int:pk>")(type("NoteRoom", (rooms.RoomType,), {}))
+    assert explain(alice, "zzz").reason.endswith("none in code (notes/<int:pk>)")
