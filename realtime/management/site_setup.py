@@ -25,7 +25,7 @@ _BEFORE = (
 )
 _LAYERS = """\
 # For one process. For more: "realtime.layers.redis.RedisRoomLayer", with
-# "CONFIG": {"hosts": ["redis://127.0.0.1:6379"], "prefix": "mysite"}.
+# "CONFIG": {"hosts": ["redis://127.0.0.1:6379"], "prefix": "<prefix>"}.
 CHANNEL_LAYERS = {"default": {"BACKEND": "realtime.layers.memory.MemoryRoomLayer"}}
 """
 _APPLICATION = """\
@@ -112,7 +112,7 @@ class SiteSetup:
             if source_edits.is_assigned(self._text(path), "CHANNEL_LAYERS"):
                 self.left_alone.append("CHANNEL_LAYERS is empty: name a layer of this app.")
             else:
-                self._edit(path, source_edits.append(self._text(path), _LAYERS), "")
+                self._edit(path, source_edits.append(self._text(path), _layers()), "")
         else:
             self.left_alone += [message.msg for message in check_layer()]
 
@@ -222,3 +222,8 @@ def _shown(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def _layers() -> str:
+    """The setting of the layer, with the name of the project as its prefix."""
+    return _LAYERS.replace("<prefix>", str(settings.ROOT_URLCONF).partition(".")[0])
