@@ -42,6 +42,10 @@ def _problems(broadcast: Broadcast) -> Iterator[tuple[str, str]]:
                 f"names {name!r}, which {model.__name__} does not have.",
                 f"Write {near[0]!r}." if near else "Name a field or an attribute.",
             )
+    for text in broadcast.rooms.fixed:
+        start, slash, last = text.rpartition("/")
+        if slash and last in ("pk", "id"):
+            yield "has no braces in the name of its room.", f"Write '{start}/{{{last}}}'."
     for name in broadcast.fields:
         if _is_many(model, name):
             yield (

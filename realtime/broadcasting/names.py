@@ -45,6 +45,11 @@ class RoomNames:
         return {name for names in self._attributes.values() for name in names}
 
     @property
+    def fixed(self) -> list[str]:
+        """The names without attributes."""
+        return [part for part, names in self._attributes.items() if not names]
+
+    @property
     def may_move(self) -> bool:
         """Whether a saved change may give the row other rooms."""
         return bool(self.attributes - {"pk"}) or len(self._attributes) < len(self._parts)

@@ -50,3 +50,8 @@ def test_a_missing_template_and_a_missing_serializer_are_named(found):
     problems = found("users/{pk}", template="missing.html", serializer="site.serializers.Missing")
     assert "'missing.html', which is missing" in problems[0]
     assert "can't import its serializer" in problems[1]
+
+
+def test_a_key_without_braces_is_reported(found):
+    (message,) = found("users/pk", fields=("username",))
+    assert message.endswith("has no braces in the name of its room. Write 'users/{pk}'.")
