@@ -27,8 +27,12 @@ def check_layer(**kwargs: Any) -> list[CheckMessage]:
         get_layer()
     except (ImproperlyConfigured, TypeError, ValueError) as error:
         # Such as `hosts` that are one URL instead of a list of them.
-        return [Error(str(error), hint=_hint(), id="realtime.E006")]
+        return [_error(str(error), _hint())]
     return [_unknown_option(key) for key in _unknown_options()]
+
+
+def _error(text: str, hint: str | None) -> CheckMessage:
+    return Error(text, hint=hint, id="realtime.E006")
 
 
 def _unknown_options() -> list[str]:
@@ -41,11 +45,10 @@ def _unknown_options() -> list[str]:
 
 def _unknown_option(key: str) -> CheckMessage:
     near = difflib.get_close_matches(key, _OPTIONS, n=1)
-    return Error(
+    return _error(
         f'CHANNEL_LAYERS["{realtime_settings.CHANNEL_LAYER}"]["CONFIG"] has the unknown key '
         f"{key!r}.",
-        hint=f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(_OPTIONS)}.",
-        id="realtime.E006",
+        f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(_OPTIONS)}.",
     )
 
 

@@ -109,14 +109,10 @@ def _wrong_type(key: str, value: Any) -> CheckMessage:
     default = conf.KEYS[key].default
     if isinstance(default, tuple):
         example = [value] if isinstance(value, str) else list(default)
-        return Error(
-            f'REALTIME["{key}"] is not a list.', hint=f"Write {example!r}.", id="realtime.E003"
-        )
-    return Error(
-        f'REALTIME["{key}"] is not of type {type(default).__name__}.',
-        hint=f"The default is {default!r}.",
-        id="realtime.E003",
-    )
+        wanted, hint = "a list", f"Write {example!r}."
+    else:
+        wanted, hint = f"of type {type(default).__name__}", f"The default is {default!r}."
+    return Error(f'REALTIME["{key}"] is not {wanted}.', hint=hint, id="realtime.E003")
 
 
 def _unknown_key(key: str) -> CheckMessage:
