@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests talk to and Debian has, where it is missing: Redis, Chromium, Node.js, nginx,
-# a clock that can be set for one process.
+# PostgreSQL, MariaDB, PgBouncer, a clock that can be set for one process.
 set -eu
 missing=""
 command -v redis-server >/dev/null || missing="$missing redis-server"
@@ -9,6 +9,9 @@ command -v node >/dev/null || missing="$missing nodejs"
 command -v npm >/dev/null || missing="$missing npm"
 ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
 [ -x /usr/sbin/nginx ] || missing="$missing nginx"
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+[ -x /usr/sbin/mariadbd ] || missing="$missing mariadb-server"
+[ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then
@@ -25,7 +28,14 @@ command -v apt-get >/dev/null || {
     exit 1
 }
 echo "Installing from Debian:$missing"
-# A Redis that starts by itself would be one that nobody asked for.
-export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
+# A Redis or a database that starts by itself would be one that nobody asked for: this is how Debian is
+# told so.
+export DEBIAN_FRONTEND=noninteractive
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap '$as_root rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+    $as_root chmod 755 $policy
+fi
 $as_root apt-get update -qq
 $as_root apt-get install -y -qq $missing >/dev/null

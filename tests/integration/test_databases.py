@@ -1,0 +1,37 @@
+"""What depends on the database, on PostgreSQL and MariaDB: tests that otherwise run on SQLite."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import databases, processes
+
+TESTS = [
+    # Saved changes, transactions and rollbacks, and what they do to rights.
+    *[f"control/test_{name}.py" for name in ("signals", "transactions", "reviewer")],
+    *[f"control/test_{name}.py" for name in ("user_signals", "room_signals")],
+    # The queries of rights, and of the lists in the admin.
+    *[f"rights/test_{name}.py" for name in ("grants", "audience")],
+    *[f"admin/test_{name}.py" for name in ("list", "rooms")],
+]
+
+
+@pytest.mark.parametrize("server", [databases.postgresql, databases.mariadb])
+def test_the_tests_of_rows_pass_on(server):
+    with server() as url:
+        paths = [f"tests/realtime/{path}" for path in TESTS]
+        command = [sys.executable, "-m", "pytest", "--quiet", "--numprocesses=0", *paths]
+        done = subprocess.run(
+            [*command, "--ds=tests.settings.databases", "--reuse-db", "-p", "no:cacheprovider"],
+            cwd=processes.ROOT,
+            env={**os.environ, "DATABASE_URL": url},
+            capture_output=True,
+            text=True,
+            timeout=250,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
