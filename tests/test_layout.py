@@ -183,6 +183,22 @@ def test_a_file_has_at_most_300_lines():
     assert long == LONG
 
 
+OURS = ("realtime", "accounts", "config", "tests", "benchmarks")
+NOT_OURS = {"node_modules", "python_modules", "migrations"}
+
+
+def test_a_longer_file_says_at_its_top_why():
+    silent = [
+        str(path.relative_to(ROOT))
+        for folder in OURS
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".js") and not NOT_OURS & set(path.parts)
+        for lines in [path.read_text().splitlines()]
+        if len(lines) > 300 and not any("Long, because" in line for line in lines[:20])
+    ]
+    assert silent == []
+
+
 def test_a_site_on_daphne_needs_no_library_of_uvicorn():
     code = (
         "import sys\n"

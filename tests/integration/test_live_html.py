@@ -1,4 +1,7 @@
-"""Live HTML in Chromium, under a strict Content-Security-Policy with Trusted Types, beside htmx."""
+"""Live HTML in Chromium, under a strict Content-Security-Policy with Trusted Types, beside htmx.
+
+Long, because its tests share one server.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """The script of `{% realtime_script %}` in Chromium, on a site as it is deployed: hashed files, a
 strict Content-Security-Policy, sessions. Whatever happens to a page, no message is lost or doubled.
+
+Long, because its tests share one server.
 """
 
 from __future__ import annotations

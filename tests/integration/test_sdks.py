@@ -1,4 +1,7 @@
-"""Unmodified clients: the official SDKs, and a bare WebSocket."""
+"""Unmodified clients: the official SDKs, and a bare WebSocket.
+
+Long, because each SDK is asked the same.
+"""
 
 import asyncio
 import json

@@ -10,7 +10,8 @@
  * The client reconnects, enters its rooms again, asks for what it missed there, and renews its
  * token. It speaks the native protocol (the Centrifuge client protocol v2, in JSON).
  *
- * One file without imports, because storages that put a hash into file names rewrite no imports.
+ * Long, because it is one file without imports: storages that put a hash into file names rewrite
+ * none.
  * Its sections: errors, wire, rooms, connection, the client of the page, live HTML. advice.js is for
  * developers.
  *

@@ -1,4 +1,7 @@
-"""Authentication of tokens: batches, impossible claims, and authenticators of the site."""
+"""Authentication of tokens: batches, impossible claims, and authenticators of the site.
+
+Long, because it mirrors one module.
+"""
 
 import asyncio
 import threading

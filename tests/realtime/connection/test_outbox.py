@@ -1,4 +1,7 @@
-"""The outbox: bytes in flight and in the queue are bounded, and slow readers are cut."""
+"""The outbox: bytes in flight and in the queue are bounded, and slow readers are cut.
+
+Long, because it mirrors one module.
+"""
 
 import asyncio
 

@@ -1,4 +1,7 @@
-"""The state of a room in the reply to a subscribe: nothing is lost between it and the messages."""
+"""The state of a room in the reply to a subscribe: nothing is lost between it and the messages.
+
+Long, because it mirrors one module.
+"""
 
 import asyncio
 import json

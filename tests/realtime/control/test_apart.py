@@ -1,4 +1,7 @@
-"""Rules of the site that fail or hang concern their own room, and nobody in another one."""
+"""Rules of the site that fail or hang concern their own room, and nobody in another one.
+
+Long, because it mirrors one module.
+"""
 
 import asyncio
 import threading

@@ -1,4 +1,7 @@
-"""`rights_depend_on`: saves of the site's own models recheck the rooms whose rules read them."""
+"""`rights_depend_on`: saves of the site's own models recheck the rooms whose rules read them.
+
+Long, because it mirrors one module.
+"""
 
 import asyncio
 

@@ -1,4 +1,7 @@
-"""`manage.py realtime`: what it prints, and what it says when it can't."""
+"""`manage.py realtime`: what it prints, and what it says when it can't.
+
+Long, because it mirrors one command.
+"""
 
 import json
 import uuid

@@ -1,4 +1,7 @@
-"""Publishing over HTTP: the rights, the hooks and the limits of the socket."""
+"""Publishing over HTTP: the rights, the hooks and the limits of the socket.
+
+Long, because it mirrors one module.
+"""
 
 import json
 

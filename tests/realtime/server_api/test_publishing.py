@@ -1,4 +1,7 @@
-"""Publishing from server code: what is sent, when, and what is refused."""
+"""Publishing from server code: what is sent, when, and what is refused.
+
+Long, because it mirrors one module.
+"""
 
 import asyncio
 import decimal

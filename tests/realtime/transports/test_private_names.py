@@ -2,6 +2,8 @@
 
 uvicorn, websockets, Daphne, Autobahn and Twisted promise none of these names. Each is used in one
 module; if one goes, the failing test says what no longer works.
+
+Long, because it names each of them.
 """
 
 import ast

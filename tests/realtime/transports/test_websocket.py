@@ -1,4 +1,7 @@
-"""An open connection, without a network: it reads and writes as `websockets` does."""
+"""An open connection, without a network: it reads and writes as `websockets` does.
+
+Long, because it mirrors one module.
+"""
 
 import asyncio
 import struct

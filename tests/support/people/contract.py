@@ -1,4 +1,7 @@
-"""The contract for user models; `tests/realtime/test_user_models.py` runs it for each."""
+"""The contract for user models; `tests/realtime/test_user_models.py` runs it for each.
+
+Long, because it is one contract.
+"""
 
 import logging
 

@@ -1,6 +1,6 @@
 /**
  * The playground: enter rooms, send messages, and see the frames on the wire, and why one may do what.
- * This file connects the parts of the page; each part is in a file beside it.
+ * Long, because this file connects the parts of the page; each part is in a file beside it.
  */
 
 import { realtime } from "../client.js";
