@@ -23,6 +23,7 @@ from .hub import collector, drain
 from .hub.node import get_node
 from .protocols.base import WireProtocol
 from .protocols.centrifuge import CentrifugeProtocol
+from .protocols.frames import Message
 from .protocols.plain import PlainProtocol
 from .protocols.plain import subscribe as plain_subscribe
 from .protocols.requests import Command, Connect, MalformedCommand
@@ -95,7 +96,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
                 outbox.on_close = lambda: deadline.reschedule(_close_deadline())
                 inbox.begin(partial(self._open, session, dispatcher, scope))
                 while (event := await receive())["type"] != "websocket.disconnect":
-                    inbox.receive(event.get("text"))
+                    inbox.receive(_message(event))
                     if inbox.is_full:
                         read_on = daphne.pause_reading(send)
                         try:
@@ -184,6 +185,11 @@ class PlainConsumer(RealtimeConsumer):
                 session.close(_CLOSE_CODES.get(error.code, CloseCode.PERMISSION_DENIED))
             if session.is_closed:
                 return
+
+
+def _message(event: dict[str, Any]) -> Message:
+    text: str | None = event.get("text")
+    return event.get("bytes") or b"" if text is None else text
 
 
 def _close_deadline() -> float:

@@ -7,12 +7,14 @@ import logging
 import uuid
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import Any
 
 from ..codes import CloseCode, Error
 from ..concurrency.eager import Rest
 from ..conf import realtime_settings
 from ..exceptions import RealtimeError, Rejected
 from ..protocols.base import ProtocolError
+from ..protocols.frames import Message
 from ..protocols.requests import (
     CloseSession,
     Command,
@@ -46,17 +48,18 @@ class Dispatcher:
         self._session = session
         self._publisher = Publisher(session)
 
-    def receive(self, text: str | None) -> Rest | None:
-        """Carry out the commands of one frame, in order; None is a frame that is not text."""
+    def receive(self, message: Message) -> Rest | None:
+        """Carry out the commands of one message, in order."""
         session = self._session
         if session.is_closed:
             return None  # what comes after our close, until the client answers it
-        if text is None:
-            session.close(CloseCode.BAD_REQUEST, "text frames only")
-        elif _is_larger(text, realtime_settings.FRAME_MAX_BYTES):
+        if not isinstance(message, session.protocol.message_types):
+            wanted = "binary" if isinstance(message, str) else "text"
+            session.close(CloseCode.BAD_REQUEST, f"{wanted} frames only")
+        elif _is_larger(message, realtime_settings.FRAME_MAX_BYTES):
             session.close(CloseCode.BAD_REQUEST, "the frame is too large")
         else:
-            return self._receive_text(text)
+            return self._receive(message)
         return None
 
     def charge(self, frames: int) -> None:
@@ -95,18 +98,18 @@ class Dispatcher:
             if turn is not None:
                 turn.end()
 
-    def _receive_text(self, text: str) -> Rest | None:
+    def _receive(self, message: Any) -> Rest | None:
         session = self._session
         separator = session.protocol.separator
-        if separator is None or separator not in text:
-            step = self._read(text)
+        if separator is None or separator not in message:
+            step = self._read(message)
             if self._publisher.is_full or not self._try_at_once(step):
                 return self._run_all(((step,),))
             return None
         # The subscribes with which an SDK comes back are one frame.
         most = max(COMMANDS_PER_FRAME, 2 * realtime_settings.ROOMS_PER_CONNECTION)
         try:
-            lines = session.protocol.split(text, most)
+            lines = session.protocol.split(message, most)
         except ProtocolError as error:
             session.close(CloseCode.BAD_REQUEST, str(error))
             return None
@@ -119,13 +122,13 @@ class Dispatcher:
                 break
         return None
 
-    def _read(self, line: str) -> Step:
+    def _read(self, line: Message) -> Step:
         """Read a command, if one more is allowed."""
         session = self._session
-        if line and line == session.protocol.ping:
+        if line and line == session.protocol.pong:
             return _PONG  # it is not charged, because it may answer a ping
         try:
-            charge(session, size=len(line) if line.isascii() else _utf8_size(line))
+            charge(session, size=len(line) if line.isascii() else _bytes_in(line))
             return session.protocol.decode(line)
         except CommandError as refused:
             return RefusedCommand(session.protocol.id_in(line), refused.error)
@@ -220,15 +223,15 @@ def _subscription(step: Step) -> Subscribe | None:
     return body if isinstance(body, Subscribe) else None
 
 
-def _is_larger(text: str, size: int) -> bool:
-    """Return whether a text has more than so many bytes in UTF-8."""
-    if text.isascii() or 4 * len(text) <= size:
-        return len(text) > size
-    return len(text) > size or _utf8_size(text) > size
+def _is_larger(message: Message, size: int) -> bool:
+    """Return whether a message has more than so many bytes, a text in UTF-8."""
+    if message.isascii() or 4 * len(message) <= size:
+        return len(message) > size
+    return len(message) > size or _bytes_in(message) > size
 
 
-def _utf8_size(text: str) -> int:
-    return len(text.encode(errors="replace"))
+def _bytes_in(message: Message) -> int:
+    return len(message.encode(errors="replace") if isinstance(message, str) else message)
 
 
 def _mistake() -> Error:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from ..concurrency.eager import Rest
 from ..concurrency.jobs import waits_for_thread
+from ..protocols.frames import Message
 
 logger = logging.getLogger("realtime.inbox")
 
@@ -21,7 +22,7 @@ MOST_UNREAD_CHARACTERS = 65_536
 class Receiver(Protocol):
     """What takes the frames of a client."""
 
-    def receive(self, text: str | None) -> Rest | None: ...
+    def receive(self, message: Message) -> Rest | None: ...
     def charge(self, frames: int) -> None:
         """Charge frames that hold no whole text, such as pings of WebSocket."""
         ...
@@ -52,9 +53,9 @@ class Inbox:
         """Called when the inbox is no longer full."""
         self._receiver = receiver
         self._on_end = on_end
-        self._waiting: deque[str | None] | None = None
+        self._waiting: deque[Message] | None = None
         self._characters = 0
-        """In the texts that wait."""
+        """In the messages that wait; of a binary one, its bytes."""
         self._handling: asyncio.Task[None] | None = None
         self._has_ended = False
 
@@ -74,16 +75,16 @@ class Inbox:
             if rest is not None:
                 self._go_on_with(rest)
 
-    def receive(self, text: str | None) -> None:
-        """Take a frame; None is one that is not text."""
+    def receive(self, message: Message) -> None:
+        """Take a message."""
         if self._handling is not None:
             if self._waiting is None:
                 self._waiting = deque()
-            self._waiting.append(text)
-            self._characters += len(text or "")
+            self._waiting.append(message)
+            self._characters += len(message)
             return
         try:
-            rest = self._receiver.receive(text)
+            rest = self._receiver.receive(message)
         except Exception:
             self._fail()
         else:
@@ -125,9 +126,9 @@ class Inbox:
             await rest
             while self._waiting:
                 was_full = self.is_full
-                text = self._waiting.popleft()
-                self._characters -= len(text or "")
-                more = self._receiver.receive(text)
+                message = self._waiting.popleft()
+                self._characters -= len(message)
+                more = self._receiver.receive(message)
                 if was_full and not self.is_full:
                     self.on_room()
                 if more is not None:

@@ -16,6 +16,7 @@ from ..concurrency import tasks
 from ..conf import realtime_settings
 from ..exceptions import RealtimeError
 from ..protocols.base import Reply
+from ..protocols.frames import size_of
 from ..protocols.requests import CloseSession, CommandError, SubscribeOptions
 from .allowance import charge, charge_reply
 from .batches import Budget
@@ -83,4 +84,4 @@ class LateRooms:
         frames += [session.protocol.encode_publication(name, each) for each in missed]
         for frame in frames:
             session.write(frame)
-        charge_reply(session, sum(map(len, frames)))
+        charge_reply(session, sum(map(size_of, frames)))

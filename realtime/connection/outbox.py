@@ -12,6 +12,7 @@ from ..codes import CloseCode
 from ..concurrency import eager, tasks
 from ..conf import realtime_settings
 from ..protocols.base import WireProtocol
+from ..protocols.frames import Frame, Message, join, size_of
 from .ports import Sink
 from .send_window import SendWindow
 
@@ -52,7 +53,7 @@ class Outbox:
         "_sink",
         "_waiting_bytes",
         "_window",
-        "_write_text",
+        "_write_frame",
         "on_close",
         "on_overflow",
     )
@@ -61,12 +62,12 @@ class Outbox:
         self.on_overflow: Callable[[], None] = _nothing
         self.on_close: Callable[[], None] = _nothing
         self._sink = sink
-        self._write_text = sink.write_text
+        self._write_frame = sink.write_frame
         self._limit: int = realtime_settings.OUTBOX_MAX_BYTES
         self._protocol = protocol
         self._ping_bytes = len(protocol.ping)
-        self._along = ""
-        self._frames: deque[str] | None = None
+        self._along: Frame = ""
+        self._frames: deque[Frame] | None = None
         self._waiting_bytes = 0
         self._has_overflown = False
         self._window = SendWindow(self._limit // 4)
@@ -86,12 +87,13 @@ class Outbox:
         """The bytes that wait here, and those that Daphne holds, which accepts everything."""
         return self._waiting_bytes + self._sink.held_bytes()
 
-    def write(self, frame: str) -> None:
+    def write(self, frame: Frame) -> None:
         if self._along and frame and frame != self._protocol.ping:
-            frame, self._along = f"{self._along}{self._protocol.separator}{frame}", ""
-        size = len(frame) if frame.isascii() else len(frame.encode())
+            frame, self._along = join((self._along, frame), self._protocol.separator), ""
+        # Nearly always a text of ASCII: no call for its size.
+        size = len(frame) if frame.__class__ is str and frame.isascii() else size_of(frame)
         sent_bytes = self._window.sent_bytes + size
-        if sent_bytes < self._quiet_until and size > self._ping_bytes and self._write_text(frame):
+        if sent_bytes < self._quiet_until and size > self._ping_bytes and self._write_frame(frame):
             self._window.sent_bytes = sent_bytes
             return
         # An empty frame is not longer than a ping, so it comes here from every protocol.
@@ -104,13 +106,11 @@ class Outbox:
             self._queue(frame)
         self._look_ahead()
 
-    def write_along(self, frame: str) -> None:
-        if self._protocol.separator is None or self._is_over:
-            self.write(frame)
-        elif frame:
-            self._along = (
-                f"{self._along}{self._protocol.separator}{frame}" if self._along else frame
-            )
+    def write_along(self, frame: Frame) -> None:
+        if self._is_over or not frame:
+            return
+        along = (self._along, frame) if self._along else (frame,)
+        self._along = join(along, self._protocol.separator)
 
     def flush(self) -> None:
         if self._along:
@@ -131,11 +131,11 @@ class Outbox:
         else:
             self._quiet_until = self._window.quiet_until
 
-    def _queue(self, frame: str) -> None:
+    def _queue(self, frame: Frame) -> None:
         if self._frames is None:
             self._frames = deque()
         self._frames.append(frame)
-        self._waiting_bytes += _size(frame)
+        self._waiting_bytes += size_of(frame)
         if self._sending is None:
             self._go_on()
         if self._unread_bytes > self._limit and not self._has_overflown:
@@ -150,7 +150,7 @@ class Outbox:
         self._look_ahead()
         return True
 
-    def close(self, code: CloseCode, reason: str, last: str = "") -> None:
+    def close(self, code: CloseCode, reason: str, last: Frame = "") -> None:
         self.flush()
         if code is CloseCode.SLOW:
             # The client does not read it. When it is back, it asks for what it has not got.
@@ -195,19 +195,22 @@ class Outbox:
             if not self._sink.write_close(code, reason):
                 self._sending = asyncio.create_task(self._send_close(code, reason))
 
-    def _transmit(self, text: str) -> bool:
+    def _transmit(self, frame: Frame) -> bool:
         """Return whether it was sent, and the next one may follow."""
-        return self._write_text(text) or self._has_sent({"type": "websocket.send", "text": text})
+        return self._write_frame(frame) or self._has_sent(frame)
 
     def _look_again(self) -> None:
         self._poll = None
         if self._sending is None:
             self._go_on()
 
-    def _has_sent(self, event: dict[str, Any]) -> bool:
+    def _has_sent(self, frame: Frame) -> bool:
         """Call the server's `send`. Return False if it has to wait: then a task does the rest."""
         try:
-            rest = eager.start(self._sink.send(event))
+            if isinstance(frame, tuple):
+                rest = eager.start(self._send_all(frame))
+            else:
+                rest = eager.start(self._sink.send(_event(frame)))
         except Exception as error:
             self._give_up(error)
             return False
@@ -216,6 +219,10 @@ class Outbox:
         self._quiet_until = -1
         self._sending = asyncio.create_task(self._finish(rest))
         return False
+
+    async def _send_all(self, messages: tuple[Message, ...]) -> None:
+        for message in messages:
+            await self._sink.send(_event(message))
 
     async def _send_close(self, code: int, reason: str) -> None:
         """Send the close in a task of its own, unlike texts. Servers limit the time that they wait
@@ -254,36 +261,37 @@ class Outbox:
     def _unread_bytes(self) -> int:
         return self._waiting_bytes + self._window.excess_bytes
 
-    def _next(self, frames: deque[str]) -> str:
-        """The next frame: one message, or several where the protocol can join them."""
+    def _next(self, frames: deque[Frame]) -> Frame:
+        """The next frame: as many messages as may go together."""
         frame = frames.popleft()
-        size = _size(frame)
-        if not frames or not self._protocol.separator:
+        size = size_of(frame)
+        if not frames:
             self._waiting_bytes -= size
             return self._counted(frame, size, frame == self._protocol.ping)
         joined = [frame]
         while frames and size < FRAME_BYTES:
             joined.append(frames.popleft())
-            size += _size(joined[-1])
+            size += size_of(joined[-1])
         self._waiting_bytes -= size
         return self._counted(
-            self._protocol.separator.join(joined), size, joined.count(self._protocol.ping)
+            join(joined, self._protocol.separator), size, joined.count(self._protocol.ping)
         )
 
-    def _counted(self, frame: str, size: int, pings: int) -> str:
+    def _counted(self, frame: Frame, size: int, pings: int) -> Frame:
         """The frame, with a ping at its end if the client should acknowledge what it has read."""
         if not self._protocol.has_pings:
             return frame
         is_due = self._window.count(size, pings)
-        return f"{frame}{self._protocol.separator}{self._protocol.ping}" if is_due else frame
+        return join((frame, self._protocol.ping), self._protocol.separator) if is_due else frame
 
 
 def _nothing() -> None:
     pass
 
 
-def _size(frame: str) -> int:
-    return len(frame) if frame.isascii() else len(frame.encode())
+def _event(message: Message) -> dict[str, Any]:
+    kind = "text" if isinstance(message, str) else "bytes"
+    return {"type": "websocket.send", kind: message}
 
 
 def _fitting(reason: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from ..codes import CloseCode
+from ..protocols.frames import Frame
 
 
 class Transport(Protocol):
@@ -20,11 +21,11 @@ class Transport(Protocol):
     @property
     def unsent_bytes(self) -> int: ...
 
-    def write(self, frame: str) -> None:
+    def write(self, frame: Frame) -> None:
         """Write a frame. An empty one is dropped: the protocol has nothing to send."""
         ...
 
-    def write_along(self, frame: str) -> None:
+    def write_along(self, frame: Frame) -> None:
         """Queue a frame: it is sent with the next `write` or at `flush`, whichever comes first."""
         ...
 
@@ -34,7 +35,7 @@ class Transport(Protocol):
         a ping to answer."""
         ...
 
-    def close(self, code: CloseCode, reason: str, last: str = "") -> None:
+    def close(self, code: CloseCode, reason: str, last: Frame = "") -> None:
         """Close, after a `last` message."""
         ...
 
@@ -52,8 +53,8 @@ class Late(Protocol):
 class Sink(Protocol):
     """The output of an outbox: an open connection of a server."""
 
-    def write_text(self, text: str) -> bool:
-        """Write a text now. Return False if the server needs `send` for it."""
+    def write_frame(self, frame: Frame) -> bool:
+        """Write a frame now. Return False if the server needs `send` for it."""
         ...
 
     def write_close(self, code: int, reason: str) -> bool:

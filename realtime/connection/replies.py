@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..codes import CloseCode, Error
 from ..conf import realtime_settings
 from ..protocols.base import Reply
+from ..protocols.frames import size_of
 from ..protocols.requests import Command
 from .allowance import charge_reply
 from .session import Session
@@ -18,12 +19,12 @@ def reply(session: Session, command: Command, result: Reply | None) -> None:
     if result is None:
         return
     frames = session.protocol.encode_reply(command, result)
-    if len(frames) == 1 and len(frames[0]) > realtime_settings.OUTBOX_MAX_BYTES:
+    if len(frames) == 1 and size_of(frames[0]) > realtime_settings.OUTBOX_MAX_BYTES:
         refuse(session, command.id, _TOO_LARGE)
         return
     for frame in frames:
         session.write(frame)
-        charge_reply(session, len(frame))
+        charge_reply(session, size_of(frame))
     session.release()
 
 

@@ -18,6 +18,7 @@ from ..exceptions import RealtimeError
 from ..hub.node import Node
 from ..layers.records import Connection
 from ..protocols.base import WireProtocol
+from ..protocols.frames import Frame
 from ..protocols.requests import CommandError
 from ..rights.grants import Answer, Grant
 from ..rooms.publications import ClientInfo
@@ -94,14 +95,14 @@ class Session:
         self.authentication_error = authentication_error
         self.subscriptions = Subscriptions()
         self.timers = Timers(self)
-        self.deliver: Callable[[str], None] = transport.write
+        self.deliver: Callable[[Frame], None] = transport.write
         """Called by the hub, with a push as this session's protocol encodes it."""
         self.pending = 0
         """How many commands were begun and are not answered yet."""
         self.errors_in_a_row = 0
         self.late_rooms: Late | None = None
         """The rooms of its `connect` that it enters later."""
-        self._held_back: list[str] | None = None
+        self._held_back: list[Frame] | None = None
         self._shutting_down = False
         self._is_counted = False
         self._info: tuple[Identity, bytes | None] | None = None
@@ -192,7 +193,7 @@ class Session:
         if self.transport.is_congested:
             raise CommandError(Error.TOO_MANY_REQUESTS)
 
-    def write(self, frame: str) -> None:
+    def write(self, frame: Frame) -> None:
         if self.state is not State.CLOSED:
             self.transport.write(frame)
 
@@ -384,5 +385,5 @@ class Session:
             self.deliver(self.protocol.encode_notice(text))
 
 
-def _drop(frame: str) -> None:
+def _drop(frame: Frame) -> None:
     """Takes the pushes of a session that is closed."""

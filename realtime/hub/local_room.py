@@ -16,6 +16,7 @@ from ..codes import UnsubscribeCode
 from ..conf import realtime_settings
 from ..layers import RoomLayer
 from ..protocols.base import WireProtocol
+from ..protocols.frames import Frame, join, size_of
 from ..rooms.publications import ClientInfo, Publication
 from ..sparse_log import SparseLogs
 from .feed import Feed
@@ -31,7 +32,7 @@ BATCH_MAX_GIVING_WAY = 5_000
 REST_MIN, REST_MAX = 1.25, 4
 """The next fan-out begins after so many times the duration of the last one. A fifth of the time is
 left for everything else, and a small room does not wait long for a saving that is small."""
-FRAME_CHARACTERS = 65_536
+FRAME_BYTES = 65_536
 """Publications that are sent together are joined to frames of about this size."""
 
 _decode_info = msgspec.json.Decoder(ClientInfo).decode
@@ -47,7 +48,7 @@ class Recipient(Protocol):
     @property
     def protocol(self) -> WireProtocol: ...
     @property
-    def deliver(self) -> Callable[[str], None]:
+    def deliver(self) -> Callable[[Frame], None]:
         """Queues a frame for the client. Never waits."""
         ...
 
@@ -153,9 +154,9 @@ class LocalRoom:
         news = [("join", _decode_info(info)) for info in joined]
         news += [("leave", _decode_info(info)) for info in left]
 
-        def encode(protocol: WireProtocol) -> list[str]:
+        def encode(protocol: WireProtocol) -> list[Frame]:
             encoded = [protocol.encode_presence(self.name, *event) for event in news]
-            return _frames(protocol, [text for text in encoded if text])
+            return _frames(protocol, [frame for frame in encoded if frame])
 
         _fan_out(self.watchers, encode)
 
@@ -192,7 +193,7 @@ class LocalRoom:
                 _fan_out([session], partial(self._encode, theirs))
         return others
 
-    def _encode(self, batch: list[Publication], protocol: WireProtocol) -> list[str]:
+    def _encode(self, batch: list[Publication], protocol: WireProtocol) -> list[Frame]:
         name = self.name
         try:
             encoded = [protocol.encode_publication(name, each) for each in batch]
@@ -200,7 +201,7 @@ class LocalRoom:
             encoded = self._encode_readable(protocol, batch)
         return _frames(protocol, encoded)
 
-    def _encode_readable(self, protocol: WireProtocol, batch: list[Publication]) -> list[str]:
+    def _encode_readable(self, protocol: WireProtocol, batch: list[Publication]) -> list[Frame]:
         """Encode the publications that can be read. The subscribers then start again, because the
         others took the offset of something else."""
         encoded = []
@@ -222,10 +223,11 @@ class LocalRoom:
             session.unsubscribe(self.name, UnsubscribeCode.INSUFFICIENT_STATE, "insufficient state")
 
 
-def _fan_out(sessions: Iterable[Recipient], encode: Callable[[WireProtocol], list[str]]) -> None:
+def _fan_out(sessions: Iterable[Recipient], encode: Callable[[WireProtocol], list[Frame]]) -> None:
     """Give sessions the frames that `encode` makes, once for each protocol."""
-    encoded: dict[str, list[str]] = {}
-    protocol, frames = None, []
+    encoded: dict[str, list[Frame]] = {}
+    protocol: WireProtocol | None = None
+    frames: list[Frame] = []
     # A copy, because a session whose outbox is full leaves the room at once.
     for session in list(sessions):
         if session.protocol is not protocol:
@@ -240,16 +242,18 @@ def _fan_out(sessions: Iterable[Recipient], encode: Callable[[WireProtocol], lis
             logger.exception("a session could not be delivered to; the others go on")
 
 
-def _frames(protocol: WireProtocol, encoded: list[str]) -> list[str]:
+def _frames(protocol: WireProtocol, encoded: list[Frame]) -> list[Frame]:
     """Messages as frames: one, unless it would get too large."""
-    if protocol.separator is None or len(encoded) <= 1:
+    if len(encoded) <= 1:
         return encoded
-    frames, frame, size = [], [encoded[0]], len(encoded[0])
-    for text in encoded[1:]:
-        if size + len(text) > FRAME_CHARACTERS:
-            frames.append(protocol.separator.join(frame))
-            frame, size = [], 0
-        frame.append(text)
-        size += len(text)
-    frames.append(protocol.separator.join(frame))
+    frames: list[Frame] = []
+    together, size = [encoded[0]], size_of(encoded[0])
+    for message in encoded[1:]:
+        more = size_of(message)
+        if size + more > FRAME_BYTES:
+            frames.append(join(together, protocol.separator))
+            together, size = [], 0
+        together.append(message)
+        size += more
+    frames.append(join(together, protocol.separator))
     return frames

@@ -69,8 +69,10 @@ class CentrifugeProtocol:
     """Decodes and encodes the native protocol. It is stateless: one instance serves all."""
 
     name: ClassVar[str] = "centrifuge"
+    message_types: ClassVar[tuple[type, ...]] = (str,)
     separator: ClassVar[str | None] = "\n"
     ping: ClassVar[str] = PING
+    pong: ClassVar[str] = PING
     has_pings: ClassVar[bool] = True
     has_one_room: ClassVar[bool] = False
 

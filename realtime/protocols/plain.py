@@ -19,9 +19,11 @@ class PlainProtocol:
     """Decodes and encodes the plain protocol for a connection to `room`."""
 
     name: ClassVar[str] = "plain"
+    message_types: ClassVar[tuple[type, ...]] = (str,)
     separator: ClassVar[str | None] = None
     # A bare client can't answer our pings. The WebSocket pings of the server find dead clients.
     ping: ClassVar[str] = ""
+    pong: ClassVar[str] = ""
     has_pings: ClassVar[bool] = False
     has_one_room: ClassVar[bool] = True
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from ..connection.inbox import Inbox
 from ..connection.ports import Sink
+from ..protocols.frames import Frame
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -40,7 +41,7 @@ class ASGISink:
     def __init__(self, send: Send) -> None:
         self.send = send
 
-    def write_text(self, text: str) -> bool:
+    def write_frame(self, frame: Frame) -> bool:
         return False
 
     def write_close(self, code: int, reason: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from ..protocols.frames import Frame
 from .asgi import Send
 
 
@@ -22,7 +23,7 @@ class DaphneSink:
         self._send = send
         self._protocol = protocol
 
-    def write_text(self, text: str) -> bool:
+    def write_frame(self, frame: Frame) -> bool:
         return False
 
     def write_close(self, code: int, reason: str) -> bool:

@@ -1,4 +1,4 @@
-"""Plain WebSocket frames (RFC 6455, 5.2): whole texts, neither fragmented nor compressed.
+"""Plain WebSocket frames (RFC 6455, 5.2): whole messages, neither fragmented nor compressed.
 
 Nearly all frames are plain, and reading one here costs a tenth of what a complete parser needs.
 Everything else is left to such a parser.
@@ -6,36 +6,39 @@ Everything else is left to such a parser.
 
 from __future__ import annotations
 
+from ..protocols.frames import Frame, Message, messages_of
 from .websockets_library import apply_mask
 
 _TEXT = 0x81
 """The first byte of a text that is one frame."""
 _MASKED = 0x80
-_SHORT_HEADS = [bytes((_TEXT, size)) for size in range(126)]
+_BINARY = 0x82
+_SHORT_HEADS = {kind: [bytes((kind, size)) for size in range(126)] for kind in (_TEXT, _BINARY)}
 
 
-def text_frame(payload: bytes) -> bytes:
-    """A whole text message from a server."""
+def encode_message(message: Message) -> bytes:
+    """A whole message from a server, as it goes over the wire."""
+    kind, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
     size = len(payload)
     if size < 126:
-        return _SHORT_HEADS[size] + payload
+        return _SHORT_HEADS[kind][size] + payload
     if size < 65_536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+        return bytes((kind, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((kind, 127)) + size.to_bytes(8, "big") + payload
 
 
 class LastFrame:
-    """Remembers the last frame: a message that goes to many clients is the same for all."""
+    """Remembers the last frame: one that goes to many clients is the same for all."""
 
-    text = ""
-    frame = text_frame(b"")
+    frame: Frame = ""
+    encoded = encode_message("")
 
-    def of(self, text: str) -> bytes:
+    def of(self, frame: Frame) -> bytes:
         # The same object, not an equal one: a comparison of long texts takes its time.
-        if text is not self.text:
-            self.frame = text_frame(text.encode())
-            self.text = text
-        return self.frame
+        if frame is not self.frame:
+            self.encoded = b"".join(map(encode_message, messages_of(frame)))
+            self.frame = frame
+        return self.encoded
 
 
 last_frame = LastFrame()

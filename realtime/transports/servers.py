@@ -12,7 +12,7 @@ from .asgi import ASGISink, Receive, Send, TakenOver
 def sink_of(send: Send) -> Sink:
     """What an outbox writes to, for the `send` that the server has called us with."""
     server: Any = getattr(send, "__self__", None)
-    if hasattr(server, "write_text"):
+    if hasattr(server, "held_bytes"):  # other classes for uvicorn have a `write_frame`, too
         sink: Sink = server  # `transports.uvicorn`
         return sink
     return daphne.sink_of(send) or ASGISink(send)

@@ -26,6 +26,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from ..conf import realtime_settings
 from ..connection.inbox import MOST_UNREAD, MOST_UNREAD_CHARACTERS
+from ..protocols.frames import Frame
 from .frames import last_frame
 from .request_heads import unauthenticated
 from .websocket import Socket
@@ -111,9 +112,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     # What the application calls
 
-    def write_text(self, text: str) -> bool:
-        """Send `text` now. Return False if `send` has to be used, which waits for a slow client and
-        raises for a closed connection."""
+    def write_frame(self, frame: Frame) -> bool:
+        """Send `frame` now. Return False if `send` has to be used, which waits for a slow client
+        and raises for a closed connection."""
         if (
             self.close_sent
             or not self.handshake_complete
@@ -123,7 +124,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             or self.transport.is_closing()
         ):
             return False
-        self.transport.write(last_frame.of(text))
+        self.transport.write(last_frame.of(frame))
         return True
 
     def write_close(self, code: int, reason: str) -> bool:
@@ -177,7 +178,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: Any) -> None:
         text = message.get("text") if message["type"] == "websocket.send" else None
-        if text is not None and self.write_text(text):
+        if text is not None and self.write_frame(text):
             return
         await super().send(message)
         if message["type"] == "websocket.accept":

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ..connection.inbox import Inbox
+from ..protocols.frames import Frame
 from .frames import end_of_frame, last_frame, text_of_frame
 from .websockets_library import (
     CloseCode,
-    Frame,
     Opcode,
     ServerProtocol,
     has_ended,
@@ -18,6 +18,7 @@ from .websockets_library import (
     is_open,
     open_parser,
 )
+from .websockets_library import Frame as ParsedFrame
 
 PARSED_AT_ONCE = 4_096
 """Bytes that the parser reads before its frames are charged."""
@@ -37,6 +38,7 @@ class Socket(asyncio.Protocol):
         "_inbox",
         "_is_open",
         "_is_reading",
+        "_is_text",
         "_is_writable",
         "_keeps_parser",
         "_late",
@@ -71,6 +73,8 @@ class Socket(asyncio.Protocol):
         self._keeps_parser = False
         self._parts: bytearray | None = None
         """Of a message in several frames."""
+        self._is_text = True
+        """Whether that message is a text."""
         self._late = 0
         """Frames that came after the close."""
         self._cut: asyncio.TimerHandle | None = None
@@ -81,12 +85,13 @@ class Socket(asyncio.Protocol):
         self._inbox = inbox
         inbox.on_room = self._read_on
 
-    def write_text(self, text: str) -> bool:
-        """Send `text` now. Return False if `send` has to be used, which waits for a slow client and
-        raises for a closed connection."""
+    def write_frame(self, frame: Frame) -> bool:
+        """Send `frame` now. Return False if `send` has to be used, which waits for a slow client
+        and raises for a closed connection."""
         if not self._is_writable or not self._is_open:
             return False
-        self._transport.write(last_frame.frame if text is last_frame.text else last_frame.of(text))
+        last = last_frame
+        self._transport.write(last.encoded if frame is last.frame else last.of(frame))
         return True
 
     def write_close(self, code: int, reason: str) -> bool:
@@ -101,7 +106,7 @@ class Socket(asyncio.Protocol):
         return 0
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Send an event of ASGI: `websocket.send` of a text, or `websocket.close`."""
+        """Send an event of ASGI: `websocket.send`, or `websocket.close`."""
         while not self._is_writable:
             if self._resumed is None:
                 self._resumed = asyncio.get_running_loop().create_future()
@@ -111,7 +116,8 @@ class Socket(asyncio.Protocol):
         if message["type"] == "websocket.close":
             self._close(message["code"], message["reason"])
         else:
-            self._transport.write(last_frame.of(message["text"]))
+            text = message.get("text")
+            self._transport.write(last_frame.of(message["bytes"] if text is None else text))
 
     def expect_end(self, seconds: float) -> None:
         """The client was asked to close: cut the connection if it has not after some seconds."""
@@ -192,17 +198,17 @@ class Socket(asyncio.Protocol):
 
     # Reading
 
-    def _hand_in(self, payload: bytes | None) -> None:
-        """Give a message to the application; None is a message that is not text."""
+    def _hand_in(self, payload: bytes, *, is_text: bool = True) -> None:
+        """Give a message to the application."""
         inbox = self._inbox
         if inbox is None or not self._is_open:
             return
         try:
-            text = None if payload is None else payload.decode()
+            message = payload.decode() if is_text else payload
         except UnicodeDecodeError:
             self._fail(CloseCode.INVALID_DATA)
             return
-        inbox.receive(text)
+        inbox.receive(message)
         if inbox.is_full:
             self._read_no_more()
 
@@ -239,7 +245,7 @@ class Socket(asyncio.Protocol):
         that is charged as such."""
         others = 0
         for event in parser.events_received():
-            if isinstance(event, Frame):
+            if isinstance(event, ParsedFrame):
                 others += not self._completes(event)
         self._flush(parser)
         if not self._is_open:
@@ -249,19 +255,20 @@ class Socket(asyncio.Protocol):
         elif others and self._inbox is not None:
             self._inbox.charge(others)
 
-    def _completes(self, frame: Frame) -> bool:
+    def _completes(self, frame: ParsedFrame) -> bool:
         """Take a frame, and return whether it completes a message. The parser has answered pings
         and closes itself."""
-        if frame.opcode is Opcode.BINARY:
-            self._hand_in(None)
-        elif frame.opcode is Opcode.TEXT:
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._is_text = frame.opcode is Opcode.TEXT
             self._parts = bytearray(frame.data)
         elif frame.opcode is Opcode.CONT and self._parts is not None:
             self._parts += frame.data
-        if not frame.fin or self._parts is None or frame.opcode not in (Opcode.TEXT, Opcode.CONT):
+        else:
+            return False
+        if not frame.fin:
             return False
         payload, self._parts = bytes(self._parts), None
-        self._hand_in(payload)
+        self._hand_in(payload, is_text=self._is_text)
         return self._is_open
 
     def _fail(self, code: CloseCode) -> None:

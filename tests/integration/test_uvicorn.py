@@ -113,7 +113,7 @@ class Echo:
         self.has_ended = asyncio.Event()
 
     def receive(self, text):
-        self.socket.write_text(text)
+        self.socket.write_frame(text)
 
     def end(self):
         self.has_ended.set()

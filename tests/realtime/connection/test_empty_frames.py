@@ -6,6 +6,7 @@ import pytest
 
 from realtime.connection.outbox import Outbox
 from realtime.protocols.centrifuge import CentrifugeProtocol
+from realtime.protocols.frames import messages_of
 from realtime.protocols.plain import PlainProtocol
 
 
@@ -17,9 +18,9 @@ class Wire:
         self.texts = []
         self.reads = asyncio.Event()
 
-    def write_text(self, text):
+    def write_frame(self, frame):
         if self.is_fast:
-            self.texts.append(text)
+            self.texts += messages_of(frame)
         return self.is_fast
 
     async def send(self, event):

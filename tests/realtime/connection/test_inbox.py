@@ -57,8 +57,8 @@ async def settle():
 async def test_a_command_that_does_not_wait_needs_no_task(session, inbox):
     tasks = asyncio.all_tasks()
     inbox.receive("a")
-    inbox.receive(None)
-    assert session.done == ["a", None]
+    inbox.receive(b"")
+    assert session.done == ["a", b""]
     assert asyncio.all_tasks() == tasks
 
 

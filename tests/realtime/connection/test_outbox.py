@@ -331,10 +331,13 @@ async def test_a_ping_takes_nothing_along_and_is_answered_as_one(start):
     assert wire.texts == [PING, "a"]
 
 
-async def test_without_a_separator_nothing_is_written_along(start):
+async def test_without_a_separator_several_messages_go_along(start):
     outbox, wire = start(PlainProtocol("lobby"))
-    outbox.write_along("a")
-    assert wire.texts == ["a"]
+    for text in ("a", "b"):
+        outbox.write_along(text)
+    assert wire.texts == []
+    outbox.write("c")
+    assert wire.texts == ["a", "b", "c"]
 
 
 async def test_nothing_goes_along_after_the_end(start):

@@ -6,7 +6,7 @@ import time
 import msgspec
 import pytest
 
-from realtime.hub.local_room import BATCH_MAX, FRAME_CHARACTERS, LocalRoom
+from realtime.hub.local_room import BATCH_MAX, FRAME_BYTES, LocalRoom
 from realtime.hub.ticks import TickQueue
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.protocols.centrifuge import CentrifugeProtocol
@@ -136,16 +136,17 @@ async def test_a_full_batch_is_sent_at_once(room, say):
 
 async def test_frames_do_not_get_too_large(room, say):
     session = enter(room)
-    say(3, data=b'"%b"' % (b"x" * (FRAME_CHARACTERS // 2)))
+    say(3, data=b'"%b"' % (b"x" * (FRAME_BYTES // 2)))
     await turn()
     assert session.lines == [1, 1, 1]
 
 
-async def test_a_protocol_without_a_separator_gets_a_frame_for_each(room, say):
+async def test_a_protocol_without_a_separator_gets_a_message_for_each_at_once(room, say):
     session, other = enter(room, protocol=PlainProtocol("lobby")), enter(room)
     say(2)
     await turn()
-    assert (session.lines, other.lines) == ([1, 1], [2])
+    assert [len(frame) for frame in session.frames] == [2]
+    assert other.lines == [2]
 
 
 async def test_a_session_that_fails_delays_nobody(room, say, caplog):

@@ -174,4 +174,4 @@ async def test_a_subclass_may_compress_if_uvicorn_does(connect, flag):
     assert (b"permessage-deflate" in transport.written) is flag
     if flag:
         assert protocol.take_over() is None
-        assert not protocol.write_text("hello")
+        assert not protocol.write_frame("hello")
