@@ -1,4 +1,8 @@
-"""Reads from the database that takes the writes: a replica may lag behind the change to look at."""
+"""What we ask of Django's databases beyond queries.
+
+Reads from the database that takes the writes, because a replica may lag behind the change to look
+at; and calls after a commit.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from django.db import router
+from django.db import router, transaction
 from django.db.models import Model
 
 Params = ParamSpec("Params")
@@ -43,6 +47,28 @@ def reads_up_to_date(function: Callable[Params, Result]) -> Callable[Params, Res
             return function(*args, **kwargs)
 
     return wrapper
+
+
+OnCommit = Callable[[Callable[[], None], str | None, bool], None]
+"""Takes a call, the alias of its database, and whether its exceptions are only logged."""
+
+
+def on_commit(call: Callable[[], None], using: str | None, robust: bool) -> None:
+    """Django's `transaction.on_commit`, or what stands in for it in a test that never commits."""
+    _on_commit(call, using, robust)
+
+
+def replace_on_commit(instead: OnCommit | None) -> None:
+    """Let `on_commit` call `instead`; None: Django's own again."""
+    global _on_commit
+    _on_commit = instead or _on_djangos_commit
+
+
+def _on_djangos_commit(call: Callable[[], None], using: str | None, robust: bool) -> None:
+    transaction.on_commit(call, using=using, robust=robust)
+
+
+_on_commit: OnCommit = _on_djangos_commit
 
 
 class _WriteRouter:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support import processes
 
+pytest_plugins = ["realtime.pytest_plugin"]
+
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory):

@@ -95,6 +95,11 @@ def _get(users: Any, name: str, lookup: str = "") -> Any:
 _NOT_FOUND = (ObjectDoesNotExist, ValueError, TypeError, OverflowError, ValidationError, FieldError)
 
 
+def forget() -> None:
+    """Empty the cache."""
+    _known.clear()
+
+
 def remember(user: Any, version: int) -> None:
     """Add a user to the cache that was read elsewhere."""
     _remember("", "pk", str(user.pk), KnownUser(user, version, time.monotonic()))

@@ -139,10 +139,10 @@ async def _run(
 ) -> Result:
     is_ours = pool in ("look-ups", "tokens")
     database_threads = realtime_settings.DATABASE_THREADS
-    if not database_threads:
+    if not database_threads and _wrapper is _without_old_connections:
         return await _run_in_djangos_thread(call, name, seconds)
-    threads = database_threads if is_ours else max(1, realtime_settings.HOOK_THREADS)
-    fresh = partial(_without_old_connections, call)
+    threads = max(1, database_threads if is_ours else realtime_settings.HOOK_THREADS)
+    fresh = partial(_wrapper, call)
     return await _pools.get(pool, threads, threads if is_ours else LOST_PER_THREAD * threads).run(
         fresh, name=name, seconds=seconds, **options
     )
@@ -179,12 +179,24 @@ class _Pools:
 _pools = _Pools()
 
 
-def _without_old_connections(call: Callable[[], Result]) -> Result:
+def _without_old_connections(call: Callable[[], Any]) -> Any:
     close_old_connections()
     try:
         return call()
     finally:
         close_old_connections()
+
+
+Wrapper = Callable[[Callable[[], Any]], Any]
+
+_wrapper: Wrapper = _without_old_connections
+
+
+def wrap_calls(wrapper: Wrapper | None) -> None:
+    """Let `wrapper` make the calls in threads, in tests that share their database connections with
+    them; None: as usual, each thread with its own."""
+    global _wrapper
+    _wrapper = wrapper or _without_old_connections
 
 
 def _name(function: Any) -> str:

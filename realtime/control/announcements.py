@@ -130,4 +130,5 @@ def _mark_everything() -> None:
 _owed_marks = OwedMarks(_mark_everything)
 _announcer = Announcer(on_given_up=_review_everything)
 # A command may end before its change is sent: on a busy machine, or if Redis is slow.
-atexit.register(_announcer.wait_until_tried)
+wait_until_tried = _announcer.wait_until_tried
+atexit.register(wait_until_tried)

@@ -11,6 +11,7 @@ from weakref import ref
 from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ..databases import on_commit
 from ..models import Room
 from .messages import Audience, Recheck
 
@@ -55,7 +56,7 @@ def after_commit(call: Callable[[], None], using: str | None = None) -> None:
     connection = transaction.get_connection(using)
     is_open = connection.connection is not None
     if connection.in_atomic_block or (is_open and connection.get_autocommit()):
-        transaction.on_commit(call, using=using, robust=True)
+        on_commit(call, using, True)
     else:
         # There is no transaction, perhaps not even a database: `default` may be empty. Or the site
         # commits by hand, and nothing reports when it does.

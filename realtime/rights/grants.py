@@ -130,6 +130,11 @@ _Key = tuple[str, str, "frozenset[str] | None"]
 _known: dict[_Key, Grant] = {}
 
 
+def forget() -> None:
+    """Empty the cache of grants."""
+    _known.clear()
+
+
 def _key(identity: Identity, name: str) -> _Key:
     return identity.user_id, name, identity.scopes
 

@@ -10,6 +10,7 @@ from weakref import ref
 
 from django.db import transaction
 
+from ..databases import on_commit
 from ..exceptions import LayerUnavailable, RealtimeError
 from ..layers import RoomLayer, get_layer
 from ..layers.base import Append
@@ -87,8 +88,8 @@ class Pending:
         message = Outgoing(append, on_error)
         # Only the callback holds the message: with the rollback of a savepoint it is gone.
         callback = partial(self.on_commit, message)
-        transaction.on_commit(callback, using=self._using, robust=on_error == "log")
         self._messages.append(ref(message))
+        on_commit(callback, self._using, on_error == "log")
 
     def on_commit(self, message: Outgoing) -> None:
         """The callback of one message. The first that runs sends all that wait behind it too."""

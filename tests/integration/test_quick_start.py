@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import expect
 
-from tests.support import quick_start
+from tests.support import processes, quick_start
 
 PEOPLE = """\
 import uuid
@@ -137,6 +139,20 @@ async def test_two_people_talk_on_a_fresh_site_with_sessions_alone(
     assert not any("rest_framework" in app for app in apps), "a session needs no token"
     site = serve(plain_site, *RUNSERVER)
     await talk(await open_chat(site, "alice"), await open_chat(site, "bob"))
+
+
+def test_the_tests_of_the_site_pass(plain_site):
+    """Those of docs/testing.md, with both runners."""
+    page = (processes.ROOT / "docs" / "testing.md").read_text()
+    snippets = re.findall(r"^```python\n# (\S+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in snippets] == ["chat/tests.py", "chat/test_lobby.py"]
+    for name, text in snippets:
+        (plain_site.folder / name).write_text(text)
+    plain_site.manage("test", "chat.tests")
+    commands = re.findall(r"^\$ python (.*)$", page, re.MULTILINE)
+    assert commands == ["manage.py test chat", "-m pytest --ds mysite.settings chat"]
+    printed = plain_site.run(*commands[1].split(), "-o", "python_files=tests.py test_*.py")
+    assert "5 passed" in printed
 
 
 async def test_two_people_talk_with_a_user_model_of_the_site(
