@@ -8,7 +8,7 @@ CLIENTS := tests/integration/clients
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-quick floors matrix delivery revocation bench bench-long features setup system lint format clean
+.PHONY: run test test-quick floors matrix delivery revocation bench bench-long features release setup system lint format clean
 
 run: setup
 	@DJANGO_DEBUG=1 ./config/serve.sh $(PYTHON) $(PORT)
@@ -40,6 +40,9 @@ bench-long: system setup
 
 features: system setup
 	@$(PYTHON) -m benchmarks.features
+
+release: system setup
+	@$(PYTHON) .ci/release.py "$(URL)"
 
 lint: setup
 	$(PYTHON) -m ruff check .

@@ -48,7 +48,10 @@ class QuickStart:
 
 
 def build_wheel(folder: Path) -> Path:
-    """Build the wheel from a copy: the build leaves files beside its source."""
+    """Build the wheel from a copy, because the build leaves files beside its source. A release has
+    built one already."""
+    if built := os.environ.get("REALTIME_WHEEL"):
+        return Path(built)
     source = folder / "source"
     shutil.copytree(processes.ROOT / "realtime", source / "realtime")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
