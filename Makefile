@@ -8,7 +8,7 @@ CLIENTS := tests/integration/clients
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/bytecode
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-quick floors matrix delivery revocation bench bench-long features release setup system lint format clean
+.PHONY: run test test-quick floors matrix delivery revocation bench bench-long features docs release setup system lint format clean
 
 run: setup
 	@DJANGO_DEBUG=1 ./config/serve.sh $(PYTHON) $(PORT)
@@ -40,6 +40,10 @@ bench-long: system setup
 
 features: system setup
 	@$(PYTHON) -m benchmarks.features
+
+docs: setup
+	$(PYTHON) -m mkdocs build --quiet
+	@echo "Open build/docs/index.html"
 
 release: system setup
 	@$(PYTHON) .ci/release.py "$(URL)"
