@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from ..concurrency import tasks
 from ..concurrency.background import until_available
@@ -65,6 +66,7 @@ class Feed:
         self._joining = 0
         self._repairing = asyncio.Lock()
         self._repair: asyncio.Task[None] | None = None
+        self._renewal: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Read the position of the room. Call it when the room's broadcasts already arrive: they
@@ -81,6 +83,7 @@ class Feed:
 
     async def close(self) -> None:
         await tasks.cancel(self._repair)
+        await tasks.cancel(self._renewal)
 
     def accept(self, epoch: str, publication: Publication) -> None:
         """Take a publication that was broadcast."""
@@ -104,7 +107,11 @@ class Feed:
         """
         if self.position is None or asked_at is None or asked_at.epoch != self.position.epoch:
             return
-        if actual.epoch != asked_at.epoch or actual.offset < asked_at.offset:
+        if actual.epoch == asked_at.epoch and actual.offset < asked_at.offset:
+            # Redis was set back, whatever it says. Others must not get the same offsets again.
+            self._renew_soon(actual.epoch)
+            self.lose()
+        elif actual.epoch != asked_at.epoch:
             self.lose()
         elif actual.offset > self.position.offset:
             self._newest = max(self._newest, actual.offset)
@@ -189,6 +196,11 @@ class Feed:
         if self._joining:
             self._recent.add(publication)
         self._on_publication(publication)
+
+    def _renew_soon(self, epoch: str) -> None:
+        if self._renewal is None or self._renewal.done():
+            renew = partial(self._layer.renew, self.room, epoch)
+            self._renewal = asyncio.create_task(until_available(renew))
 
     def _repair_soon(self) -> None:
         if self._repair is None or self._repair.done():

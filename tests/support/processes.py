@@ -80,14 +80,16 @@ def start(command: list[str], log: Path, port: int, env: dict[str, str] | None =
     return process
 
 
-def start_redis(folder: Path, port: int, *, durable: bool = False) -> Process:
+def start_redis(folder: Path, port: int, *more: str, durable: bool = False) -> Process:
     """Start Redis. When it is `durable`, it has all data again after a restart in this folder."""
     program = shutil.which("redis-server")
     if program is None:
         raise RuntimeError("redis-server is missing; `make test` installs it")
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     options += ["--appendonly", "yes" if durable else "no", "--appendfsync", "always"]
-    return start([program, *options, "--dir", str(folder)], folder / f"redis-{port}.log", port)
+    return start(
+        [program, *options, *more, "--dir", str(folder)], folder / f"redis-{port}.log", port
+    )
 
 
 SERVERS: dict[str, Callable[[int, str], list[str]]] = {

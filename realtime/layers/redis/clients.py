@@ -150,6 +150,7 @@ def run(client: redis.Redis, call: Call) -> Any:
     try:
         return client.execute_command(*call.command)  # type: ignore[no-untyped-call]
     except NoScriptError:
+        client.execute_command(*call.script.adopt)  # type: ignore[no-untyped-call]
         return client.eval(call.script.text, *call.command[2:])
 
 

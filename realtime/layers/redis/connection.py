@@ -48,11 +48,22 @@ class RedisConnection(asyncio.Protocol):
 
     @classmethod
     async def open(
-        cls, pool: ConnectionPool, on_reply: Callable[[Any], None], on_lost: Callable[[], None]
+        cls,
+        pool: ConnectionPool,
+        on_reply: Callable[[Any], None],
+        on_lost: Callable[[], None],
+        *,
+        first: tuple[Any, ...] | None = None,
+        on_first: Callable[[Any], object] = bool,
     ) -> RedisConnection:
-        """Open a connection; raises what redis-py raises if Redis can't be reached."""
+        """Open a connection, on which the command `first` is carried out before all others, and its
+        reply is given to `on_first`. Raises what redis-py raises if Redis can't be reached or
+        refuses it."""
         connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call]
         try:
+            if first is not None:
+                await connection.send_command(*first)
+                on_first(await connection.read_response())
             return cls(pool, connection, on_reply, on_lost)
         except BaseException:
             await connection.disconnect(nowait=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from ..groups import group_name
@@ -16,8 +16,15 @@ class Keys:
     User ids, tickets and rights become digests: their text may hold anything.
     """
 
-    def __init__(self, prefix: str, database_of: Callable[[str], int] | None = None) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        database_of: Callable[[str], int] | None = None,
+        databases: Sequence[int] = (0,),
+    ) -> None:
         self.prefix = prefix
+        self.site = _digest(json.dumps([prefix, *databases]))
+        """Stands for what tells the sites apart that share a Redis."""
         self._database_of = database_of
 
     def group(self, group: str) -> str:
@@ -60,6 +67,9 @@ class Keys:
 
     def orders(self) -> str:
         return f"{self.prefix}:orders"
+
+    def runs(self) -> str:
+        return f"{self.prefix}:runs"
 
     def ended_sign_ins(self) -> str:
         return f"{self.prefix}:ended_sign_ins"

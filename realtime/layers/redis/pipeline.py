@@ -21,12 +21,14 @@ from ...exceptions import LayerUnavailable
 from ...sparse_log import SparseLogs
 from .availability import ERRORS, TIMEOUT_SECONDS
 from .connection import Command, RedisConnection
+from .keys import Keys
 from .pools import pool_address
 from .refusals import Refused, no_answer, report
-from .scripts import SCRIPTS, Call, Script
+from .scripts import Call, Script, adopt, all_of
 
 logger = logging.getLogger("realtime.layers.redis")
 _unreachable = SparseLogs(logger)
+_nameless = SparseLogs(logger)
 
 SECOND_LOOK_SECONDS = 0.1
 PROBE_SECONDS = 0.5
@@ -56,8 +58,9 @@ class Pipeline:
     one after the other are done in that order.
     """
 
-    def __init__(self, pool: Callable[[], ConnectionPool]) -> None:
+    def __init__(self, pool: Callable[[], ConnectionPool], keys: Keys) -> None:
         self._pool = pool
+        self._keys = keys
         self._loop = asyncio.get_running_loop()
         self._connection: RedisConnection | None = None
         # A connection that Redis answers for the last time: commands after it wait for a new one.
@@ -137,7 +140,9 @@ class Pipeline:
             try:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
                     connection = await RedisConnection.open(
-                        self._pool(), self._on_reply, self._on_lost
+                        *(self._pool(), self._on_reply, self._on_lost),
+                        first=adopt(self._keys),
+                        on_first=self._on_adopted,
                     )
                 break
             except ERRORS as error:
@@ -157,7 +162,7 @@ class Pipeline:
                     return
             await asyncio.sleep(PROBE_SECONDS)
         self._connection, self._opening, self._is_down = connection, None, False
-        for script in SCRIPTS:
+        for script in all_of(self._keys):
             # So that no script has to be sent a second time, behind what came after it.
             self._sent.append(self._nobody_waits())
             connection.send(("SCRIPT", "LOAD", script.text))
@@ -165,6 +170,16 @@ class Pipeline:
             waiting = self._unsent.popleft()
             self._sent.append(waiting)
             connection.send(waiting.command)
+
+    def _on_adopted(self, knows_run: int) -> None:
+        if not knows_run:
+            address = pool_address(self._pool())
+            _nameless.warning(
+                address,
+                "Redis at %s does not tell when it was restarted, so messages that it lost may go "
+                "unnoticed. Allow its user INFO: ACL SETUSER <name> +info",
+                address,
+            )
 
     def _on_reply(self, reply: Any) -> None:
         waiting = self._sent.popleft()

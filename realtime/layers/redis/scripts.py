@@ -27,21 +27,51 @@ USER_TTL_SECONDS = 24 * 3600
 
 
 class Script(NamedTuple):
-    """The text of a script, and the digest by which Redis knows it."""
+    """The text of a script, and the digest by which Redis knows it.
+
+    Redis forgets scripts when it ends. Each site has its own, so Redis knows one only after
+    `adopt`, the command that this site sends first, was run.
+    """
 
     text: str
     sha: str
+    adopt: tuple[Any, ...]
 
 
-def _load(name: str) -> Script:
-    text = (Path(__file__).parent / "lua" / f"{name}.lua").read_text()
-    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+def _read(name: str) -> str:
+    return (Path(__file__).parent / "lua" / f"{name}.lua").read_text()
 
 
-APPEND, HISTORY, PRESENCE, ATTENDANCE = map(_load, ("append", "history", "presence", "attendance"))
-ADMIT, HEARTBEAT, MARK, RENEW = map(_load, ("admit", "heartbeat", "mark", "renew"))
-EARLIER = _load("earlier")
-SCRIPTS = (APPEND, HISTORY, PRESENCE, ATTENDANCE, ADMIT, HEARTBEAT, MARK, RENEW, EARLIER)
+NAMES = (
+    *("append", "history", "presence", "attendance", "admit"),
+    *("heartbeat", "mark", "renew", "earlier"),
+)
+_LINEAGE = _read("lineage")
+_TEXTS = {
+    name: (_LINEAGE if name in ("append", "history", "renew") else "") + _read(name)
+    for name in NAMES
+}
+# Also if Redis is out of memory: messages are still sent then.
+_ADOPT = f"#!lua flags=allow-oom\n{_LINEAGE}{_read('adopt')}"
+
+
+@lru_cache(maxsize=1024)
+def script(keys: Keys, name: str) -> Script:
+    """The script of a site."""
+    text = f"-- {keys.site}\n{_TEXTS[name]}"
+    sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return Script(text, sha, adopt(keys))
+
+
+def adopt(keys: Keys) -> tuple[Any, ...]:
+    """The command by which a site takes note of the run of Redis: see `lua/lineage.lua`. The reply
+    is 0 if Redis does not tell which run it is."""
+    return "EVAL", _ADOPT, 1, keys.runs()
+
+
+def all_of(keys: Keys) -> list[Script]:
+    """All scripts of a site."""
+    return [script(keys, name) for name in NAMES]
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -52,8 +82,9 @@ class Call(msgspec.Struct, frozen=True):
     """EVALSHA, the digest of the script, the number of keys, the keys, the arguments."""
 
 
-def _call(script: Script, keys: Collection[str], args: Collection[Any]) -> Call:
-    return Call(script, ("EVALSHA", script.sha, len(keys), *keys, *args))
+def _call(keys: Keys, name: str, names: Collection[str], args: Collection[Any]) -> Call:
+    called = script(keys, name)
+    return Call(called, ("EVALSHA", called.sha, len(names), *names, *args))
 
 
 def append(keys: Keys, room: str, message: bytes, keep: Retention, once: str) -> Call:
@@ -62,8 +93,10 @@ def append(keys: Keys, room: str, message: bytes, keep: Retention, once: str) ->
     if once:
         key = keys.idempotency(room, once)
         ttl = int(realtime_settings.IDEMPOTENCY_TTL_SECONDS)
-    names = ("EVALSHA", APPEND.sha, 3, meta, stream, key, channel, _new_epoch())
-    return Call(APPEND, (*names, message, META_TTL_SECONDS, keep.size, keep.ttl_seconds, ttl))
+    return _call(
+        *(keys, "append", [meta, stream, key, keys.runs()]),
+        [channel, _new_epoch(), message, META_TTL_SECONDS, keep.size, keep.ttl_seconds, ttl],
+    )
 
 
 def packed_append(keys: Keys, room: str, message: bytes, keep: Retention) -> bytes:
@@ -89,20 +122,24 @@ def history(keys: Keys, room: str, since: int | None, limit: int, reverse: bool)
         start, end = ("-", f"({since}-0") if reverse else (f"{since + 1}-0", "+")
     order = ["-", end, start] if reverse else ["+", start, end]
     return _call(
-        HISTORY,
-        [keys.room(room, "meta"), keys.room(room, "stream")],
+        *(keys, "history", _stream(keys, room)),
         [_new_epoch(), META_TTL_SECONDS, limit, *order, _most_bytes()],
     )
 
 
 def earlier(keys: Keys, room: str, newest: int, ago_seconds: float) -> Call:
     most = realtime_settings.RECOVERY_MAX_MESSAGES
-    return _call(EARLIER, [keys.room(room, "stream")], [newest, _milliseconds(ago_seconds), most])
+    return _call(
+        keys, "earlier", [keys.room(room, "stream")], [newest, _milliseconds(ago_seconds), most]
+    )
 
 
 def renew(keys: Keys, room: str, epoch: str) -> Call:
-    names = [keys.room(room, "meta"), keys.room(room, "stream")]
-    return _call(RENEW, names, [epoch, _new_epoch(), META_TTL_SECONDS])
+    return _call(keys, "renew", _stream(keys, room), [epoch, _new_epoch(), META_TTL_SECONDS])
+
+
+def _stream(keys: Keys, room: str) -> list[str]:
+    return [keys.room(room, "meta"), keys.room(room, "stream"), keys.runs()]
 
 
 def presence_keys(keys: Keys, room: str) -> list[str]:
@@ -112,8 +149,7 @@ def presence_keys(keys: Keys, room: str) -> list[str]:
 def presence(keys: Keys, change: PresenceChange) -> Call:
     members = [part for member in change.present for part in member]
     return _call(
-        PRESENCE,
-        presence_keys(keys, change.room),
+        *(keys, "presence", presence_keys(keys, change.room)),
         [
             _milliseconds(realtime_settings.PRESENCE_TTL_SECONDS),
             _milliseconds(realtime_settings.PRESENCE_LEAVE_SECONDS),
@@ -126,25 +162,25 @@ def presence(keys: Keys, change: PresenceChange) -> Call:
 
 def attendance(keys: Keys, room: str, infos: bool) -> Call:
     parts = [keys.room(room, part) for part in ("connections", "expiry")]
-    return _call(ATTENDANCE, parts, ["1" if infos else "0"])
+    return _call(keys, "attendance", parts, ["1" if infos else "0"])
 
 
 def admit(keys: Keys, process: str, client: str, user: str, limit: int) -> Call:
     ttl_ms = _milliseconds(realtime_settings.PROCESS_TTL_SECONDS)
     return _call(
-        ADMIT,
+        *(keys, "admit"),
         [keys.user(user, "connections"), keys.processes()],
         [client, process, limit, ttl_ms, USER_TTL_SECONDS * 1000],
     )
 
 
 def heartbeat(keys: Keys, process: str, ttl_ms: int, hosts: str) -> Call:
-    return _call(HEARTBEAT, [keys.processes(), keys.hosts()], [process, ttl_ms, hosts])
+    return _call(keys, "heartbeat", [keys.processes(), keys.hosts()], [process, ttl_ms, hosts])
 
 
 def mark(keys: Keys, changes: Collection[Change], gone: bool) -> Call:
     names = [keys.change(*change) for change in changes]
-    return _call(MARK, names, [META_TTL_SECONDS, "1" if gone else "0"])
+    return _call(keys, "mark", names, [META_TTL_SECONDS, "1" if gone else "0"])
 
 
 def to_last_change(times: list[bytes | None]) -> float:

@@ -40,7 +40,9 @@ class Streams:
     def append_soon(self, room: str, body: bytes, keep: Retention, on_kept: OnKept) -> None:
         message = self._codec.pack_publication(room, body)
         packed = scripts.packed_append(self._keys, room, message, keep)
-        self._topology.room_pipeline(room).run_packed(scripts.APPEND, packed, on_kept)
+        self._topology.room_pipeline(room).run_packed(
+            scripts.script(self._keys, "append"), packed, on_kept
+        )
 
     def append_sync(self, room: str, body: bytes, keep: Retention, once: str) -> Position:
         message = self._codec.pack_publication(room, body)
@@ -77,15 +79,17 @@ class Streams:
     ) -> list[Position | LayerUnavailable]:
         replies: list[Any] = []
         for part in _parts(appends):
+            append = scripts.script(self._keys, "append")
             with client.pipeline(transaction=False) as pipeline:
+                pipeline.execute_command(*append.adopt)  # type: ignore[no-untyped-call]
                 for number, (room, body, keep, once) in enumerate(part):
                     message = self._codec.pack_publication(room, body)
                     command = scripts.append(self._keys, room, message, keep, once).command
                     if not number:
                         # With its text, so that Redis knows the script of those behind it.
-                        command = ("EVAL", scripts.APPEND.text, *command[2:])
+                        command = ("EVAL", append.text, *command[2:])
                     pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-                replies += pipeline.execute(raise_on_error=False)
+                replies += pipeline.execute(raise_on_error=False)[1:]
         if all(isinstance(reply, Exception) for reply in replies):
             raise replies[0]
         return [

@@ -49,12 +49,14 @@ class Topology:
         self._clients = Clients(hosts)
         self.count = len(hosts)
         self._databases = list(map(database, hosts))
-        self.keys = Keys(prefix, self._database_of if any(self._databases) else None)
+        self.keys = Keys(
+            prefix, self._database_of if any(self._databases) else None, self._databases
+        )
         self._get_local = get_local
 
     def open_shards(self, on_message: OnMessage, on_reconnect: Callable[[], None]) -> list[Shard]:
         """Make the shards of an event loop. They connect when they are used."""
-        return [Shard(host, on_message, on_reconnect) for host in self._hosts]
+        return [Shard(host, self.keys, on_message, on_reconnect) for host in self._hosts]
 
     @cached_property
     def places(self) -> list[str]:
@@ -143,8 +145,11 @@ class Shard:
     don't wait for each other behind one lock.
     """
 
-    def __init__(self, host: Host, on_message: OnMessage, on_reconnect: Callable[[], None]) -> None:
+    def __init__(
+        self, host: Host, keys: Keys, on_message: OnMessage, on_reconnect: Callable[[], None]
+    ) -> None:
         self._host = host
+        self._keys = keys
         self._database = database(host)
         ending = len(pubsub_name("", self._database))
 
@@ -161,12 +166,12 @@ class Shard:
 
     @cached_property
     def pipeline(self) -> Pipeline:
-        return Pipeline(lambda: self._pool)
+        return Pipeline(lambda: self._pool, self._keys)
 
     @cached_property
     def reads(self) -> Pipeline:
         """A connection of its own for what is large: nothing else waits behind it."""
-        return Pipeline(lambda: self._pool)
+        return Pipeline(lambda: self._pool, self._keys)
 
     @cached_property
     def reading(self) -> asyncio.Semaphore:

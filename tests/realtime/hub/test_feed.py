@@ -7,8 +7,9 @@ import pytest
 from realtime.authentication import Identity
 from realtime.concurrency import background
 from realtime.exceptions import LayerUnavailable
+from realtime.hub.feed import Feed
 from realtime.models import Room
-from realtime.rooms.publications import Position
+from realtime.rooms.publications import Position, Retention
 from tests.support.sessions import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -186,3 +187,20 @@ async def test_duplicate_and_late_publications_are_delivered_once(
         feed.accept(page.position.epoch, publication)
     await say(3)
     await until_heard(member, 1, 2, 3)
+
+
+async def test_a_room_that_was_set_back_starts_again_for_everybody(hub_layer):
+    """Also for those who are not connected now: the next message must not get a number that one of
+    them has seen."""
+    lost = []
+    feed = Feed("lobby", hub_layer, on_publication=lambda _: None, on_lost=lambda: lost.append(1))
+    await feed.open()
+    before = await hub_layer.append("lobby", b'{"data":1}', Retention(10, 60))
+    seen = Position(before.epoch, before.offset + 1)
+    feed.position = seen
+    feed.compare(before, seen)
+    assert lost == [1]
+    async with asyncio.timeout(30):
+        while (await hub_layer.history("lobby")).position.epoch == before.epoch:
+            await asyncio.sleep(0.01)
+    await feed.close()

@@ -1,5 +1,5 @@
 -- Gives a publication the room's next offset, keeps it and broadcasts it, in one step.
--- KEYS: 1 the room's meta hash, 2 its stream, 3 its idempotency key
+-- KEYS: 1 the room's meta hash, 2 its stream, 3 its idempotency key, 4 what is noted of the runs
 -- ARGV: 1 channel of the group, 2 epoch for a room that has none, 3 the message, 4 meta TTL,
 --       5 how many to keep, 6 stream TTL, 7 idempotency TTL, 0 for none. TTLs in seconds.
 if ARGV[7] ~= '0' then
@@ -18,10 +18,18 @@ if is_new == 1 then
 elseif is_new ~= 0 and not string.find(is_new.err, 'WRONGTYPE', 1, true) then
   return is_new
 end
-local kept = is_new == 0 and redis.call('HMGET', KEYS[1], 'epoch', 'offset') or {ARGV[2], false}
+local lineage = lineage_in(KEYS[4])
+local kept = is_new == 0 and redis.call('HMGET', KEYS[1], 'epoch', 'offset', 'lineage')
+    or {ARGV[2], false, lineage}
 local epoch, offset = kept[1], tonumber(kept[2] or 0)
 if is_new == 1 then
   offset = tonumber(redis.call('HGET', KEYS[1], 'offset') or 0)
+  redis.call('HSET', KEYS[1], 'lineage', lineage)
+elseif kept[3] ~= lineage and type(is_new) == 'number' then
+  -- Offsets that were given already could be given again: not in the same epoch.
+  redis.call('DEL', KEYS[1], KEYS[2])
+  redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'lineage', lineage)
+  epoch, offset = ARGV[2], 0
 end
 
 -- Each step up to the first that fails; with foreign data in the keys, the room starts again.
@@ -31,7 +39,7 @@ for attempt = 1, 2 do
   if not is_ours then
     -- history.lua reports it, and members see the new epoch.
     redis.call('DEL', KEYS[1], KEYS[2])
-    redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'repaired', '1')
+    redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'lineage', lineage, 'repaired', '1')
     epoch, offset = ARGV[2], 0
   end
   offset = offset + 1
