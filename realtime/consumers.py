@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from channels.consumer import AsyncConsumer
 
-from .authentication import credentials
+from .authentication import subprotocols
 from .codes import CloseCode, Error
 from .concurrency.eager import Rest
 from .conf import realtime_settings
@@ -23,29 +24,38 @@ from .hub import collector, drain
 from .hub.node import get_node
 from .protocols.base import WireProtocol
 from .protocols.centrifuge import CentrifugeProtocol
+from .protocols.centrifuge_protobuf import CentrifugeProtobufProtocol
 from .protocols.frames import Message
 from .protocols.plain import PlainProtocol
 from .protocols.plain import subscribe as plain_subscribe
 from .protocols.requests import Command, Connect, MalformedCommand
+from .sparse_log import SparseLog
 from .transports import daphne, servers
 from .transports.asgi import Receive, Send, TakenOver
 
 logger = logging.getLogger("realtime.consumers")
+_refused = SparseLog(logger)
 
 
 class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
-    """The native protocol: one connection, many rooms.
+    """The native protocol, in JSON or in Protobuf: one connection, many rooms.
 
     It has its own receive loop, because the one of Channels makes a task for every message of every
     socket, asks the database's thread at each, and skips the clean-up when a handler raises.
     """
 
+    spoken: ClassVar[Collection[str]] = subprotocols.SPOKEN
+
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if (await receive())["type"] != "websocket.connect":
             return
+        if (reason := subprotocols.refusal(scope, self.spoken)) is not None:
+            _refused.warning("refused a WebSocket: %s", reason)
+            # Every server makes a 403 of it. uvicorn logs an error after any other answer.
+            return await send({"type": "websocket.close", "code": 1000})
         drain.install()
         collector.tune()
-        subprotocol = credentials.selected_subprotocol(scope)
+        subprotocol = subprotocols.selected(scope, self.spoken)
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
         socket = self.take_over(receive, send)
         if socket is None:
@@ -54,7 +64,8 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             self._hand_over(scope, socket)
 
     def protocol(self, scope: dict[str, Any]) -> WireProtocol:
-        return _CENTRIFUGE
+        is_binary = subprotocols.selected(scope, self.spoken) == subprotocols.PROTOBUF
+        return _CENTRIFUGE_PROTOBUF if is_binary else _CENTRIFUGE
 
     def take_over(self, receive: Receive, send: Send) -> TakenOver | None:
         return servers.take_over(receive, send)
@@ -159,6 +170,8 @@ def _leave(session: Session, outbox: Outbox) -> None:
 class PlainConsumer(RealtimeConsumer):
     """The plain protocol: connecting joins the room of the URL, every frame is a message."""
 
+    spoken = (subprotocols.JSON,)
+
     def protocol(self, scope: dict[str, Any]) -> WireProtocol:
         return PlainProtocol(_room(scope))
 
@@ -209,6 +222,7 @@ def _room(scope: dict[str, Any]) -> str:
 
 
 _CENTRIFUGE = CentrifugeProtocol()
+_CENTRIFUGE_PROTOBUF = CentrifugeProtobufProtocol()
 _CLOSE_CODES = {
     Error.INTERNAL.code: CloseCode.INTERNAL,
     Error.TOKEN_EXPIRED.code: CloseCode.EXPIRED,

@@ -12,10 +12,7 @@ from rest_framework_simplejwt.settings import api_settings
 
 from ..conf import realtime_settings
 from ..exceptions import AuthenticationError
-from . import django_sessions
-
-SUBPROTOCOL = "realtime.v1"
-BEARER = "bearer."
+from . import django_sessions, subprotocols
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +58,16 @@ def find(scope: dict[str, Any]) -> Credential | None:
     return found
 
 
-def selected_subprotocol(scope: dict[str, Any]) -> str | None:
-    """Return our subprotocol if the client offers it; never one that holds a token."""
-    return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
-
-
 def _require_enabled(way: str) -> None:
     if way not in realtime_settings.CREDENTIALS:
         raise AuthenticationError(f"the credential {way!r} is not switched on")
 
 
 def _subprotocol(scope: dict[str, Any]) -> list[Credential]:
-    offered = scope.get("subprotocols", ())
-    bearers = [entry for entry in offered if entry.lower().startswith(BEARER)]
-    if bearers and SUBPROTOCOL not in offered:
-        raise AuthenticationError(f"offer the bearer subprotocol together with {SUBPROTOCOL}")
-    return [Credential("subprotocol", entry[len(BEARER) :]) for entry in bearers]
+    bearers = subprotocols.bearers(scope)
+    if bearers and subprotocols.selected(scope) is None:
+        raise AuthenticationError(f"offer the bearer subprotocol together with {subprotocols.JSON}")
+    return [Credential("subprotocol", token) for token in bearers]
 
 
 def _header(scope: dict[str, Any]) -> list[Credential]:

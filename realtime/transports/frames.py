@@ -9,16 +9,16 @@ from __future__ import annotations
 from ..protocols.frames import Frame, Message, messages_of
 from .websockets_library import apply_mask
 
-_TEXT = 0x81
+TEXT = 0x81
 """The first byte of a text that is one frame."""
+BINARY = 0x82
 _MASKED = 0x80
-_BINARY = 0x82
-_SHORT_HEADS = {kind: [bytes((kind, size)) for size in range(126)] for kind in (_TEXT, _BINARY)}
+_SHORT_HEADS = {kind: [bytes((kind, size)) for size in range(126)] for kind in (TEXT, BINARY)}
 
 
 def encode_message(message: Message) -> bytes:
     """A whole message from a server, as it goes over the wire."""
-    kind, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
+    kind, payload = (TEXT, message.encode()) if isinstance(message, str) else (BINARY, message)
     size = len(payload)
     if size < 126:
         return _SHORT_HEADS[kind][size] + payload
@@ -60,10 +60,10 @@ def end_of_frame(data: bytes, begin: int) -> int | None:
     return None
 
 
-def text_of_frame(data: bytes, begin: int, end: int) -> bytes | None:
-    """The payload of a frame that `end_of_frame` has found whole; None if it is anything but a text
-    in one frame."""
-    if data[begin] != _TEXT:
+def payload_of_frame(data: bytes, begin: int, end: int) -> bytes | None:
+    """The payload of a frame that `end_of_frame` has found whole; None if it is not a message in
+    one frame."""
+    if data[begin] not in (TEXT, BINARY):
         return None
     key = begin + (4 if data[begin + 1] & 0x7F == 126 else 2)
     return bytes(apply_mask(data[key + 4 : end], data[key : key + 4]))

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..connection.inbox import Inbox
 from ..protocols.frames import Frame
-from .frames import end_of_frame, last_frame, text_of_frame
+from .frames import TEXT, end_of_frame, last_frame, payload_of_frame
 from .websockets_library import (
     CloseCode,
     Opcode,
@@ -29,8 +29,8 @@ LATE_MAX = 1_000
 class Socket(asyncio.Protocol):
     """An open connection, from the end of its handshake on. It gives each message to an `Inbox`.
 
-    Plain texts are read and written here. Everything else that a client sends goes to a parser of
-    the `websockets` library, which exists only as long as it is needed.
+    Plain messages are read and written here. Everything else that a client sends goes to a parser
+    of the `websockets` library, which exists only as long as it is needed.
     """
 
     __slots__ = (
@@ -164,13 +164,13 @@ class Socket(asyncio.Protocol):
             if end > size:
                 self._unread = data[begin:]
                 return
-            text = None
+            payload = None
             if self._parser is None and end - begin <= self._max_size:
-                text = text_of_frame(data, begin, end)
-            if text is None:
+                payload = payload_of_frame(data, begin, end)
+            if payload is None:
                 self._parse(data[begin:end])
             else:
-                self._hand_in(text)
+                self._hand_in(payload, is_text=data[begin] == TEXT)
             begin = end
         if begin < size:
             self._parse(data[begin:])
@@ -198,7 +198,7 @@ class Socket(asyncio.Protocol):
 
     # Reading
 
-    def _hand_in(self, payload: bytes, *, is_text: bool = True) -> None:
+    def _hand_in(self, payload: bytes, *, is_text: bool) -> None:
         """Give a message to the application."""
         inbox = self._inbox
         if inbox is None or not self._is_open:

@@ -19,7 +19,9 @@ from centrifuge import (
 from tests.support.faults import FaultProxy
 from tests.support.processes import SIGNING_KEY
 
-both_generations = pytest.mark.parametrize("sdk", ["centrifuge", "centrifuge-4"])
+in_each_form = pytest.mark.parametrize(
+    "sdk", ["centrifuge", "centrifuge-4", "centrifuge/build/protobuf"]
+)
 
 
 class Test_the_javascript_sdk:
@@ -32,7 +34,7 @@ class Test_the_javascript_sdk:
 
         return _run
 
-    @both_generations
+    @in_each_form
     def test_talks_and_is_refused(self, scenario, sign, sdk):
         assert scenario("talk", sdk, alice=sign("alice"), bob=sign("bob")) == [
             ("heard", {"text": "hi"}, "alice", True),
@@ -51,7 +53,7 @@ class Test_the_javascript_sdk:
             ("states", ["connecting", "connected"]),
         ]
 
-    @both_generations
+    @in_each_form
     def test_recovers_what_it_missed(self, scenario, sign, sdk):
         assert scenario("recover", sdk, alice=sign("alice"), bob=sign("bob")) == [
             ("subscribed", False, False),
@@ -79,13 +81,13 @@ class Test_the_javascript_sdk:
         printed = scenario("presence", alice=sign("alice"), bob=sign("bob"))
         assert [line for line in printed if line[1] == "bob"] == [("join", "bob"), ("leave", "bob")]
 
-    @both_generations
+    @in_each_form
     def test_gets_a_new_token_for_an_expired_one(self, scenario, sign, sdk):
         expired, alice = sign("alice", lifetime=-60), sign("alice")
         printed = scenario("expired", sdk, expired=expired, alice=alice)
         assert printed == [("error", 109), ("subscribed, tokens left", 0)]
 
-    @both_generations
+    @in_each_form
     def test_gives_up_with_an_invalid_token(self, scenario, sdk):
         assert scenario("invalid", sdk) == [("disconnected", 3500)]
 
@@ -126,8 +128,23 @@ class Room(SubscriptionEventHandler):
 
 
 class Test_the_python_sdk:
+    @pytest.fixture(params=["json"])
+    def form(self, request):
+        return request.param
+
+    in_both_forms = pytest.mark.parametrize("form", ["json", "protobuf"], indirect=True)
+
     @pytest.fixture
-    async def connect(self, site):
+    def pack(self, form):
+        """In Protobuf payloads are bytes, which the server reads as JSON."""
+        return (lambda value: json.dumps(value).encode()) if form == "protobuf" else lambda it: it
+
+    @pytest.fixture
+    def read(self, form):
+        return json.loads if form == "protobuf" else lambda it: it
+
+    @pytest.fixture
+    async def connect(self, site, form):
         clients = []
 
         async def _connect(*tokens, url=site.ws_url):
@@ -137,7 +154,8 @@ class Test_the_python_sdk:
                 return given.pop(0) if len(given) > 1 else given[0]
 
             events = Recorder()
-            client = Client(url, events=events, get_token=get_token)
+            is_binary = form == "protobuf"
+            client = Client(url, events=events, get_token=get_token, use_protobuf=is_binary)
             clients.append(client)
             await client.connect()
             return client, events
@@ -159,24 +177,25 @@ class Test_the_python_sdk:
 
         return _join
 
-    async def test_talks_and_is_refused(self, connect, join, sign):
+    @in_both_forms
+    async def test_talks_and_is_refused(self, connect, join, sign, pack, read):
         async with asyncio.timeout(60):
             alice, _ = await connect(sign("alice"))
             bob, _ = await connect(sign("bob"))
             in_lobby, heard_by_alice = await join(alice, "lobby")
             _, heard_by_bob = await join(bob, "lobby")
             await asyncio.gather(heard_by_alice.joined, heard_by_bob.joined)
-            await in_lobby.publish({"text": "hi"})
+            await in_lobby.publish(pack({"text": "hi"}))
             for room in (heard_by_alice, heard_by_bob):
                 publication = await room.heard.get()
-                assert publication.data == {"text": "hi"}
-                assert publication.info.conn_info == {"name": "alice"}
+                assert read(publication.data) == {"text": "hi"}
+                assert read(publication.info.conn_info) == {"name": "alice"}
             _, absent = await join(alice, "absent")
             assert await absent.refused == 103
             announcements, room = await join(alice, "announcements")
             await room.joined
             with pytest.raises(ReplyError) as refused:
-                await announcements.publish("no")
+                await announcements.publish(pack("no"))
             assert refused.value.code == 103
 
     async def test_refreshes_an_expiring_token_without_losing_the_socket(self, connect, join, sign):
@@ -189,7 +208,8 @@ class Test_the_python_sdk:
             assert (await room.heard.get()).data == "still here"
             assert events.states == ["connecting", "connected"]
 
-    async def test_recovers_what_it_missed(self, connect, join, sign, site):
+    @in_both_forms
+    async def test_recovers_what_it_missed(self, connect, join, sign, site, pack, read):
         proxy = FaultProxy(site.port)
         try:
             async with asyncio.timeout(60):
@@ -198,17 +218,17 @@ class Test_the_python_sdk:
                 _, room = await join(alice, "lobby")
                 first = await room.joined
                 assert first.was_recovering is False
-                await bob.publish("lobby", "before")
-                assert (await room.heard.get()).data == "before"
+                await bob.publish("lobby", pack("before"))
+                assert read((await room.heard.get()).data) == "before"
                 room.joined = asyncio.get_running_loop().create_future()
                 await asyncio.to_thread(proxy.refuse)
                 for n in (1, 2, 3):
-                    await bob.publish("lobby", n)
+                    await bob.publish("lobby", pack(n))
                 await asyncio.to_thread(proxy.heal)
                 again = await room.joined
                 assert (again.was_recovering, again.recovered) == (True, True)
                 heard = [await room.heard.get() for _ in range(3)]
-                assert [publication.data for publication in heard] == [1, 2, 3]
+                assert [read(publication.data) for publication in heard] == [1, 2, 3]
                 assert events.states.count("connected") == 2
                 await alice.disconnect()
         finally:
@@ -243,20 +263,23 @@ class Test_the_python_sdk:
         finally:
             await asyncio.to_thread(proxy.stop)
 
+    @in_both_forms
     async def test_gets_a_new_token_for_an_expired_one(self, connect, sign):
         async with asyncio.timeout(60):
             alice, _ = await connect(sign("alice", lifetime=-60), sign("alice"))
             await alice.ready()
 
-    async def test_does_not_come_back_after_a_terminal_close(self, connect, sign):
+    @in_both_forms
+    async def test_does_not_come_back_after_a_terminal_close(self, connect, sign, pack):
         async with asyncio.timeout(60):
             alice, events = await connect(sign("alice"))
             await alice.ready()
-            wrong = [alice.publish("", 1) for _ in range(10)]
+            wrong = [alice.publish("", pack(1)) for _ in range(10)]
             await asyncio.gather(*wrong, return_exceptions=True)
             assert await events.ended == 3509
             assert events.states == ["connecting", "connected", "disconnected"]
 
+    @in_both_forms
     async def test_gives_up_with_an_invalid_token(self, connect):
         async with asyncio.timeout(60):
             mallory, events = await connect("not.a.token")

@@ -2,7 +2,9 @@
 
 import pytest
 
+from realtime import consumers
 from realtime.consumers import PlainConsumer, RealtimeConsumer
+from realtime.sparse_log import SparseLog
 
 
 class Server:
@@ -54,3 +56,45 @@ def test_other_servers_keep_their_connections():
 def test_the_plain_protocol_needs_the_pings_of_the_server():
     server = Server()
     assert PlainConsumer().take_over(server.receive, server.send) is None
+
+
+class Handshake:
+    """A server in the middle of a handshake that offers `subprotocols`."""
+
+    def __init__(self, *subprotocols):
+        self.sent = []
+        self.scope = {"path": "/ws/", "subprotocols": list(subprotocols)}
+
+    async def receive(self):
+        return {"type": "websocket.connect"}
+
+    async def send(self, message):
+        self.sent.append(message)
+
+
+@pytest.mark.parametrize(
+    ("consumer", "offered"),
+    [(RealtimeConsumer, "graphql-ws"), (PlainConsumer, "centrifuge-protobuf")],
+)
+async def test_a_client_that_asks_for_a_form_that_is_not_spoken_is_refused(
+    consumer, offered, caplog, monkeypatch
+):
+    monkeypatch.setattr(consumers, "_refused", SparseLog(consumers.logger))
+    server = Handshake(offered)
+    await consumer()(server.scope, server.receive, server.send)
+    assert server.sent == [{"type": "websocket.close", "code": 1000}]
+    assert f"it asks for the subprotocol '{offered}'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("offered", "name"),
+    [
+        ([], "centrifuge"),
+        (["realtime.v1"], "centrifuge"),
+        (["centrifuge-json"], "centrifuge"),
+        (["centrifuge-protobuf"], "centrifuge-protobuf"),
+        (["realtime.v1", "centrifuge-protobuf"], "centrifuge"),
+    ],
+)
+def test_the_subprotocol_says_in_which_form_a_client_is_served(offered, name):
+    assert RealtimeConsumer().protocol(Handshake(*offered).scope).name == name

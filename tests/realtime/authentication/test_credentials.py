@@ -38,6 +38,7 @@ def test_a_credential_is_found_in_each_way(given, way):
     "given",
     [
         {"subprotocols": ["bearer.tok"]},
+        {"subprotocols": ["other", "bearer.tok"]},
         {"subprotocols": ["realtime.v1", "bearer.a", "bearer.b"]},
         {
             "subprotocols": ["realtime.v1", "bearer.a"],
@@ -144,10 +145,10 @@ def test_an_explicit_credential_takes_precedence_over_cookies(settings):
     assert credentials.find(both).value == "given"
 
 
-def test_a_subprotocol_with_a_token_is_never_selected():
-    assert credentials.selected_subprotocol(scope(subprotocols=["bearer.tok"])) is None
-    offered = scope(subprotocols=["bearer.tok", "realtime.v1"])
-    assert credentials.selected_subprotocol(offered) == "realtime.v1"
+@pytest.mark.parametrize("form", ["realtime.v1", "centrifuge-json", "centrifuge-protobuf"])
+def test_a_bearer_may_stand_beside_each_form(form):
+    offered = scope(subprotocols=[form, "bearer.tok"])
+    assert credentials.find(offered) == credentials.Credential("subprotocol", "tok")
 
 
 @pytest.mark.parametrize(

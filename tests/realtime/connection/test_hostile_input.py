@@ -1,6 +1,7 @@
 """Any JSON value, any frame, any order: answered or closed with its code, and nobody else suffers.
 
 Hypothesis drives the consumer of each protocol, as a server would, without a network in between.
+Long, because a client of each protocol is asked the same.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ import json
 import logging
 
 import pytest
+from centrifuge.codecs import _ProtobufCodec as protobuf
 from channels.db import database_sync_to_async
 from django.contrib.auth.models import AnonymousUser, User
 from hypothesis import HealthCheck, settings
@@ -116,7 +118,7 @@ class Complaints(logging.Handler):
 class Connection:
     """One connection to a consumer, as a server holds it."""
 
-    def __init__(self, consumer, user, path="/ws/", query=b""):
+    def __init__(self, consumer, user, path="/ws/", query=b"", subprotocols=()):
         self.sent = []
         self.seen = 0
         self._to_app = asyncio.Queue()
@@ -126,7 +128,7 @@ class Connection:
             "path": path,
             "query_string": query,
             "headers": [],
-            "subprotocols": [],
+            "subprotocols": list(subprotocols),
             "user": user or AnonymousUser(),
             "identity": identity,
             "authentication_error": None,
@@ -165,10 +167,14 @@ class Connection:
     def messages(self):
         """The events that were sent since the last call."""
         new, self.seen = self.sent[self.seen :], len(self.sent)
-        texts = [event["text"] for event in new if event["type"] == "websocket.send"]
-        return [
-            json.loads(line, parse_constant=_refuse) for text in texts for line in text.split("\n")
-        ]
+        sent = [event for event in new if event["type"] == "websocket.send"]
+        return [message for event in sent for message in _messages_in(event)]
+
+
+def _messages_in(event):
+    if (binary := event.get("bytes")) is not None:
+        return protobuf.decode_replies(binary)
+    return [json.loads(line, parse_constant=_refuse) for line in event["text"].split("\n")]
 
 
 def _refuse(constant):
@@ -180,6 +186,7 @@ class HostileClient(RuleBasedStateMachine):
 
     consumer = RealtimeConsumer
     path = "/ws/"
+    subprotocols = ()
 
     @initialize()
     def begin(self):
@@ -187,13 +194,13 @@ class HostileClient(RuleBasedStateMachine):
         self.bystander = self.run(self._open(RealtimeConsumer, "/ws/"))
         self.run(self.bystander.say(text='{"id":1,"connect":{}}'))
         self.run(self.bystander.say(text='{"id":2,"subscribe":{"channel":"aside"}}'))
-        self.client = self.run(self._open(self.consumer, self.path))
+        self.client = self.run(self._open(self.consumer, self.path, self.subprotocols))
 
     def run(self, work):
         return self.loop.run_until_complete(work)
 
-    async def _open(self, consumer, path):
-        connection = Connection(consumer, self.alice, path)
+    async def _open(self, consumer, path, subprotocols=()):
+        connection = Connection(consumer, self.alice, path, subprotocols=subprotocols)
         await connection.settled()
         return connection
 
@@ -207,17 +214,20 @@ class HostileClient(RuleBasedStateMachine):
 
     @rule()
     def connect_well(self):
-        self.run(self.client.say(text='{"id":1,"connect":{}}'))
+        self.run(self.client.say(**self.encoded({"id": 1, "connect": {}})))
 
     @rule(recover=st.booleans())
     def subscribe_well(self, recover):
         body = {"channel": "lobby", "recover": recover, "join_leave": True}
-        self.run(self.client.say(text=json.dumps({"id": 2, "subscribe": body})))
+        self.run(self.client.say(**self.encoded({"id": 2, "subscribe": body})))
+
+    def encoded(self, command):
+        return {"text": json.dumps(command)}
 
     @rule()
     def come_back(self):
         self.run(self.client.leave())
-        self.client = self.run(self._open(self.consumer, self.path))
+        self.client = self.run(self._open(self.consumer, self.path, self.subprotocols))
 
     @precondition(lambda self: hasattr(self, "client"))
     @invariant()
@@ -257,7 +267,32 @@ class HostilePlainClient(HostileClient):
     path = "/ws/rooms/lobby/"
 
 
-@pytest.mark.parametrize("machine", [HostileClient, HostilePlainClient])
+def _sized(parts):
+    return b"".join(bytes((len(part),)) + part for part in parts)
+
+
+pieces = st.sampled_from(
+    [
+        *[b"", b"\x08\x07", b"\x08\x07\x5a\x00", b"\x5a\x00", b"\x62\x03\x0a\x01{"],
+        *[b"\x08\x07\x3a\x0a\x0a\x05lobby\x12\x011", b"\x08\x07\x3a\x0b\x0a\x05lobby\x12\x02\xff{"],
+        *[b"\x08\x07\x2a\x02\x18\x01", b"\x08\x07\x22\x05\x1a\x03\x0a\x01a", b"\x0b\x0c"],
+        *[b"\x08\x07\x6a\x03\x0a\x01x", b"\x08\x07\x52\x02\x38\x01", b"\x08\x07\x7a\x00"],
+    ]
+)
+
+
+class HostileProtobufClient(HostileClient):
+    subprotocols = ("centrifuge-protobuf",)
+
+    def encoded(self, command):
+        return {"bytes": protobuf.encode_commands([command])}
+
+    @rule(parts=st.lists(pieces | st.binary(max_size=40), min_size=1, max_size=4))
+    def send_commands(self, parts):
+        self.run(self.client.say(bytes=_sized(parts)))
+
+
+@pytest.mark.parametrize("machine", [HostileClient, HostilePlainClient, HostileProtobufClient])
 def test_no_client_breaks_the_server(machine, settings_of_machine):
     alice = User.objects.create_user("alice")
     for name in ("lobby", "aside"):

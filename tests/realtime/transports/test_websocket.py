@@ -150,6 +150,14 @@ def test_everything_is_read_as_the_library_reads_it_however_it_is_cut(data, cuts
     assert transport.is_closing() is not is_open
 
 
+def test_whole_messages_need_no_parser(monkeypatch):
+    monkeypatch.setattr("realtime.transports.websocket.open_parser", None)
+    socket, _, inbox = open_socket()
+    socket.data_received(frame(Opcode.TEXT, b"[1]") + frame(Opcode.BINARY, b"\xff" * 300))
+    assert inbox.received == ["[1]", b"\xff" * 300]
+    assert socket.write_frame(b"\xfe")
+
+
 def test_one_byte_at_a_time():
     socket, _, inbox = open_socket()
     for byte in frame(Opcode.TEXT, b"[1]") + frame(Opcode.TEXT, b"x" * 300):
