@@ -87,6 +87,10 @@ COMPARISONS = (
         (UNLIMITED, "arrive anonymous"),
     ),
     *_flights("native protocol, not the plain one", "plain"),
+    *[
+        Comparison("Protobuf, not JSON", unit, (FULL, f"{unit} protobuf"), (FULL, unit))
+        for unit in ("message", "delivery")
+    ],
     *_flights("coalescing (5 ms)", "", AT_ONCE),
     *_flights("Redis, not in process", "", IN_PROCESS),
     Comparison("Redis, not in process", "join, leave", (FULL, "join"), (IN_PROCESS, "join")),
@@ -163,6 +167,7 @@ def regimes(scale: Scale) -> dict[str, Regime]:
             _variant(flight, "unkept", room_fields={"history_size": 0}),
             _variant(flight, "unlisted", room_fields={"presence": False}),
             _variant(flight, "plain", dialect="plain"),
+            _variant(flight, "protobuf", dialect="protobuf"),
         ]
     found += [
         join,

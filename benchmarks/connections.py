@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from . import wire
-from .dialects import Dialect
+from .dialects import Dialect, Message
 from .wire import Intake, Opcode
 
 OPEN_SECONDS = 60
@@ -43,13 +43,15 @@ class Connection(asyncio.Protocol):
         """The received bytes, if they are checked afterwards."""
         self.joined = asyncio.get_running_loop().create_future()
         self.lost = asyncio.get_running_loop().create_future()
-        self._intake = Intake(dialect.ping.encode() if dialect.joins_lines else b"")
+        self._ping = wire.payload(dialect.ping)
+        self._intake = Intake(self._ping if dialect.joins_lines else b"", dialect.ends_in_ping)
         self._steps = list(dialect.greeting(address.room))
         self._heard = b""
         self._is_upgraded = False
 
-    def say(self, text: str) -> None:
-        self._transport.write(wire.frame(text.encode()))
+    def say(self, message: Message) -> None:
+        opcode = Opcode.TEXT if isinstance(message, str) else Opcode.BINARY
+        self._transport.write(wire.frame(wire.payload(message), opcode))
 
     def close(self) -> None:
         self._transport.write(wire.frame((1000).to_bytes(2, "big"), Opcode.CLOSE))
@@ -135,7 +137,7 @@ class Connection(asyncio.Protocol):
             elif opcode == Opcode.CLOSE:
                 self._transport.write(wire.frame(payload, Opcode.CLOSE))
                 self._transport.close()
-            elif self.dialect.ping and payload == self.dialect.ping.encode():
+            elif self._ping and payload == self._ping:
                 pings += 1
         for _ in range(pings):
             self.say(self.dialect.pong)

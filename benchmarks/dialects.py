@@ -6,17 +6,23 @@ import json
 import re
 from typing import ClassVar
 
-Step = tuple[str, bytes]
-"""A frame to send, "" for none, and the bytes to wait for in the answer."""
+from realtime.protocols.protobuf.fields import delimited, field, varint
+
+Message = str | bytes
+"""A text or a binary message."""
+Step = tuple[Message, bytes]
+"""A message to send, "" for none, and the bytes to wait for in the answer."""
 
 
 class Dialect:
     """Base class, and the format of a server on which connecting joins the room."""
 
-    ping: ClassVar[str] = ""
-    pong: ClassVar[str] = ""
+    ping: ClassVar[Message] = ""
+    pong: ClassVar[Message] = ""
     joins_lines: ClassVar[bool] = False
     """Whether a frame can hold several messages and pings, one per line."""
+    ends_in_ping: ClassVar[bytes] = b""
+    """What a frame ends with if its last message is a ping."""
     refusal: ClassVar[bytes] = b""
     """The bytes that begin a refusal."""
     offset: ClassVar[re.Pattern[bytes] | None] = None
@@ -31,7 +37,7 @@ class Dialect:
     def greeting(self, room: str) -> tuple[Step, ...]:
         return ()
 
-    def publish(self, room: str, text: str, number: int) -> str:
+    def publish(self, room: str, text: str, number: int) -> Message:
         raise NotImplementedError
 
     def echo(self, text: str, number: int) -> str:
@@ -88,6 +94,30 @@ class Anonymous(Realtime):
 
 class AnonymousLobby(Lobby, Anonymous):
     pass
+
+
+class Protobuf(Dialect):
+    """Our native protocol in Protobuf. A payload stands in it as it is."""
+
+    ping = b"\x00"
+    pong = b"\x00"
+    ends_in_ping = b"\x00"  # behind an offset, which does not end so
+    refusal = b"permission denied"
+
+    def path(self, room: str) -> str:
+        return "/ws/"
+
+    def headers(self, token: str) -> tuple[str, ...]:
+        return (f"Sec-WebSocket-Protocol: centrifuge-protobuf, bearer.{token}",)
+
+    def greeting(self, room: str) -> tuple[Step, ...]:
+        subscribe = field(1, room.encode()) + b"\x48\x01\x50\x01"  # positioned, recoverable
+        commands = (b"\x08\x01" + field(4, b""), b"\x08\x02" + field(5, subscribe))
+        return ((b"".join(map(delimited, commands)), b"\x08\x02\x32"),)
+
+    def publish(self, room: str, text: str, number: int) -> bytes:
+        body = field(1, room.encode()) + field(2, b'"%b"' % text.encode())
+        return delimited(b"\x08" + varint(number + 3) + field(7, body))
 
 
 class Plain(Realtime):
@@ -156,6 +186,7 @@ DIALECTS: dict[str, Dialect] = {
     "lobby": Lobby(),
     "anonymous": Anonymous(),
     "anonymous lobby": AnonymousLobby(),
+    "protobuf": Protobuf(),
     "plain": Plain(),
     "tutorial": Tutorial(),
     "socketio": SocketIO(),

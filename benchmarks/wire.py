@@ -15,6 +15,7 @@ _FEW = MARKER.count(MARKER[:1])
 
 class Opcode(IntEnum):
     TEXT = 1
+    BINARY = 2
     CLOSE = 8
     PING = 9
     PONG = 10
@@ -23,6 +24,10 @@ class Opcode(IntEnum):
 def text(number: int, size: int) -> str:
     """The message with this number, of `size` bytes."""
     return f"{MARKER.decode()}{number:09d}".ljust(size, "x")
+
+
+def payload(message: str | bytes) -> bytes:
+    return message.encode() if isinstance(message, str) else message
 
 
 def numbers(received: bytes) -> list[int]:
@@ -61,16 +66,18 @@ class Intake:
 
     It skips the payload of frames and counts markers, whatever the number of messages in a frame.
     Control frames and very short frames are collected in `short`. `line` is a line that a server
-    may put between the messages of a frame (a ping); these are counted in `lines`.
+    may put between the messages of a frame (a ping), and `ending` a byte that is the last one of a
+    frame with a ping at its end; these are counted in `lines`.
     """
 
     SHORT = 2
 
-    def __init__(self, line: bytes = b"") -> None:
+    def __init__(self, line: bytes = b"", ending: bytes = b"") -> None:
         self.lines = 0
         self.short: list[tuple[int, bytes]] = []
         self._first = line + b"\n" if line else b""
         self._later = b"\n" + line if line else b""
+        self._ending = ending
         self._ahead = 0  # bytes of the current frame that are still to come
         self._begun = b""  # the beginning of a frame whose header is not complete
         self._last = b""  # the last bytes, in which a marker may begin
@@ -90,6 +97,8 @@ class Intake:
 
     def _step_over(self, data: bytes) -> None:
         position, end = self._ahead, len(data)
+        if 0 < position <= end and self._ending:
+            self.lines += data[position - 1 : position] == self._ending
         while position < end:
             size, head = (data[position + 1], 2) if position + 2 <= end else (0, 3)
             if size >= 126:
@@ -106,6 +115,8 @@ class Intake:
             elif self._first and data.startswith(self._first, position + head):
                 self.lines += 1
             position += head + size
+            if self._ending and not is_short and position <= end:
+                self.lines += data[position - 1 : position] == self._ending
         self._ahead = position - end
 
 

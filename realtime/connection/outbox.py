@@ -90,8 +90,9 @@ class Outbox:
     def write(self, frame: Frame) -> None:
         if self._along and frame and frame != self._protocol.ping:
             frame, self._along = join((self._along, frame), self._protocol.separator), ""
-        # Nearly always a text of ASCII: no call for its size.
-        size = len(frame) if frame.__class__ is str and frame.isascii() else size_of(frame)
+        # Nearly always a text of ASCII, or bytes: no call for its size.
+        is_sized = (frame.__class__ is str and frame.isascii()) or frame.__class__ is bytes
+        size = len(frame) if is_sized else size_of(frame)
         sent_bytes = self._window.sent_bytes + size
         if sent_bytes < self._quiet_until and size > self._ping_bytes and self._write_frame(frame):
             self._window.sent_bytes = sent_bytes

@@ -78,6 +78,16 @@ def test_whatever_the_chunks_messages_and_pings_are_counted_once(sent, sizes):
     assert intake.short.count((Opcode.TEXT, b"2")) == lines.count(b"2")
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 60, 9_000])
+def test_a_ping_at_the_end_of_a_binary_frame_is_counted_whatever_the_chunks(size):
+    message = b"\x20\x22" + wire.text(5, 200).encode() + b"\x30\x05"
+    frames = [message, message + b"\x00", b"\x00", message * 3 + b"\x00", message]
+    stream = b"".join(from_server(each, Opcode.BINARY) for each in frames)
+    intake = Intake(ending=b"\x00")
+    count = sum(intake.feed(stream[at : at + size]) for at in range(0, len(stream), size))
+    assert (count, intake.lines, intake.short) == (6, 2, [(Opcode.BINARY, b"\x00")])
+
+
 class Transport(list):
     """A transport that keeps the bytes that a connection wrote."""
 

@@ -38,6 +38,8 @@ def varint(number: int) -> bytes:
 
 def read_varint(data: bytes, position: int) -> tuple[int, int]:
     """Return the number at `position`, of 64 bits, and the position behind it."""
+    if position < len(data) and data[position] < 128:
+        return data[position], position + 1
     number = shift = 0
     for index in range(position, min(position + _VARINT_MAX_BYTES, len(data))):
         byte = data[index]

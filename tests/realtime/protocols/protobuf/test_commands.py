@@ -129,6 +129,7 @@ class Test_the_rooms_of_a_connect:
         *[field(7, field(1, b"\xff")), field(7, b"\x08\x01"), field(7, b"\x10\x01")],
         *[field(5, field(3, b"1")), field(5, field(7, b"1")), field(5, b"\x08\x05")],
         *[field(10, field(8, b"") * 2), field(10, field(8, b"\xff")), field(10, b"\x40\x01")],
+        *[b"\x0d" + bytes(4), b"\x39" + bytes(8), field(5, b"\x39" + bytes(8))],  # fixed numbers
         *[field(4, b"\x18\x01"), field(4, field(1, b"\xff")), field(9, b"\x00")],
         *[field(5, b"\x08\x00" * 200), field(5, b"\x98\x06\x00" * 200), b"\x98\x06\x00" * 200],
     ],
@@ -166,3 +167,35 @@ def test_no_bytes_break_the_reader_and_what_it_reads_the_library_reads_as_well(d
         if command.name == "subscribe":
             assert read.subscribe.channel == command.body.channel
             assert read.subscribe.offset == command.body.offset
+
+
+@given(st.integers(1, 2**32 - 1), st.text(max_size=150), st.binary(max_size=300))
+def test_a_publication_is_what_the_sdk_has_written(id, channel, data):
+    command = read(id=id, publish={"channel": channel, "data": data})
+    assert (command.id, command.name) == (id, "publish")
+    assert (command.body.channel, bytes(command.body.data)) == (channel, data)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"\x08\x07",
+                b"\x08\x00",
+                b"\x3a\x08",
+                b"\x0a\x01a",
+                b"\x12\x031.0",
+                b"\x12\x00",
+                b"\x80",
+            ]
+        ),
+        max_size=6,
+    ).map(b"".join)
+)
+def test_a_publication_in_another_order_is_read_as_the_library_reads_it(data):
+    with contextlib.suppress(ProtocolError, DecodeError):
+        command = read_command(data)
+        if isinstance(command, Command) and command.name == "publish":
+            read = sdk.Command.FromString(data)
+            assert (command.id, command.body.channel) == (read.id, read.publish.channel)
+            assert bytes(command.body.data) == read.publish.data
