@@ -1,6 +1,6 @@
 """The settings of this app: the dict `REALTIME`, each key with a default."""
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +16,9 @@ class RealtimeSettings:
     USER_LABEL: str = "realtime.authentication.user_label"
     CREDENTIALS: tuple[str, ...] = ("subprotocol", "header", "connect", "ticket", "session")
     COOKIE_NAME: str = "access_token"
+    UNKNOWN_USERS: str = "refuse"
+    AUTHORIZED_PARTIES: tuple[str, ...] = ()
+    SCOPES: dict[str, tuple[str, ...]] = field(default_factory=dict)
     ALLOWED_ORIGINS: tuple[str, ...] = ()
     ALLOW_ANONYMOUS: bool = False
     CHANNEL_LAYER: str = "default"
@@ -60,7 +63,13 @@ class RealtimeSettings:
 
 
 CREDENTIALS = ("subprotocol", "header", "connect", "ticket", "cookie", "session", "query")
-KEYS = {field.name: field for field in fields(RealtimeSettings)}
+KEYS = {each.name: each for each in fields(RealtimeSettings)}
+
+
+def default(key: str) -> Any:
+    """Return the default of a setting."""
+    factory = KEYS[key].default_factory
+    return KEYS[key].default if factory is MISSING else factory()
 
 
 class _CurrentSettings:

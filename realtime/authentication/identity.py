@@ -12,7 +12,7 @@ from rest_framework_simplejwt.authentication import default_user_authentication_
 from rest_framework_simplejwt.settings import api_settings
 
 from ..exceptions import AuthenticationError
-from . import rehashing, users
+from . import rehashing, scopes, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +61,10 @@ def identity_from_claims(user: Any, claims: Mapping[str, Any] | None) -> Identit
         user=user,
         token_id=str(claims.get(api_settings.JTI_CLAIM, "")),
         session_id=str(claims.get("sid") or ""),
-        scopes=_scopes(claims),
+        scopes=scopes.from_claims(claims),
         expires_at=float(claims["exp"]),
         manager=users.manager_of_tokens(),
     )
-
-
-def _scopes(claims: Mapping[str, Any]) -> frozenset[str] | None:
-    """Return the `scope` claim (RFC 8693: words separated by spaces). A list works too."""
-    scope = claims.get("scope")
-    if scope is None:
-        return None
-    words = scope.split() if isinstance(scope, str) else scope
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise AuthenticationError("the scope claim is not valid")
-    return frozenset(words)
 
 
 def permitted(user: Any) -> Any:

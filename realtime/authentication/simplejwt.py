@@ -7,21 +7,37 @@ from dataclasses import replace
 from typing import Any
 
 import jwt
-from jwt.exceptions import ImmatureSignatureError, PyJWKClientConnectionError
+from django.contrib.auth import get_user_model
+from jwt.exceptions import (
+    ImmatureSignatureError,
+    InvalidAudienceError,
+    InvalidIssuerError,
+    PyJWKClientConnectionError,
+)
 from rest_framework_simplejwt.authentication import JWTAuthentication
-from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
+from rest_framework_simplejwt.exceptions import (
+    AuthenticationFailed,
+    ExpiredTokenError,
+    TokenError,
+)
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import Token
 
 from ..changes import changes
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
-from . import users
+from . import claims, unknown_users, users
 from .identity import Identity, identity_from_claims, permitted
 from .refusals import CLAIM_ERRORS, is_caused_by, outcome
 from .token_kinds import require_access_token
 
 EARLY_MAX_SECONDS = 300
 """How far the clock of an issuer may be ahead for its tokens to be worth another attempt."""
+
+_FOR_OTHERS: tuple[tuple[type[Exception], str], ...] = (
+    (InvalidAudienceError, "the token is for another audience"),
+    (InvalidIssuerError, "the token has another issuer"),
+)
+"""Errors of tokens with a valid signature. ID tokens have the client as their audience."""
 
 
 class SimpleJWTAuthenticator:
@@ -57,11 +73,12 @@ class SimpleJWTAuthenticator:
 def _validated(raw_token: str) -> Token:
     """Verify a token like `JWTAuthentication.get_validated_token`, but with separate errors for an
     expired token, a forged token and a key server that is unavailable."""
-    expired = False
+    expired, reason = False, "the token is not valid"
     for token_class in api_settings.AUTH_TOKEN_CLASSES:
         try:
             token: Token = token_class(raw_token.encode())
             require_access_token(token)
+            claims.require(token.payload)
             return token
         except ExpiredTokenError:
             expired = True
@@ -70,7 +87,8 @@ def _validated(raw_token: str) -> Token:
                 raise AuthenticationUnavailable("the issuer's keys can't be read") from error
             if is_caused_by(error, ImmatureSignatureError):
                 raise _too_early(raw_token) from error
-    raise AuthenticationError("the token is not valid", expired=expired)
+            reason = next((text for kind, text in _FOR_OTHERS if is_caused_by(error, kind)), reason)
+    raise AuthenticationError(reason, expired=expired)
 
 
 def _too_early(raw_token: str) -> AuthenticationError | AuthenticationUnavailable:
@@ -117,8 +135,25 @@ def _identity(token: Token, known: dict[str, users.KnownUser] | Exception) -> Id
     if found is not None:
         version = found.version
         authentication.user_model = _OneUser(found.user)
-    user = authentication.get_user(token)
+    user = _user(authentication, token)
     return replace(identity_from_claims(permitted(user), token.payload), version=version)
+
+
+def _user(authentication: Any, token: Token) -> Any:
+    """Return the user of a token, found by SimpleJWT or else as `UNKNOWN_USERS` says."""
+    model: Any = get_user_model()
+    try:
+        return authentication.get_user(token)
+    except model.MultipleObjectsReturned as error:
+        reason = f"several users have this {api_settings.USER_ID_FIELD}"
+        raise AuthenticationError(reason) from error
+    except AuthenticationFailed as error:
+        user_id = _user_id(token)
+        if user_id is None or not isinstance(error.__cause__, model.DoesNotExist):
+            raise
+        user = unknown_users.admit(user_id, token.payload)
+    authentication.user_model = _OneUser(user)
+    return authentication.get_user(token)
 
 
 class _OneUser:

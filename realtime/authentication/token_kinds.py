@@ -13,6 +13,8 @@ from ..exceptions import AuthenticationError
 # `token_type` is SimpleJWT's, `token_use` that of django-allauth and AWS Cognito, `typ` Keycloak's.
 _CLAIMS = ("token_type", "token_use", "typ")
 _OF_ACCESS = frozenset({"access", "access_token", "bearer", "jwt", "at+jwt"})
+# OpenID Connect Core, 3.1.3.6 and 3.3.2.11: hashes of what was issued together with an ID token.
+_OF_ID_TOKENS = ("at_hash", "c_hash")
 # RFC 7519, 5.1; RFC 9068, 2.1. Logout tokens have `logout+jwt`, for example.
 _HEADER_TYPES = frozenset({"", "jwt", "jose", "at+jwt"})
 
@@ -28,7 +30,12 @@ def require_access_token(token: Token) -> None:
             continue
         if not isinstance(kind, str) or kind.lower() not in _OF_ACCESS:
             raise AuthenticationError(f"not an access token: its {claim} is {kind!r:.40}")
-    if verified is None and token.token is not None:
+    if verified is not None:
+        return
+    for claim in _OF_ID_TOKENS:
+        if claim in token.payload:
+            raise AuthenticationError(f"not an access token: only an ID token has {claim}")
+    if token.token is not None:
         _require_header_type(token.token)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from django.core.exceptions import FieldError, ObjectDoesNotExist, ValidationErr
 
 from ..changes import changes
 from ..conf import realtime_settings
+from ..exceptions import AuthenticationError
+from ..sparse_log import SparseLog
+
+_rowless = SparseLog(logging.getLogger("realtime.authentication"))
 
 MOST_KNOWN = 20_000
 
@@ -48,9 +53,9 @@ def manager_of_tokens() -> str:
 def find(field: str, values: Collection[Any], manager_name: str = "") -> dict[str, KnownUser]:
     """Return users by the text of a unique `field`. One query reads those that are not cached.
 
-    Users that the manager hides are not found. A cached user is used until a change is reported,
-    for `RECHECK_SECONDS` at most. Raises the error of the database for a value that the field can't
-    hold.
+    Users that the manager hides are not found, nor those who share a value with another one. A
+    cached user is used until a change is reported, for `RECHECK_SECONDS` at most. Raises the error
+    of the database for a value that the field can't hold.
     """
     if field == get_user_model()._meta.pk.name:
         field = "pk"
@@ -100,6 +105,24 @@ def forget() -> None:
     _known.clear()
 
 
+def require_row(user: Any) -> None:
+    """Raise `AuthenticationError` if the user was made from a token, as SimpleJWT's `TokenUser` is.
+
+    Rights, live changes and connection limits belong to a row of `AUTH_USER_MODEL`. An object of
+    another model could even get the rights of the user with the same primary key.
+    """
+    model = get_user_model()
+    if isinstance(user, model) and user.pk is not None and not user._state.adding:
+        return
+    _rowless.warning(
+        "refused a connection: the authenticator returned a %s that was not read from the "
+        "database; return a %s, for example with objects.get(pk=...)",
+        type(user).__qualname__,
+        model.__name__,
+    )
+    raise AuthenticationError("the user is not in the database")
+
+
 def remember(user: Any, version: int) -> None:
     """Add a user to the cache that was read elsewhere."""
     _remember("", "pk", str(user.pk), KnownUser(user, version, time.monotonic()))
@@ -108,11 +131,17 @@ def remember(user: Any, version: int) -> None:
 def _read(field: str, values: list[Any], manager_name: str) -> dict[str, KnownUser]:
     version, read_at = changes.version, time.monotonic()
     asked = manager(manager_name).filter(**{f"{field}__in": values})
-    found = {}
+    found: dict[str, KnownUser] = {}
+    shared = set()
     for user in asked:
         value = str(user.pk if field == "pk" else getattr(user, field))
+        if value in found:
+            shared.add(value)  # as may happen with e-mail addresses
         found[value] = KnownUser(user, version, read_at)
-        _remember(manager_name, field, value, found[value])
+    for value in shared:
+        del found[value]
+    for value, known in found.items():
+        _remember(manager_name, field, value, known)
     return found
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cache, partial
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
-from django.contrib.auth import get_user_model
 from django.db import DatabaseError
 from django.utils.module_loading import import_string
 
@@ -19,14 +17,10 @@ from ..concurrency.threads import run_separately, timeout, verify_in_thread
 from ..conf import realtime_settings
 from ..databases import reads_up_to_date
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
-from ..sparse_log import SparseLog
-from . import signing_keys
+from . import signing_keys, unknown_users, users
 from .identity import Identity, has_own_rule, permitted
 from .refusals import refusal
 from .simplejwt import SimpleJWTAuthenticator as SimpleJWTAuthenticator
-
-logger = logging.getLogger("realtime.authentication")
-_rowless = SparseLog(logger)
 
 Result = TypeVar("Result")
 
@@ -78,27 +72,9 @@ def _accept(answer: Callable[..., Any], *args: Any) -> Identity:
     if not isinstance(identity, Identity):
         raise TypeError("the authenticator did not return an Identity")
     if not identity.user.is_anonymous:
-        _require_row(identity.user)
+        users.require_row(identity.user)
         permitted(identity.user)
     return identity
-
-
-def _require_row(user: Any) -> None:
-    """Raise `AuthenticationError` if the user was made from a token, as SimpleJWT's `TokenUser` is.
-
-    Rights, live changes and connection limits belong to a row of `AUTH_USER_MODEL`. An object of
-    another model could even get the rights of the user with the same primary key.
-    """
-    model = get_user_model()
-    if isinstance(user, model) and user.pk is not None and not user._state.adding:
-        return
-    _rowless.warning(
-        "refused a connection: the authenticator returned a %s that was not read from the "
-        "database; return a %s, for example with objects.get(pk=...)",
-        type(user).__qualname__,
-        model.__name__,
-    )
-    raise AuthenticationError("the user is not in the database")
 
 
 async def in_time(
@@ -123,7 +99,7 @@ async def _authenticate_many(raw_tokens: list[str]) -> list[Identity | Exception
     try:
         return await in_time(authenticator.authenticate_many, raw_tokens, run=run)
     except AuthenticationUnavailable:
-        if len(raw_tokens) == 1 or not has_own_rule():
+        if len(raw_tokens) == 1 or not _ask_the_site():
             raise
     # The site's rule may hang for one of the users. Each is asked alone, to let the others in.
     return list(await asyncio.gather(*map(_authenticate_alone, raw_tokens)))
@@ -135,6 +111,10 @@ async def _authenticate_alone(raw_token: str) -> Identity | Exception:
     except AuthenticationUnavailable as error:
         return error
     return answer
+
+
+def _ask_the_site() -> bool:
+    return has_own_rule() or unknown_users.are_left_to_the_site()
 
 
 _tokens: BatchedLookup[str, Identity] = BatchedLookup(_authenticate_many)

@@ -12,12 +12,14 @@ from .layer import check_layer
 from .serving import check_asgi_application, check_runserver, check_urls
 from .settings import check_settings
 from .site import check_backend, check_middleware, check_sessions, check_user_model
+from .tokens import check_audience
 
 ALL = (
     check_import_name,
     check_settings,
     check_origins,
     check_stateless_users,
+    check_audience,
     check_backend,
     check_middleware,
     check_sessions,

@@ -15,9 +15,9 @@ from django.utils.module_loading import import_string
 from .. import conf
 from ..conf import realtime_settings
 from ..rooms.nesting import PAYLOAD_LEVELS
+from . import tokens
 from .credentials import check_authenticator, check_token_size
 
-_PATHS = ("AUTHENTICATOR", "USER_INFO", "USER_LABEL")
 _PATH = re.compile(r"/?([A-Za-z0-9._~-]+/)*([A-Za-z0-9._~-]+)?", re.ASCII)
 
 
@@ -31,7 +31,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     for key, value in configured.items():
         if key not in conf.KEYS:
             messages.append(_unknown_key(key))
-        elif not _has_type_of(value, conf.KEYS[key].default):
+        elif not _has_type_of(value, conf.default(key)):
             wrong.add(key)
             messages.append(_wrong_type(key, value))
     for keys, check in _OF_VALUES:
@@ -100,13 +100,15 @@ _OF_VALUES: tuple[tuple[tuple[str, ...], Callable[[], list[CheckMessage]]], ...]
         for key in ("AUTHENTICATOR", "USER_INFO", "USER_LABEL")
     ),
     (("AUTHENTICATOR",), check_authenticator),
+    (("UNKNOWN_USERS",), tokens.check_unknown_users),
+    (("SCOPES",), tokens.check_scopes),
     (("TOKEN_MAX_BYTES", "FRAME_MAX_BYTES", "CREDENTIALS"), check_token_size),
 )
 """The checks of values, and the keys that each reads: it is left out if one has a wrong type."""
 
 
 def _wrong_type(key: str, value: Any) -> CheckMessage:
-    default = conf.KEYS[key].default
+    default = conf.default(key)
     if isinstance(default, tuple):
         example = [value] if isinstance(value, str) else list(default)
         wanted, hint = "a list", f"Write {example!r}."

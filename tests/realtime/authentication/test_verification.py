@@ -255,7 +255,7 @@ class Test_an_authenticator_of_the_site:
 
     @pytest.mark.parametrize("kind", ROWLESS)
     async def test_can_not_admit_users_without_a_row(self, kind, caplog, monkeypatch):
-        monkeypatch.setattr(verification, "_rowless", SparseLog(verification.logger))
+        monkeypatch.setattr(users, "_rowless", SparseLog(refusals.logger))
         assert await outcomes([kind] * 3) == ["refused"] * 3
         (record,) = caplog.records
         assert f"returned a {kind} that was not read from the database" in record.getMessage()
