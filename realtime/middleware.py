@@ -12,7 +12,14 @@ from channels.middleware import BaseMiddleware
 from django.contrib.auth.models import AnonymousUser
 
 from . import layers
-from .authentication import Identity, credentials, django_sessions, origins, tickets, verification
+from .authentication import (
+    Identity,
+    credentials,
+    origins,
+    session_identities,
+    tickets,
+    verification,
+)
 from .authentication.handshake import with_script_name
 from .codes import CloseCode
 from .conf import realtime_settings
@@ -114,15 +121,11 @@ async def _redeem(ticket: str) -> Identity:
     return await tickets.redeem(kept)
 
 
-async def _from_session(session_key: str) -> Identity:
-    return await verification.in_time(django_sessions.identity_from_session, session_key)
-
-
 _RESOLVERS: dict[str, Callable[[str], Awaitable[Identity]]] = {
     "subprotocol": verification.authenticate,
     "header": verification.authenticate,
     "query": verification.authenticate,
     "cookie": verification.authenticate,
     "ticket": _redeem,
-    "session": _from_session,
+    "session": session_identities.identify,
 }

@@ -3,54 +3,47 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY, get_user
-from django.contrib.sessions.backends import file, signed_cookies
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends import db, file, signed_cookies
 from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from ..changes import changes
 from ..databases import reads_up_to_date
-from ..exceptions import AuthenticationError, AuthenticationUnavailable
-from .identity import Identity, permitted
-
-
-class _StoredSession(dict[str, Any]):
-    """A copy of a stored session that is never saved.
-
-    Django flushes or renames a session that it distrusts. The browser would then need a new cookie,
-    which a WebSocket can't set.
-    """
-
-    def flush(self) -> None: ...
-    def cycle_key(self) -> None: ...
-
+from ..exceptions import AuthenticationUnavailable
 
 KEYS_AT_ONCE = 500
 
 
-def identity_from_session(session_key: str) -> Identity:
-    """Return the identity of a Django session; raise `AuthenticationError` if it has no user."""
-    version = changes.version
-    request: Any = HttpRequest()
-    request.session = _StoredSession(_load(session_key))
-    user = get_user(request)
-    if not user.is_authenticated:
-        raise AuthenticationError("the session is not signed in")
-    return Identity(
-        permitted(user),
-        session_id=django_sign_in(session_key),
-        session_key=session_key,
-        version=version,
-    )
+def load(session_keys: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Return what these sessions hold; nothing for those that have ended or that nobody knows.
+
+    One query for each 500 of them if Django's own store keeps them in the database; otherwise each
+    one is loaded. Raises `AuthenticationUnavailable` or the error of the database.
+    """
+    store = _store()
+    if getattr(store, "load", None) is not db.SessionStore.load:
+        return {key: _load(key) for key in session_keys}
+    found: dict[str, dict[str, Any]] = {key: {} for key in session_keys}
+    plausible = [key for key in session_keys if key.isascii() and key.isprintable()]
+    for rows in _rows(plausible, expire_date__gt=timezone.now()):
+        for key, data in rows.values_list("session_key", "session_data"):
+            found[key] = store().decode(data)
+    return found
+
+
+def _rows(session_keys: Collection[str], **conditions: Any) -> Iterator[Any]:
+    known, manager = list(session_keys), _table().objects
+    for start in range(0, len(known), KEYS_AT_ONCE):
+        yield manager.filter(session_key__in=known[start : start + KEYS_AT_ONCE], **conditions)
 
 
 @reads_up_to_date
@@ -61,14 +54,11 @@ def ends(session_keys: Collection[str]) -> dict[str, float | None]:
 
     One query for each 500 of them if sessions are in the database; otherwise each one is loaded.
     """
-    model = _table()
-    if model is None:
+    if _table() is None:
         answers = {key: _end_of(key) for key in session_keys}
         return {key: end for key, end in answers.items() if end != _DELETED}
-    known = list(session_keys)
     found: dict[str, float | None] = {}
-    for start in range(0, len(known), KEYS_AT_ONCE):
-        rows = model._default_manager.filter(session_key__in=known[start : start + KEYS_AT_ONCE])
+    for rows in _rows(session_keys):
         for key, end in rows.values_list("session_key", "expire_date"):
             found[key] = end.timestamp()
     return found

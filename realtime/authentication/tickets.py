@@ -9,9 +9,9 @@ from typing import Any
 from ..concurrency.batching import BatchedLookup
 from ..exceptions import AuthenticationError
 from . import users
-from .identity import Identity, password_digest, permitted
+from .identity import Identity, has_own_rule, password_digest, permitted
 from .refusals import outcome
-from .verification import in_time
+from .verification import together
 
 
 async def redeem(kept: bytes) -> Identity:
@@ -20,7 +20,7 @@ async def redeem(kept: bytes) -> Identity:
 
 
 async def _redeem_many(tickets: list[bytes]) -> list[Identity | Exception]:
-    return await in_time(identities_from_tickets, tickets)
+    return await together(identities_from_tickets, tickets, asks_site=has_own_rule())
 
 
 _tickets: BatchedLookup[bytes, Identity] = BatchedLookup(_redeem_many)

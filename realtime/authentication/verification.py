@@ -22,6 +22,7 @@ from .identity import Identity, has_own_rule, permitted
 from .refusals import refusal
 from .simplejwt import SimpleJWTAuthenticator as SimpleJWTAuthenticator
 
+Question = TypeVar("Question")
 Result = TypeVar("Result")
 
 
@@ -91,30 +92,45 @@ async def in_time(
         raise AuthenticationUnavailable("the database does not answer") from error
 
 
-async def _authenticate_many(raw_tokens: list[str]) -> list[Identity | Exception]:
-    authenticator = _authenticator(realtime_settings.AUTHENTICATOR)
-    # If the cached keys expire just now, SimpleJWT fetches them again and blocks its thread.
-    external = signing_keys.are_external()
-    run = partial(run_separately, user="issuer") if external else verify_in_thread
+async def together(
+    look_up: Callable[[list[Question]], list[Identity | Exception]],
+    questions: list[Question],
+    *,
+    asks_site: bool,
+    run: Callable[..., Awaitable[list[Identity | Exception]]] = verify_in_thread,
+) -> list[Identity | Exception]:
+    """Look up many users at once in a thread. If that takes too long and it asks code of the site,
+    which may hang for one of them, each is looked up alone, to let the others in."""
     try:
-        return await in_time(authenticator.authenticate_many, raw_tokens, run=run)
+        return await in_time(look_up, questions, run=run)
     except AuthenticationUnavailable:
-        if len(raw_tokens) == 1 or not _ask_the_site():
+        if len(questions) == 1 or not asks_site:
             raise
-    # The site's rule may hang for one of the users. Each is asked alone, to let the others in.
-    return list(await asyncio.gather(*map(_authenticate_alone, raw_tokens)))
+    return list(await asyncio.gather(*(_alone(look_up, each, run) for each in questions)))
 
 
-async def _authenticate_alone(raw_token: str) -> Identity | Exception:
+async def _alone(
+    look_up: Callable[[list[Question]], list[Identity | Exception]],
+    question: Question,
+    run: Callable[..., Awaitable[list[Identity | Exception]]],
+) -> Identity | Exception:
     try:
-        (answer,) = await _authenticate_many([raw_token])
+        (answer,) = await in_time(look_up, [question], run=run)
     except AuthenticationUnavailable as error:
         return error
     return answer
 
 
-def _ask_the_site() -> bool:
-    return has_own_rule() or unknown_users.are_left_to_the_site()
+async def _authenticate_many(raw_tokens: list[str]) -> list[Identity | Exception]:
+    authenticator = _authenticator(realtime_settings.AUTHENTICATOR)
+    # If the cached keys expire just now, SimpleJWT fetches them again and blocks its thread.
+    external = signing_keys.are_external()
+    return await together(
+        authenticator.authenticate_many,
+        raw_tokens,
+        asks_site=has_own_rule() or unknown_users.are_left_to_the_site(),
+        run=partial(run_separately, user="issuer") if external else verify_in_thread,
+    )
 
 
 _tokens: BatchedLookup[str, Identity] = BatchedLookup(_authenticate_many)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from asgiref.sync import sync_to_async
 
-from ..authentication import Identity, django_sessions, verification
+from ..authentication import Identity, session_identities, verification
 from ..connection.dispatcher import Dispatcher
 from ..connection.session import Session
 from ..hub.node import close_node, get_node
@@ -184,7 +184,7 @@ class AsyncClient:
 
     async def _identity(self) -> Identity | None:
         if self._session_key:
-            look_up = django_sessions.identity_from_session
+            look_up = session_identities.identity_from_session
             identity: Identity = await verification.in_time(look_up, self._session_key)
             return identity
         if self._user is None:

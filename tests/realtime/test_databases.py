@@ -6,7 +6,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.utils.connection import ConnectionDoesNotExist
 from rest_framework_simplejwt.tokens import AccessToken
 
-from realtime.authentication import Identity, django_sessions
+from realtime.authentication import Identity, django_sessions, session_identities
 from realtime.authentication.verification import authenticate, in_time
 from realtime.databases import up_to_date_reads
 from realtime.models import Membership, Room
@@ -76,7 +76,7 @@ async def test_sessions_are_read_from_the_database_of_writes(client, alice, repl
     await sync_to_async(client.force_login)(alice)
     key = client.cookies[settings.SESSION_COOKIE_NAME].value
     replica()
-    assert (await in_time(django_sessions.identity_from_session, key)).user == alice
+    assert (await in_time(session_identities.identity_from_session, key)).user == alice
     assert set(await sync_to_async(django_sessions.ends)([key, "gone"])) == {key}
 
 

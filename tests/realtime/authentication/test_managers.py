@@ -9,7 +9,7 @@ from django.test import Client
 from rest_framework_simplejwt.tokens import AccessToken
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
-from realtime.authentication import django_sessions, users
+from realtime.authentication import session_identities, users
 from realtime.authentication.tickets import redeem
 from realtime.authentication.verification import authenticate
 from realtime.changes import changes
@@ -85,7 +85,7 @@ async def enters(function, *args):
 
 
 async def from_session(key):
-    return await sync_to_async(django_sessions.identity_from_session)(key)
+    return await sync_to_async(session_identities.identity_from_session)(key)
 
 
 @sync_to_async

@@ -11,7 +11,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.test import Client
 from django.utils import timezone
 
-from realtime.authentication import Identity, django_sessions, django_sign_in
+from realtime.authentication import Identity, django_sign_in, session_identities
 from realtime.authentication.sealing import seal
 from realtime.codes import CloseCode
 from realtime.control import session_watch
@@ -180,7 +180,7 @@ async def test_a_connection_stays_while_the_sessions_cannot_be_read(without_cach
 def test_a_client_may_try_again_while_the_sessions_cannot_be_read(without_cache):
     without_cache()
     with pytest.raises(AuthenticationUnavailable):
-        django_sessions.identity_from_session("a" * 32)
+        session_identities.identity_from_session("a" * 32)
 
 
 async def test_a_session_is_watched_under_its_new_key(open_session, node, alice):
