@@ -26,6 +26,7 @@ from rest_framework_simplejwt.tokens import Token
 from ..changes import changes
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
 from . import claims, unknown_users, users
+from .batch import BatchAuthenticator
 from .identity import Identity, identity_from_claims, permitted
 from .refusals import CLAIM_ERRORS, is_caused_by, outcome
 from .token_kinds import require_access_token
@@ -40,7 +41,7 @@ _FOR_OTHERS: tuple[tuple[type[Exception], str], ...] = (
 """Errors of tokens with a valid signature. ID tokens have the client as their audience."""
 
 
-class SimpleJWTAuthenticator:
+class SimpleJWTAuthenticator(BatchAuthenticator):
     """Turns access tokens into identities, following the settings of SimpleJWT.
 
     A site with other tokens sets `REALTIME["AUTHENTICATOR"]` to a class with a method
@@ -48,17 +49,6 @@ class SimpleJWTAuthenticator:
     To refuse a token it may also raise the exceptions of Django, DRF, SimpleJWT and PyJWT for that.
     After any other exception the client is asked to try again later.
     """
-
-    def authenticate(self, raw_token: str) -> Identity:
-        """Return the identity of a token.
-
-        Raises `AuthenticationError`, with `expired` set if the client should get a new token, and
-        `AuthenticationUnavailable` if the token could not be checked.
-        """
-        (answer,) = self.authenticate_many([raw_token])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
     def authenticate_many(self, raw_tokens: list[str]) -> list[Identity | Exception]:
         """Authenticate many tokens with one query for all their users."""

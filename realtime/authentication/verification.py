@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import cache, partial
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from ..conf import realtime_settings
 from ..databases import reads_up_to_date
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
 from . import signing_keys, unknown_users, users
+from .batch import BatchAuthenticator
 from .identity import Identity, has_own_rule, permitted
 from .refusals import refusal
 from .simplejwt import SimpleJWTAuthenticator as SimpleJWTAuthenticator
@@ -52,19 +53,26 @@ async def authenticate(raw_token: str) -> Identity:
 async def _ask(raw_token: str) -> Identity:
     """Call the authenticator. If it is the site's own, it may raise anything."""
     authenticator = _authenticator(realtime_settings.AUTHENTICATOR)
+    is_batched = _is_batched(authenticator)
     if isinstance(authenticator, SimpleJWTAuthenticator):
-        if type(authenticator).authenticate is SimpleJWTAuthenticator.authenticate:
-            await signing_keys.prepare(raw_token)
-            return await _tokens.ask(raw_token, raw_token)
         # A subclass may accept other tokens too, so an unknown key is no refusal yet.
-        with suppress(AuthenticationError):
+        with nullcontext() if is_batched else suppress(AuthenticationError):
             await signing_keys.prepare(raw_token)
+    if is_batched:
+        return await _tokens.ask(raw_token, raw_token)
     if not iscoroutinefunction(authenticator.authenticate):
         run = partial(run_separately, user=raw_token)
         return await in_time(_accept, authenticator.authenticate, raw_token, run=run)
     async with timeout():
         identity = await authenticator.authenticate(raw_token)
     return await in_time(_accept, lambda: identity)
+
+
+def _is_batched(authenticator: Any) -> bool:
+    return (
+        isinstance(authenticator, BatchAuthenticator)
+        and type(authenticator).authenticate is BatchAuthenticator.authenticate
+    )
 
 
 def _accept(answer: Callable[..., Any], *args: Any) -> Identity:
@@ -124,7 +132,8 @@ async def _alone(
 async def _authenticate_many(raw_tokens: list[str]) -> list[Identity | Exception]:
     authenticator = _authenticator(realtime_settings.AUTHENTICATOR)
     # If the cached keys expire just now, SimpleJWT fetches them again and blocks its thread.
-    external = signing_keys.are_external()
+    is_jwt = isinstance(authenticator, SimpleJWTAuthenticator)
+    external = is_jwt and signing_keys.are_external()
     return await together(
         authenticator.authenticate_many,
         raw_tokens,

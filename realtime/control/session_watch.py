@@ -11,7 +11,7 @@ from typing import Protocol
 
 from django.db import DatabaseError
 
-from ..authentication import django_sessions
+from ..authentication import credential_ends
 from ..codes import CloseCode
 from ..concurrency import tasks, threads
 from ..concurrency.background import attempt
@@ -54,7 +54,7 @@ class SessionWatch:
 
     def watch(self, session_key: str) -> None:
         """A connection has this session now."""
-        if session_key not in self._ends and django_sessions.know_their_ends():
+        if session_key not in self._ends and credential_ends.is_known(session_key):
             self._new.add(session_key)
             self._has_new.set()
         if self._task is None:
@@ -132,10 +132,11 @@ class SessionWatch:
             self._ends.pop(key, None)
         # A browser may have a newer cookie for the same session: its client shows it, and is told
         # at the handshake if it has none.
-        stays = django_sessions.have_lasting_keys()
-        code = CloseCode.INVALID_TOKEN if stays else CloseCode.EXPIRED
         for connection in [each for each in self._connections if each.session_key in ended]:
-            connection.close(code, "signed out" if stays else "the session has expired")
+            if credential_ends.are_final(connection.session_key):
+                connection.close(CloseCode.INVALID_TOKEN, "signed out")
+            else:
+                connection.close(CloseCode.EXPIRED, "the session has expired")
 
 
 def _next_regular_look() -> float:
@@ -151,6 +152,6 @@ async def _read(keys: set[str]) -> dict[str, float | None]:
     if not keys:
         return {}
     try:
-        return await threads.run_in_thread(django_sessions.ends, keys, seconds=LOOK_SECONDS)
+        return await threads.run_in_thread(credential_ends.ends, keys, seconds=LOOK_SECONDS)
     except (DatabaseError, TimeoutError, AuthenticationUnavailable) as error:
         raise LayerUnavailable("the sessions can't be read") from error

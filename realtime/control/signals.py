@@ -24,7 +24,7 @@ from .. import user_models
 from ..authentication import django_sign_in
 from ..codes import CloseCode
 from ..models import Membership, Room, memberships_deleted
-from . import room_signals, sign_ins, user_signals
+from . import oauth_signals, room_signals, sign_ins, user_signals
 from .announcements import announce_after_commit, announce_saved, removal
 from .loaded_values import LoadedValues
 
@@ -38,6 +38,7 @@ def connect() -> None:
     memberships_deleted.connect(
         room_signals.memberships_deleted, dispatch_uid="realtime.memberships_deleted"
     )
+    oauth_signals.connect()
     if apps.is_installed("django.contrib.sessions"):
         user_logged_out.connect(_signed_out, dispatch_uid="realtime.signed_out")
         user_logged_in.connect(sign_ins.signed_in, dispatch_uid="realtime.signed_in")
