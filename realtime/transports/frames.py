@@ -46,7 +46,7 @@ last_frame = LastFrame()
 
 def end_of_frame(data: bytes, begin: int) -> int | None:
     """The end of the masked frame that begins at `begin`. It is behind the end of `data` if part of
-    the frame is missing, and None if the frame has 64 KiB or more."""
+    the frame is missing, and None if the frame is not masked."""
     rest = len(data) - begin
     if rest < 2:
         return len(data) + 1
@@ -57,13 +57,17 @@ def end_of_frame(data: bytes, begin: int) -> int | None:
         if rest < 4:
             return len(data) + 1
         return begin + 8 + int.from_bytes(data[begin + 2 : begin + 4], "big")
+    if size == 127:
+        if rest < 10:
+            return len(data) + 1
+        return begin + 14 + int.from_bytes(data[begin + 2 : begin + 10], "big")
     return None
 
 
 def payload_of_frame(data: bytes, begin: int, end: int) -> bytes | None:
     """The payload of a frame that `end_of_frame` has found whole; None if it is not a message in
-    one frame."""
-    if data[begin] not in (TEXT, BINARY):
+    one frame of less than 64 KiB."""
+    if data[begin] not in (TEXT, BINARY) or data[begin + 1] & 0x7F == 127:
         return None
     key = begin + (4 if data[begin + 1] & 0x7F == 126 else 2)
     return bytes(apply_mask(data[key + 4 : end], data[key : key + 4]))

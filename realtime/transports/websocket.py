@@ -1,4 +1,7 @@
-"""An open WebSocket connection, for servers that hand it over after the handshake."""
+"""An open WebSocket connection, for servers that hand it over after the handshake.
+
+Long, because it is one state machine.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,16 @@ from .websockets_library import (
     is_between_messages,
     is_open,
     open_parser,
+    release,
 )
 from .websockets_library import Frame as ParsedFrame
 
 PARSED_AT_ONCE = 4_096
 """Bytes that the parser reads before its frames are charged."""
+LARGE_FRAME = 65_536
+"""The parser reads such a frame as it comes; a smaller one is kept here until it is whole."""
+REST = -1
+"""Not a number of bytes: all that follow."""
 LATE_MAX = 1_000
 """Frames that a client may have on the way when the connection is closed."""
 
@@ -35,12 +43,12 @@ class Socket(asyncio.Protocol):
 
     __slots__ = (
         "_cut",
+        "_for_parser",
         "_inbox",
         "_is_open",
         "_is_reading",
         "_is_text",
         "_is_writable",
-        "_keeps_parser",
         "_late",
         "_max_size",
         "_on_end",
@@ -70,7 +78,8 @@ class Socket(asyncio.Protocol):
         self._unread = b""
         """The beginning of a frame."""
         self._parser: ServerProtocol | None = None
-        self._keeps_parser = False
+        self._for_parser = 0
+        """How many bytes more the parser reads: those of a large frame, or the `REST`."""
         self._parts: bytearray | None = None
         """Of a message in several frames."""
         self._is_text = True
@@ -148,32 +157,41 @@ class Socket(asyncio.Protocol):
     # What the event loop calls
 
     def data_received(self, data: bytes) -> None:
-        if self._keeps_parser:
-            self._parse(data)
-            return
-        if self._unread:
-            data, self._unread = self._unread + data, b""
         begin, size = 0, len(data)
-        while begin < size and not self._keeps_parser:
+        if self._for_parser:
+            if self._for_parser == REST:
+                self._parse(data)
+                return
+            begin = min(self._for_parser, size)
+            self._for_parser -= begin
+            self._parse(data[:begin])
+        elif self._unread:
+            data, self._unread = self._unread + data, b""
+            size = len(data)
+        while begin < size:
             end = end_of_frame(data, begin)
             if end is None:
-                # The parser has to read all that follows, because it knows where the frame ends.
-                self._keeps_parser = True
+                # The parser ends the connection.
+                self._for_parser = REST
                 self._parse(data[begin:])
                 return
             if end > size:
-                self._unread = data[begin:]
+                if end - begin < LARGE_FRAME:
+                    self._unread = data[begin:]
+                else:
+                    self._for_parser = end - size
+                    self._parse(data[begin:])
                 return
             payload = None
             if self._parser is None and end - begin <= self._max_size:
                 payload = payload_of_frame(data, begin, end)
             if payload is None:
                 self._parse(data[begin:end])
+                if self._transport.is_closing():
+                    return
             else:
                 self._hand_in(payload, is_text=data[begin] == TEXT)
             begin = end
-        if begin < size:
-            self._parse(data[begin:])
 
     def pause_writing(self) -> None:
         self._is_writable = False
@@ -191,6 +209,8 @@ class Socket(asyncio.Protocol):
         self._on_end(self)
         if self._cut is not None:
             self._cut.cancel()
+        self._unread, self._parts = b"", None
+        self._drop_parser()
         # `send` must not wait any longer: it raises now.
         self.resume_writing()
         if self._inbox is not None:
@@ -227,6 +247,11 @@ class Socket(asyncio.Protocol):
             self._parser = open_parser(self._max_size)
         return self._parser
 
+    def _drop_parser(self) -> None:
+        if self._parser is not None:
+            release(self._parser)
+            self._parser = None
+
     def _parse(self, data: bytes) -> None:
         """Let the parser read."""
         parser = self._parse_from_here()
@@ -237,8 +262,8 @@ class Socket(asyncio.Protocol):
                 break
         if has_ended(parser):
             self._transport.close()
-        elif self._is_open and not self._keeps_parser and is_between_messages(parser):
-            self._parser = None
+        elif self._is_open and not self._for_parser and is_between_messages(parser):
+            self._drop_parser()
 
     def _take_all(self, parser: ServerProtocol) -> None:
         """Take what was parsed. A frame costs tens of microseconds, and not every one is a message

@@ -30,6 +30,12 @@ def accept_no_extensions(parser: ServerProtocol) -> None:
     parser.available_extensions = None
 
 
+def release(parser: ServerProtocol) -> None:
+    """Give up a parser. It refers to itself, and to the last frame, which may be a large one: both
+    would stay until the garbage collector comes by."""
+    parser.parser.close()
+
+
 def limit_messages(parser: ServerProtocol, size: int) -> None:
     """Let messages have at most `size` bytes, or less where the server says so."""
     parser.max_message_size = min(parser.max_message_size or size, size)

@@ -94,6 +94,7 @@ WEBSOCKETS = [
     ("parser_exc", "says that the client has broken the protocol"),
     ("close_rcvd", "says that the client has closed"),
     ("current_size", "is None between two messages"),
+    ("parser", "holds the last frame until it is closed"),
     ("max_message_size", "limits what is buffered of a message"),
     ("available_extensions", "lists what a handshake may accept"),
     ("handshake_exc", "says that the handshake was refused"),

@@ -4,7 +4,9 @@ Long, because it mirrors one module.
 """
 
 import asyncio
+import gc
 import struct
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -210,6 +212,43 @@ def test_after_a_special_frame_plain_ones_need_no_parser():
     socket.data_received(frame(Opcode.TEXT, b"[1]"))
     assert socket._parser is None
     assert inbox.received == ["[1]"]
+
+
+LARGE = frame(Opcode.TEXT, b"x" * 90_000)
+
+
+@pytest.fixture
+def no_collector():
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_after_a_large_frame_plain_ones_need_no_parser():
+    socket, _, inbox = open_socket()
+    for part in (LARGE[:5], LARGE[5:60_000], LARGE[60_000:] + frame(Opcode.TEXT, b"[1]")):
+        socket.data_received(part)
+    assert socket._parser is None
+    assert inbox.received == ["x" * 90_000, "[1]"]
+
+
+@pytest.mark.parametrize("received", [len(LARGE), len(LARGE) - 1], ids=["whole", "unfinished"])
+def test_a_large_frame_is_not_kept_until_the_garbage_is_collected(no_collector, received):
+    tracemalloc.start()
+    try:
+        sockets = []
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20):
+            socket, _, inbox = open_socket()
+            socket.data_received(LARGE[:received])
+            inbox.received.clear()
+            if received < len(LARGE):
+                socket.connection_lost(None)
+            sockets.append(socket)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 20 * 20_000
 
 
 @pytest.mark.parametrize("before", [b"", frame(Opcode.TEXT, b"x" * 70_000)])
