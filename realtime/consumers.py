@@ -16,12 +16,12 @@ from .concurrency.eager import Rest
 from .conf import realtime_settings
 from .connection.dispatcher import Dispatcher
 from .connection.inbox import Inbox
+from .connection.opening import leave, open_connection
 from .connection.outbox import Outbox
 from .connection.ports import Sink
 from .connection.session import Session
 from .exceptions import AuthenticationError, RealtimeError
 from .hub import collector, drain
-from .hub.node import get_node
 from .protocols.base import WireProtocol
 from .protocols.centrifuge import CentrifugeProtocol
 from .protocols.centrifuge_protobuf import CentrifugeProtobufProtocol
@@ -88,7 +88,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             raise
         dispatcher = Dispatcher(session)
         outbox.on_close = partial(socket.expect_end, realtime_settings.CLOSE_SECONDS)
-        inbox = Inbox(dispatcher, on_end=partial(_leave, session, outbox))
+        inbox = Inbox(dispatcher, on_end=partial(leave, session, outbox))
         socket.listen(inbox)
         inbox.begin(partial(self._open, session, dispatcher, scope))
 
@@ -100,7 +100,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         session, outbox = self._session(scope, servers.sink_of(send))
         dispatcher = Dispatcher(session)
         # The end of the connection is heard of while a command runs.
-        inbox = Inbox(dispatcher, on_end=partial(_leave, session, outbox))
+        inbox = Inbox(dispatcher, on_end=partial(leave, session, outbox))
         daphne.charge_frames(send, inbox.charge)
         try:
             async with asyncio.timeout(None) as deadline:
@@ -125,19 +125,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             await outbox.wait_until_over()
 
     def _session(self, scope: dict[str, Any], sink: Sink) -> tuple[Session, Outbox]:
-        node, protocol = get_node(), self.protocol(scope)
-        outbox = Outbox(sink, protocol)
-        session = Session(
-            transport=outbox,
-            protocol=protocol,
-            node=node,
-            identity=scope.get("identity"),
-            authentication_error=scope.get("authentication_error"),
-            address=_address(scope),
-        )
-        outbox.on_overflow = partial(session.close, CloseCode.SLOW)
-        node.sessions.add(session)
-        return session, outbox
+        return open_connection(scope, sink, self.protocol(scope))
 
     def _open(self, session: Session, dispatcher: Dispatcher, scope: dict[str, Any]) -> Rest | None:
         if not drain.is_draining():
@@ -158,13 +146,6 @@ def _close_of(error: RealtimeError) -> tuple[CloseCode, str]:
     if isinstance(error, AuthenticationError):
         return error.close_code, error.reason
     return CloseCode.INTERNAL, ""
-
-
-def _leave(session: Session, outbox: Outbox) -> None:
-    """The connection has ended."""
-    session.end()
-    session.node.sessions.discard(session)
-    outbox.end()
 
 
 class PlainConsumer(RealtimeConsumer):
@@ -208,12 +189,6 @@ def _message(event: dict[str, Any]) -> Message:
 def _close_deadline() -> float:
     """When, on the clock of the loop, a connection that we close is given up."""
     return asyncio.get_running_loop().time() + float(realtime_settings.CLOSE_SECONDS)
-
-
-def _address(scope: dict[str, Any]) -> str:
-    """The address of the client, as the server sees it; servers can be told to trust a proxy."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""
 
 
 def _room(scope: dict[str, Any]) -> str:

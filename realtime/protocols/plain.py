@@ -9,6 +9,7 @@ import msgspec
 
 from ..codes import CloseCode, Error, UnsubscribeCode
 from ..rooms.publications import ClientInfo, Publication
+from .plain_message import plain_message
 from .requests import Command, MalformedCommand, Publish, Subscribe
 
 _encode = msgspec.json.Encoder().encode
@@ -63,14 +64,7 @@ class PlainProtocol:
         return _text({"type": "error", "code": error.code, "message": error.message})
 
     def encode_publication(self, room: str, publication: Publication) -> str:
-        message = {"type": "message", "room": room, "offset": publication.offset, "user": None}
-        content = publication.content()
-        if content.info is not msgspec.UNSET:
-            message["user"] = content.info.user
-            info = content.info.conn_info
-            if isinstance(info, dict) and "name" in info:
-                message["name"] = info["name"]
-        return _text({**message, "data": content.data})
+        return _text(plain_message(room, publication))
 
     def encode_presence(self, room: str, event: str, info: ClientInfo) -> str:
         return ""  # a bare client can't ask for presence
