@@ -1,4 +1,7 @@
-"""Access tokens of django-oauth-toolkit, which its own endpoints issue, refresh and revoke."""
+"""Access tokens of django-oauth-toolkit, which its own endpoints issue, refresh and revoke.
+
+Long, because the whole life of a token is one set of fixtures.
+"""
 
 import asyncio
 import base64
