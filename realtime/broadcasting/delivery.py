@@ -53,7 +53,7 @@ def _publish(rows: Rows) -> None:
         if (row, event) not in made:
             made[row, event] = _bodies(row, event, now.get(row))
         appends += [Append(room, body, heard[room]) for body in made[row, event]]
-    send_together(appends)
+    send_together(appends, {row.using for row in rows})
 
 
 def _read(rows: Rows) -> dict[Row, Model]:

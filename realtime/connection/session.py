@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import Enum
 
@@ -358,6 +358,19 @@ class Session:
                 self.hold(name, grant)
             else:
                 self._lose(name)
+        self.resume(
+            name for name in answer.grants if not changes.is_stale(version, self.user_id, name)
+        )
+
+    def suspend(self, rooms: Iterable[str]) -> None:
+        """Get nothing of these rooms until it is clear whether it may."""
+        for name in rooms:
+            self.node.hub.suspend(name, self)
+
+    def resume(self, rooms: Iterable[str]) -> None:
+        """Get what was kept in the meantime."""
+        for name in list(rooms):
+            self.node.hub.resume(name, self)
 
     def _lose(self, name: str) -> None:
         if self.protocol.has_one_room:

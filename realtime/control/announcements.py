@@ -17,7 +17,7 @@ from ..layers import RoomLayer, get_layer
 from .announcer import Announcer
 from .marks import OwedMarks
 from .messages import Message, Notice, Recheck, Rechecks, Removal, to_dict
-from .transactions import Change, after_commit, announce_together
+from .transactions import Change, after_commit, announce_first, announce_together
 
 User = Any
 """A user or its primary key; None means all users."""
@@ -75,6 +75,12 @@ def announce_after_commit(message: Message, using: str | None = None) -> None:
 def announce_change(change: Change, using: str | None = None) -> None:
     """As `announce_after_commit`, in one message with the other changes of the transaction."""
     announce_together(change, using, _announce_changes)
+
+
+def announce_before_messages(using: str | None) -> None:
+    """Announce the changes of the transaction that was just committed, if that is still to be done:
+    its messages must not overtake them, or they would reach who has just lost a right."""
+    announce_first(using, _announce_changes)
 
 
 def announce_saved(using: str, *, user: Any = None, **change: Any) -> None:

@@ -35,11 +35,14 @@ class ApartReviews(Generic[Session]):
         self,
         accept: Callable[[Session, Identity, Answer, int], Awaitable[None]],
         look_again: Callable[[Session, str | None], None],
+        keep: Callable[[Session, str | None], None],
     ) -> None:
         """`accept` takes over the answer to an identity at a version of `changes`. `look_again`
-        reviews a room of a connection once more; None is the whole connection."""
+        reviews a room of a connection once more; None is the whole connection. `keep` is called
+        when the right can't be told now."""
         self._accept = accept
         self._look_again = look_again
+        self._keep = keep
         self._running: dict[Session, dict[str | None, asyncio.Task[None]]] = {}
         self._asked_again: set[tuple[Session, str | None]] = set()
         self._pauses: dict[Session, dict[str | None, float]] = {}
@@ -95,6 +98,7 @@ class ApartReviews(Generic[Session]):
             self._asked_again.discard((session, name))
             self._look_again(session, name)
         elif error is not None:
+            self._keep(session, name)
             self._look_again_later(session, name)
 
     def _look_again_later(self, session: Session, name: str | None) -> None:

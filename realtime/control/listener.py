@@ -132,7 +132,9 @@ class ControlListener:
                 rehashing.note(change.user, change.rehashed, change.password)
             for session in self._of_sign_ins(change.user, change.own):
                 session.accept_password(change.password)
-            self._reviewer.on_change(change.user, change.room, change.audience)
+            self._reviewer.on_change(
+                *(change.user, change.room, change.audience), locks_out=change.locks_out
+            )
 
     def enroll(self, session: Controlled) -> None:
         """Keep the rights of a session current. Raises `AuthenticationError` if signed out."""

@@ -33,6 +33,8 @@ class Recheck(msgspec.Struct, frozen=True, tag="realtime.recheck"):
     audience: Audience = Audience.EVERYONE
     rehashed: str = ""
     """The digest of the password before, if the same password was stored with another hash."""
+    locks_out: bool = True
+    """Whether somebody may have lost access: they get nothing more until that is known."""
 
 
 class Rechecks(msgspec.Struct, frozen=True, tag="realtime.rechecks"):

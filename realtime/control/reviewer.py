@@ -51,9 +51,12 @@ class Reviewed(Protocol):
         """Take over the rights as they were at `version`."""
         ...
 
-    def tell_of_rights(self) -> None:
-        """Tell the client that its rights may have changed."""
+    def suspend(self, rooms: Iterable[str]) -> None:
+        """Get nothing of these rooms until a review says that it may, or could not be made."""
         ...
+
+    def resume(self, rooms: Iterable[str]) -> None: ...
+    def tell_of_rights(self) -> None: ...
 
 
 AnyReviewed = TypeVar("AnyReviewed", bound=Reviewed)
@@ -75,7 +78,7 @@ class Reviewer(Generic[AnyReviewed]):
         self._reviewing = asyncio.Lock()
         self._delayed = DelayedCalls()
         self._to_tell: set[AnyReviewed] = set()
-        self._apart = ApartReviews(self._accept_apart, self._look_again)
+        self._apart = ApartReviews(self._accept_apart, self._look_again, self._keep)
         # Rooms that some have got access to, who are not told yet.
         self._opened: set[str] = set()
         self._marking: set[asyncio.Task[None]] = set()
@@ -102,10 +105,19 @@ class Reviewer(Generic[AnyReviewed]):
         return list(self._of_user.get(user, ()))
 
     def on_change(
-        self, user: str | None, room: str | None, told: Audience = Audience.EVERYONE
+        self,
+        user: str | None,
+        room: str | None,
+        told: Audience = Audience.EVERYONE,
+        *,
+        locks_out: bool = False,
     ) -> None:
         """Something was saved: of a user, of a room, of a user in a room, or of anybody."""
-        self._look_after_change(user, room)
+        concerned = self._look_after_change(user, room)
+        # So many are looked at in one go. More of them would wait for each other.
+        if locks_out and len(concerned) <= SESSIONS_AT_ONCE and (user or room):
+            for session in concerned:
+                session.suspend(session.rooms if room is None else [room])
         if told is Audience.EVERYONE:
             self.tell_soon(self._everybody() if user is None else self.sessions_of(user))
         elif told is Audience.ENTITLED and room is not None:
@@ -116,13 +128,14 @@ class Reviewer(Generic[AnyReviewed]):
         """Changes may have been missed: look at everything."""
         self._look_after_change(None, None)
 
-    def _look_after_change(self, user: str | None, room: str | None) -> None:
+    def _look_after_change(self, user: str | None, room: str | None) -> list[AnyReviewed]:
+        """Return the sessions that are looked at."""
         changes.record(user, room)
         concerned = self._everybody() if user is None else self.sessions_of(user)
-        if room is None:
-            self.look_at(concerned)
-        else:
-            self.look_at([session for session in concerned if room in session.rooms], room)
+        if room is not None:
+            concerned = [session for session in concerned if room in session.rooms]
+        self.look_at(concerned, room)
+        return concerned
 
     def tell_soon(self, sessions: list[AnyReviewed]) -> None:
         """Tell them that rights have changed, once for all changes that come close together, such
@@ -188,8 +201,7 @@ class Reviewer(Generic[AnyReviewed]):
         """Tell those who may enter a room, but not all the others, who would load their lists."""
 
         async def tell() -> None:
-            entitled = await audience.entitled(room, list(self._of_user))
-            for user in entitled:
+            for user in await audience.entitled(room, list(self._of_user)):
                 self.tell_soon(self.sessions_of(user))
 
         if not await attempt(tell, "it is not known who may enter a room", logger):
@@ -207,6 +219,8 @@ class Reviewer(Generic[AnyReviewed]):
             due[session] = rooms
         if not await attempt(partial(self._review, due), "rights could not be computed", logger):
             self._put_back(due)
+            for session, names in due.items():
+                session.resume(names or session.rooms)
             await asyncio.sleep(RETRY_SECONDS)
 
     def _put_back(self, due: dict[AnyReviewed, set[str] | None]) -> None:
@@ -252,6 +266,10 @@ class Reviewer(Generic[AnyReviewed]):
             session.accept_review(answer, version)
         elif session in self._of_user.get(session.user_id, ()):
             self.look_at([session])
+
+    def _keep(self, session: AnyReviewed, room: str | None) -> None:
+        """A right is not known now, and stays as it was."""
+        session.resume(session.rooms if room is None else [room])
 
     def _look_again(self, session: AnyReviewed, room: str | None) -> None:
         self.look_at([session], room)

@@ -40,7 +40,9 @@ class Change:
 
     def message(self, room: str | None) -> Recheck:
         return Recheck(
-            self.user, room, self.own, self.password, self.audience, rehashed=self.rehashed
+            *(self.user, room, self.own, self.password, self.audience),
+            rehashed=self.rehashed,
+            locks_out=self.may_lock_out,
         )
 
 
@@ -77,6 +79,14 @@ def announce_together(change: Change, using: str | None, announce: Announce) -> 
         connection.__dict__["_realtime_changes"] = ref(pending)
     pending.add(change)
     after_commit(partial(_announce_all, pending, connection, announce), using)
+
+
+def announce_first(using: str | None, announce: Announce) -> None:
+    """Pass what waits for the commit that runs now to `announce`, before anything else is sent."""
+    connection = transaction.get_connection(using)
+    pending = connection.__dict__.get("_realtime_changes", _nothing)()
+    if pending is not None:
+        _announce_all(pending, connection, announce)
 
 
 def _nothing() -> None: ...

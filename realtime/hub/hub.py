@@ -64,6 +64,16 @@ class Hub:
         """
         return Entering(self, name, since)
 
+    def suspend(self, name: str, member: Recipient) -> None:
+        """Keep what is published for a member, until it is clear whether it may have it."""
+        room = self.rooms.get(name)
+        if room is not None and member in room.sessions:
+            room.suspended.begin(member)
+
+    def resume(self, name: str, member: Recipient) -> None:
+        if (room := self.rooms.get(name)) is not None:
+            room.suspended.end(member)
+
     def leave(self, name: str, member: Recipient) -> None:
         """Take a member out. From the next line on, nothing of the room reaches it."""
         room = self.rooms.get(name)

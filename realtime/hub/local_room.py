@@ -20,6 +20,7 @@ from ..protocols.frames import Frame, join, size_of
 from ..rooms.publications import ClientInfo, Publication
 from ..sparse_log import SparseLogs
 from .feed import Feed
+from .suspensions import Suspensions
 from .ticks import TickQueue
 
 logger = logging.getLogger("realtime.local_room")
@@ -34,6 +35,8 @@ REST_MIN, REST_MAX = 1.25, 4
 left for everything else, and a small room does not wait long for a saving that is small."""
 FRAME_BYTES = 65_536
 """Publications that are sent together are joined to frames of about this size."""
+
+_INSUFFICIENT = "insufficient state"
 
 _decode_info = msgspec.json.Decoder(ClientInfo).decode
 
@@ -74,6 +77,7 @@ class LocalRoom:
         "lock",
         "name",
         "sessions",
+        "suspended",
         "watchers",
     )
 
@@ -95,6 +99,7 @@ class LocalRoom:
         """Publications that wait for the next fan-out."""
         self._has_exclusions = False
         """Whether one of them is not for everybody."""
+        self.suspended: Suspensions[Recipient] = Suspensions(self._deliver_to)
         self._fresh_until = 0.0
         self._is_flushing = False
         self._timer: asyncio.TimerHandle | None = None
@@ -115,6 +120,7 @@ class LocalRoom:
         """Take a session out. From the next line on, nothing of the room reaches it."""
         self.sessions.discard(session)
         self.watchers.discard(session)
+        self.suspended.drop(session)
 
     def check_later(self) -> None:
         """The feed agrees with the layer: set the time of the next comparison."""
@@ -171,7 +177,7 @@ class LocalRoom:
         now, begun = self._loop.time(), time.perf_counter()
 
         everybody: Iterable[Recipient] = self.sessions
-        if self._has_exclusions:
+        if self._has_exclusions or self.suspended:
             self._has_exclusions = False
             everybody = self._deliver_apart(batch)
         _fan_out(everybody, partial(self._encode, batch))
@@ -185,13 +191,21 @@ class LocalRoom:
         excluded = {client for each in batch for client in each.exclude}
         others = []
         for session in list(self.sessions):
-            if session.id not in excluded:
+            is_suspended = session in self.suspended
+            if session.id not in excluded and not is_suspended:
                 others.append(session)
                 continue
             theirs = [each for each in batch if each.is_for(session.id, session.user_id)]
-            if theirs:
-                _fan_out([session], partial(self._encode, theirs))
+            if not is_suspended:
+                self._deliver_to(session, theirs)
+            elif not self.suspended.keep(session, theirs):
+                # It starts again, and reads them when it is let in.
+                session.unsubscribe(self.name, UnsubscribeCode.INSUFFICIENT_STATE, _INSUFFICIENT)
         return others
+
+    def _deliver_to(self, session: Recipient, publications: list[Publication]) -> None:
+        if publications:
+            _fan_out([session], partial(self._encode, publications))
 
     def _encode(self, batch: list[Publication], protocol: WireProtocol) -> list[Frame]:
         name = self.name
@@ -220,7 +234,7 @@ class LocalRoom:
     def _on_lost(self) -> None:
         self._flush()
         for session in list(self.sessions):
-            session.unsubscribe(self.name, UnsubscribeCode.INSUFFICIENT_STATE, "insufficient state")
+            session.unsubscribe(self.name, UnsubscribeCode.INSUFFICIENT_STATE, _INSUFFICIENT)
 
 
 def _fan_out(sessions: Iterable[Recipient], encode: Callable[[WireProtocol], list[Frame]]) -> None:

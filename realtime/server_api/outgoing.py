@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Literal
 from weakref import ref
 
 from django.db import transaction
 
+from ..control.announcements import announce_before_messages
 from ..databases import on_commit
 from ..exceptions import LayerUnavailable, RealtimeError
 from ..layers import RoomLayer, get_layer
@@ -50,9 +51,12 @@ def send_now(layer: RoomLayer, append: Append, on_error: OnError) -> None:
         raise message.error
 
 
-def send_together(appends: Sequence[Append]) -> None:
-    """Send messages in one go, after a commit: failures are reported, and raise nothing."""
+def send_together(appends: Sequence[Append], databases: Collection[str]) -> None:
+    """Send messages in one go, after commits in `databases`: failures are reported, and raise
+    nothing."""
     if appends:
+        for using in databases:
+            announce_before_messages(using)
         _send(get_layer(), [Outgoing(append, "log") for append in appends])
 
 
@@ -95,6 +99,7 @@ class Pending:
         """The callback of one message. The first that runs sends all that wait behind it too."""
         self.is_over = True
         if not message.is_sent:
+            announce_before_messages(self._using)
             _send(self._layer, self._waiting_from(message))
         if message.error is not None and message.on_error == "raise":
             raise message.error
