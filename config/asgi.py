@@ -14,8 +14,12 @@ if settings.DEBUG:
     # `runserver` would do this too. In production, a web server in front serves static files.
     http = ASGIStaticFilesHandler(http)
 
-from realtime.routing import lifespan, websocket_application  # noqa: E402
+from realtime.routing import http_application, lifespan, websocket_application  # noqa: E402
 
 application = ProtocolTypeRouter(
-    {"http": http, "websocket": websocket_application, "lifespan": lifespan}
+    {
+        "http": http_application(http),
+        "websocket": websocket_application,
+        "lifespan": lifespan,
+    }
 )

@@ -25,7 +25,7 @@ from .codes import CloseCode
 from .conf import realtime_settings
 from .exceptions import AuthenticationError, AuthenticationUnavailable, RealtimeError
 from .sparse_log import SparseLog
-from .transports import servers
+from .transports import http, servers
 
 logger = logging.getLogger("realtime.middleware")
 _refused = SparseLog(logger)
@@ -60,8 +60,7 @@ class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
             return await self.inner(scope, receive, send)  # done by another one, above a router
         scope = with_script_name(servers.with_scheme(scope, send))
         if (reason := origins.refusal(scope)) is not None:
-            _refused.warning("refused a WebSocket: %s", reason)
-            return await refuse(receive, send)
+            return await _refuse(scope, receive, send, reason)
         identity: Identity | None = None
         error: RealtimeError | None = None
         is_of_session = False
@@ -72,8 +71,8 @@ class JWTAuthMiddleware(BaseMiddleware):  # type: ignore[misc]
                 if is_of_session:
                     _require_own_page(scope)
                 elif credential.way in credentials.AMBIENT and not origins.is_present(scope):
-                    _refused.warning("refused a WebSocket: a cookie needs an Origin, and none came")
-                    return await refuse(receive, send)
+                    reason = "a cookie needs an Origin, and none came"
+                    return await _refuse(scope, receive, send, reason)
                 async with asyncio.timeout(realtime_settings.CONNECT_SECONDS):
                     identity = await _RESOLVERS[credential.way](credential.value)
                 identity = replace(identity, ambient=credential.way in credentials.AMBIENT)
@@ -97,6 +96,14 @@ async def refuse(receive: Callable[..., Any], send: Callable[..., Any]) -> None:
     """Close before accepting; every server turns that into HTTP 403."""
     await receive()
     await send({"type": "websocket.close", "code": 1000})
+
+
+async def _refuse(
+    scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any], reason: str
+) -> None:
+    is_http = scope["type"] == "http"
+    _refused.warning("refused a %s: %s", "request" if is_http else "WebSocket", reason)
+    await (http.forbid(send) if is_http else refuse(receive, send))
 
 
 def _log(error: RealtimeError, scope: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The WebSocket application and the lifespan handler, for the `asgi.py` of a site."""
+"""The applications for the `asgi.py` of a site: WebSockets, HTTP, and the lifespan handler."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from channels.routing import URLRouter
-from django.urls import path, re_path
+from django.urls import Resolver404, path, re_path, resolve
 
+from .authentication import origins
+from .authentication.handshake import with_script_name
 from .conf import realtime_settings
 from .consumers import PlainConsumer, RealtimeConsumer
 from .hub.node import close_node
 from .middleware import JWTAuthMiddleware, refuse
 from .sparse_log import SparseLog
-from .transports import servers
+from .transports import servers, sse
 
 logger = logging.getLogger("realtime.routing")
 _unknown = SparseLog(logger)
@@ -50,6 +52,44 @@ websocket_application = JWTAuthMiddleware(
         ]
     )
 )
+
+
+def http_application(django: Any) -> Any:
+    """Django's ASGI application together with what it can't serve by itself: event streams.
+
+    Everything else goes to Django, which also serves the other addresses of `realtime.urls`.
+    """
+
+    async def application(scope: dict[str, Any], receive: Callable[..., Any], send: Any) -> None:
+        if _is_at_sse(scope):
+            await _serve_events(scope, receive, send)
+        else:
+            await django(scope, receive, send)
+
+    return application
+
+
+def _is_at_sse(scope: dict[str, Any]) -> bool:
+    """Return whether a request is for the address that `realtime.urls` has for event streams."""
+    path: str = scope["path"]
+    if not path.endswith("/sse/"):
+        return False
+    scope = with_script_name(scope)
+    try:
+        found = resolve(scope["path"].removeprefix(scope.get("root_path", "")))
+    except Resolver404:
+        return False
+    return found.app_names[-1:] == ["realtime"] and found.url_name == "sse"
+
+
+async def _serve_events(scope: dict[str, Any], receive: Callable[..., Any], send: Any) -> None:
+    if scope["method"] == "GET":
+        await _events(origins.with_page_origin(scope), receive, send)
+    else:
+        await sse.answer_other_method(scope, send)
+
+
+_events = JWTAuthMiddleware(sse.event_stream)
 
 
 async def lifespan(scope: dict[str, Any], receive: Callable[..., Any], send: Any) -> None:

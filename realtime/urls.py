@@ -5,6 +5,7 @@ from django.urls import path
 from .rest import (
     diagnosis,
     documentation,
+    event_streams,
     openapi,
     publishing,
     reading,
@@ -23,6 +24,7 @@ urlpatterns = [
     path("rooms/<path:room>/publish/", publishing.PublishView.as_view(), name="publish"),
     path("rooms/<path:room>/history/", reading.HistoryView.as_view(), name="history"),
     path("rooms/<path:room>/presence/", reading.PresenceView.as_view(), name="presence"),
+    path("sse/", event_streams.not_served, name="sse"),
     path("docs/", documentation.page, name="docs"),
     path("asyncapi/", documentation.document, name="asyncapi"),
 ]

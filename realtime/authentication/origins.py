@@ -66,6 +66,32 @@ def refusal_of_session(scope: dict[str, Any]) -> str | None:
     return "the session is only for pages of the site: see CSRF_TRUSTED_ORIGINS"
 
 
+def with_page_origin(scope: dict[str, Any]) -> dict[str, Any]:
+    """Return the scope of a GET with the Origin that browsers leave out for pages of the site.
+
+    `Sec-Fetch-Site` says whether it is one, where a browser sends it: over HTTPS, and to
+    localhost. Else `Referer` does. No page can set either.
+    """
+    if is_present(scope):
+        return scope
+    sites, pages = header_values(scope, b"sec-fetch-site"), header_values(scope, b"referer")
+    try:
+        if sites:
+            origin = Handshake(scope).own_origin if sites == ["same-origin"] else None
+        else:
+            origin = _origin_of_page(pages[0]) if len(pages) == 1 else None
+    except (DisallowedHost, ValueError):
+        origin = None
+    if origin is None:
+        return scope
+    return {**scope, "headers": [*scope["headers"], (b"origin", origin.encode("latin-1"))]}
+
+
+def _origin_of_page(url: str) -> str | None:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else None
+
+
 def _difference(scope: dict[str, Any], origin: Origin, given: str) -> str | None:
     """Return how the origin differs from the site's own, or None if it is that."""
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ..concurrency import tasks
 from ..conf import realtime_settings
@@ -37,6 +37,11 @@ class LateRooms:
         self._wanted = dict(wanted)
         self._task = asyncio.create_task(self._enter_all(), name="realtime-late-rooms")
         session.late_rooms = self
+
+    @property
+    def names(self) -> Collection[str]:
+        """The rooms that are not settled yet."""
+        return self._wanted.keys()
 
     def forget(self, name: str) -> None:
         """The client does not want to be in the room any more."""

@@ -3,7 +3,7 @@ of what a session stops when it ends."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from typing import Any, Protocol
 
 from ..codes import CloseCode
@@ -43,6 +43,8 @@ class Transport(Protocol):
 class Late(Protocol):
     """Rooms that a connection enters later."""
 
+    @property
+    def names(self) -> Collection[str]: ...
     def forget(self, name: str) -> None:
         """Do not enter this room any more."""
         ...

@@ -27,7 +27,7 @@ from .subscriptions import Subscriptions, is_outdated
 from .timers import Timers
 
 # The code that ends a connection with one room, when it is taken out of that room.
-_CLOSE_CODES = {
+CLOSE_CODES = {
     UnsubscribeCode.BY_SERVER: CloseCode.FORCED,
     UnsubscribeCode.INSUFFICIENT_STATE: CloseCode.INSUFFICIENT_STATE,
     UnsubscribeCode.EXPIRED: CloseCode.EXPIRED,
@@ -334,7 +334,7 @@ class Session:
         if not self.leave(room):
             return
         if self.protocol.has_one_room:
-            self.close(_CLOSE_CODES[code], reason)
+            self.close(CLOSE_CODES[code], reason)
         else:
             self.deliver(self.protocol.encode_unsubscribe(room, code, reason))
 

@@ -191,9 +191,9 @@ def rooms_in(query_string: str) -> list[str]:
     return list(dict.fromkeys(value for key, value in _pairs(query_string) if key == "room"))
 
 
-def since_in(query_string: str) -> str | None:
+def since_in(query_string: str) -> str:
     """The id that the URL asks to go on from: `since=`. Raises `ValueError`."""
-    return next((value for key, value in _pairs(query_string) if key == "since"), None)
+    return next((value for key, value in _pairs(query_string) if key == "since"), "")
 
 
 def _pairs(query_string: str) -> Iterable[tuple[str, str]]:

@@ -48,11 +48,15 @@ def sink_of(send: Send) -> DaphneSink | None:
     return None if getattr(protocol, "transport", None) is None else DaphneSink(send, protocol)
 
 
+def transport_of(send: Send) -> Any:
+    """The connection of Twisted; None if `send` is not Daphne's own."""
+    return getattr(_protocol(send), "transport", None)
+
+
 def scheme_of(send: Send) -> str | None:
     """The scheme of a connection, as Daphne tells Django for HTTP; it leaves it out of the scope of
     a WebSocket. None if `send` is not Daphne's own."""
-    protocol = _protocol(send)
-    transport = getattr(protocol, "transport", None)
+    protocol, transport = _protocol(send), transport_of(send)
     if transport is None:
         return None
     forwarded: str | None = getattr(protocol, "client_scheme", None)  # with `--proxy-headers`

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from socket import AF_INET, AF_INET6
 from typing import Any
 
 from ..connection.ports import Sink
@@ -35,6 +37,30 @@ def take_over(receive: Receive, send: Send) -> TakenOver | None:
         return None
     taken: TakenOver | None = take()
     return taken
+
+
+def limit_silence(send: Send, seconds: float) -> None:
+    """Let the connection of an HTTP response end if the client has not confirmed what was sent for
+    so long: a host that is switched off says nothing. Where the system can't, nothing changes."""
+    connection: Any = _transport_of(send)
+    get_info = getattr(connection, "get_extra_info", None)
+    sock = get_info("socket") if get_info else getattr(connection, "socket", None)
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None and sock is not None and sock.family in (AF_INET, AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, option, max(1, int(seconds * 1000)))
+
+
+def cut(send: Send) -> None:
+    """Cut the connection of an HTTP response, with what is unsent. On servers that we don't know,
+    they notice that the response is not complete."""
+    connection: Any = _transport_of(send)
+    abort = getattr(connection, "abort", None) or getattr(connection, "abortConnection", None)
+    if abort is not None:
+        abort()
+
+
+def _transport_of(send: Send) -> Any:
+    return daphne.transport_of(send) or getattr(getattr(send, "__self__", None), "transport", None)
 
 
 def limit_request_heads(receive: Receive) -> None:

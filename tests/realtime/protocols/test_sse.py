@@ -196,7 +196,7 @@ def test_a_stream_takes_no_messages():
 def test_the_url_names_the_rooms_and_a_position():
     assert rooms_in("room=a&ticket=x&room=b%2Fc&room=a") == ["a", "b/c"]
     assert rooms_in("ticket=x") == []
-    assert since_in("room=a") is None
+    assert since_in("room=a") == ""
     assert since_in("since=abc,e:1&room=a") == "abc,e:1"
     with pytest.raises(ValueError, match="decode"):
         rooms_in("room=%ff")
