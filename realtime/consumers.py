@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Collection
 from functools import partial
@@ -25,13 +24,13 @@ from .hub import collector, drain
 from .protocols.base import WireProtocol
 from .protocols.centrifuge import CentrifugeProtocol
 from .protocols.centrifuge_protobuf import CentrifugeProtobufProtocol
-from .protocols.frames import Message
 from .protocols.plain import PlainProtocol
 from .protocols.plain import subscribe as plain_subscribe
 from .protocols.requests import Command, Connect, MalformedCommand
 from .sparse_log import SparseLog
-from .transports import daphne, servers
+from .transports import servers
 from .transports.asgi import Receive, Send, TakenOver
+from .transports.events import EventSocket
 
 logger = logging.getLogger("realtime.consumers")
 _refused = SparseLog(logger)
@@ -58,10 +57,15 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         subprotocol = subprotocols.selected(scope, self.spoken)
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
         socket = self.take_over(receive, send)
-        if socket is None:
-            await self._serve(scope, receive, send)
-        else:
+        if socket is not None:
             self._hand_over(scope, socket)
+            return
+        events = EventSocket(receive, send)
+        outbox = self._hand_over(scope, events)
+        try:
+            await events.run()
+        finally:
+            await outbox.wait_until_over()
 
     def protocol(self, scope: dict[str, Any]) -> WireProtocol:
         is_binary = subprotocols.selected(scope, self.spoken) == subprotocols.PROTOBUF
@@ -80,7 +84,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             session.close(*_close_of(error))
         return None
 
-    def _hand_over(self, scope: dict[str, Any], socket: TakenOver) -> None:
+    def _hand_over(self, scope: dict[str, Any], socket: TakenOver) -> Outbox:
         try:
             session, outbox = self._session(scope, socket)
         except BaseException:
@@ -91,38 +95,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         inbox = Inbox(dispatcher, on_end=partial(leave, session, outbox))
         socket.listen(inbox)
         inbox.begin(partial(self._open, session, dispatcher, scope))
-
-    async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        daphne.give_time_to_close(send, realtime_settings.CLOSE_SECONDS)
-        daphne.limit_buffers(
-            send, realtime_settings.FRAME_MAX_BYTES, realtime_settings.OUTBOX_MAX_BYTES
-        )
-        session, outbox = self._session(scope, servers.sink_of(send))
-        dispatcher = Dispatcher(session)
-        # The end of the connection is heard of while a command runs.
-        inbox = Inbox(dispatcher, on_end=partial(leave, session, outbox))
-        daphne.charge_frames(send, inbox.charge)
-        try:
-            async with asyncio.timeout(None) as deadline:
-                outbox.on_close = lambda: deadline.reschedule(_close_deadline())
-                inbox.begin(partial(self._open, session, dispatcher, scope))
-                while (event := await receive())["type"] != "websocket.disconnect":
-                    inbox.receive(_message(event))
-                    if inbox.is_full:
-                        read_on = daphne.pause_reading(send)
-                        try:
-                            await inbox.until_room()
-                        finally:
-                            read_on()
-        except TimeoutError:
-            logger.info("a client did not answer the close; its connection is cut")
-            inbox.give_up()
-        except asyncio.CancelledError:
-            inbox.give_up()
-            raise
-        finally:
-            inbox.end()
-            await outbox.wait_until_over()
+        return outbox
 
     def _session(self, scope: dict[str, Any], sink: Sink) -> tuple[Session, Outbox]:
         return open_connection(scope, sink, self.protocol(scope))
@@ -181,14 +154,10 @@ class PlainConsumer(RealtimeConsumer):
                 return
 
 
-def _message(event: dict[str, Any]) -> Message:
-    text: str | None = event.get("text")
-    return event.get("bytes") or b"" if text is None else text
-
-
-def _close_deadline() -> float:
-    """When, on the clock of the loop, a connection that we close is given up."""
-    return asyncio.get_running_loop().time() + float(realtime_settings.CLOSE_SECONDS)
+def _address(scope: dict[str, Any]) -> str:
+    """The address of the client, as the server sees it; servers can be told to trust a proxy."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 def _room(scope: dict[str, Any]) -> str:
