@@ -96,6 +96,15 @@ _REASONS = {
 }
 
 
+REASON_MAX_BYTES = 123
+"""The longest reason of a close frame (RFC 6455, 5.5)."""
+
+
+def fitting(reason: str) -> str:
+    """Return as much of a reason as a close frame may have."""
+    return reason.encode(errors="replace")[:REASON_MAX_BYTES].decode(errors="ignore")
+
+
 class UnsubscribeCode(IntEnum):
     """Why the server ended a subscription. SDKs resubscribe after 2500 and above."""
 

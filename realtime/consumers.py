@@ -31,6 +31,7 @@ from .sparse_log import SparseLog
 from .transports import servers
 from .transports.asgi import Receive, Send, TakenOver
 from .transports.events import EventSocket
+from .transports.polling import PollingSession
 
 logger = logging.getLogger("realtime.consumers")
 _refused = SparseLog(logger)
@@ -97,6 +98,14 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         inbox.begin(partial(self._open, session, dispatcher, scope))
         return outbox
 
+    def open_polling(self, scope: dict[str, Any], polling: PollingSession) -> None:
+        """Begin the session of a client that polls over HTTP."""
+        session, outbox = self._session(scope, polling.sink)
+        dispatcher = Dispatcher(session)
+        inbox = Inbox(dispatcher, on_end=partial(_leave_polling, polling, session, outbox))
+        polling.listen(outbox, inbox, lambda: session.user_id)
+        inbox.begin(partial(self._open, session, dispatcher, scope))
+
     def _session(self, scope: dict[str, Any], sink: Sink) -> tuple[Session, Outbox]:
         return open_connection(scope, sink, self.protocol(scope))
 
@@ -119,6 +128,11 @@ def _close_of(error: RealtimeError) -> tuple[CloseCode, str]:
     if isinstance(error, AuthenticationError):
         return error.close_code, error.reason
     return CloseCode.INTERNAL, ""
+
+
+def _leave_polling(polling: PollingSession, session: Session, outbox: Outbox) -> None:
+    leave(session, outbox)
+    polling.ended()
 
 
 class PlainConsumer(RealtimeConsumer):

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..codes import CloseCode
+from ..codes import CloseCode, fitting
 from ..concurrency import eager, tasks
 from ..conf import realtime_settings
 from ..protocols.base import WireProtocol
@@ -21,8 +21,6 @@ logger = logging.getLogger("realtime.outbox")
 POLL_SECONDS = 0.005
 FRAME_BYTES = 65_536
 """Messages that wait are joined to frames of about this size."""
-REASON_MAX_BYTES = 123
-"""The longest reason of a close frame (RFC 6455, 5.5)."""
 
 
 class Outbox:
@@ -178,6 +176,14 @@ class Outbox:
         """Wait, after the end, until the server has returned from `send`."""
         await tasks.cancel(self._sending)
 
+    def move_to(self, sink: Sink, unsent: Frame) -> None:
+        """Go on with another sink. `unsent` is what the old one was given and has not sent."""
+        self._sink = sink
+        self._write_frame = sink.write_frame
+        if unsent and not self._is_over:
+            self._transmit(unsent)
+        self._look_ahead()
+
     def _go_on(self) -> None:
         """Send what waits, until the window is full or the server has to wait for the client."""
         while self._frames and not self._is_over:
@@ -192,7 +198,7 @@ class Outbox:
         if self._close is not None and not self._is_over:
             self._is_over = True
             # A plain int: Daphne's WebSocket library takes no subclass.
-            code, reason = int(self._close[0]), _fitting(self._close[1])
+            code, reason = int(self._close[0]), fitting(self._close[1])
             if not self._sink.write_close(code, reason):
                 self._sending = asyncio.create_task(self._send_close(code, reason))
 
@@ -293,7 +299,3 @@ def _nothing() -> None:
 def _event(message: Message) -> dict[str, Any]:
     kind = "text" if isinstance(message, str) else "bytes"
     return {"type": "websocket.send", kind: message}
-
-
-def _fitting(reason: str) -> str:
-    return reason.encode(errors="replace")[:REASON_MAX_BYTES].decode(errors="ignore")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from ..conf import realtime_settings
@@ -33,6 +34,9 @@ class EventSocket:
 
     def listen(self, inbox: Inbox) -> None:
         self._inbox = inbox
+
+    def start_pings(self, on_silence: Callable[[], None]) -> None:
+        """Nothing: such servers ping their clients themselves."""
 
     def expect_end(self, seconds: float) -> None:
         self._ends_at = asyncio.get_running_loop().time() + seconds
