@@ -14,6 +14,7 @@ class RealtimeSettings:
     AUTHENTICATOR: str = "realtime.authentication.SimpleJWTAuthenticator"
     USER_INFO: str = "realtime.authentication.user_info"
     USER_LABEL: str = "realtime.authentication.user_label"
+    SERVER_ROOMS: str = ""
     CREDENTIALS: tuple[str, ...] = ("subprotocol", "header", "connect", "ticket", "session")
     COOKIE_NAME: str = "access_token"
     UNKNOWN_USERS: str = "refuse"

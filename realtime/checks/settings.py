@@ -18,6 +18,7 @@ from ..rooms.nesting import PAYLOAD_LEVELS
 from . import tokens
 from .credentials import check_authenticator, check_token_size
 
+_PATHS = ("AUTHENTICATOR", "USER_INFO", "USER_LABEL", "SERVER_ROOMS")
 _PATH = re.compile(r"/?([A-Za-z0-9._~-]+/)*([A-Za-z0-9._~-]+)?", re.ASCII)
 
 
@@ -78,8 +79,10 @@ def _check_path() -> list[CheckMessage]:
 
 
 def _check_import(key: str) -> list[CheckMessage]:
+    path = getattr(realtime_settings, key)
     try:
-        import_string(getattr(realtime_settings, key))
+        if path or conf.KEYS[key].default:
+            import_string(path)
     except ImportError as error:
         return [
             Error(
@@ -95,10 +98,7 @@ _OF_VALUES: tuple[tuple[tuple[str, ...], Callable[[], list[CheckMessage]]], ...]
     (("CREDENTIALS",), _check_ways),
     (("MESSAGE_MAX_LEVELS",), _check_levels),
     (("PATH",), _check_path),
-    *(
-        ((key,), partial(_check_import, key))
-        for key in ("AUTHENTICATOR", "USER_INFO", "USER_LABEL")
-    ),
+    *(((key,), partial(_check_import, key)) for key in _PATHS),
     (("AUTHENTICATOR",), check_authenticator),
     (("UNKNOWN_USERS",), tokens.check_unknown_users),
     (("SCOPES",), tokens.check_scopes),

@@ -23,6 +23,7 @@ from ..version import __version__
 from .allowance import charge
 from .joining import enter_all
 from .late_rooms import LateRooms
+from .server_rooms import server_rooms, with_server_rooms
 from .session import Session
 
 SECOND_LOOK_SECONDS = 0.5
@@ -44,10 +45,13 @@ async def connect(session: Session, body: requests.Connect) -> Reply:
         await _be_counted(session)
         _enroll(session)
         session.hold_back()
-        wanted = body.first_rooms(realtime_settings.ROOMS_PER_CONNECTION)
-        if wanted:
-            charge(session, len(wanted))
-        subs, late = await enter_all(session, wanted)
+        most = realtime_settings.ROOMS_PER_CONNECTION
+        asked = body.first_rooms(most)
+        if asked:
+            charge(session, len(asked))
+        names = await server_rooms(session)
+        session.server_rooms = frozenset(names)
+        subs, late = await enter_all(session, with_server_rooms(names, asked, most))
     except BaseException:
         session.reset(given)
         raise

@@ -167,8 +167,9 @@ def _refuse_what_is_not_available(options: SubscribeOptions) -> None:
 
 def _refuse_what_is_too_much(session: Session, name: str, options: SubscribeOptions) -> None:
     if name in session.rooms:
-        raise CommandError(Error.ALREADY_SUBSCRIBED)
-    if len(session.rooms) >= realtime_settings.ROOMS_PER_CONNECTION:
+        if name not in session.server_rooms:
+            raise CommandError(Error.ALREADY_SUBSCRIBED)
+    elif len(session.rooms) >= realtime_settings.ROOMS_PER_CONNECTION:
         raise CommandError(Error.LIMIT_EXCEEDED)
     if options.recover:
         session.refuse_when_congested()
@@ -199,6 +200,8 @@ def _enter_now(
         raise CloseSession(CloseCode.NORMAL)
     if options.rejects_unrecovered and point.missed is None:
         raise CommandError(Error.UNRECOVERABLE_POSITION)
+    if session.leave(name):  # a room of the server, which the client subscribes to itself now
+        session.server_rooms -= {name}
     entry.add(session, watches=options.join_leave and room.presence)
     session.hold(name, grant)
     session.node.registry.update(session)

@@ -67,6 +67,7 @@ class Session:
         "opened_at",
         "pending",
         "protocol",
+        "server_rooms",
         "state",
         "subscriptions",
         "timers",
@@ -102,6 +103,8 @@ class Session:
         self.errors_in_a_row = 0
         self.late_rooms: Late | None = None
         """The rooms of its `connect` that it enters later."""
+        self.server_rooms: frozenset[str] = frozenset()
+        """The rooms that it was put into, and has not subscribed to itself."""
         self._held_back: list[Frame] | None = None
         self._shutting_down = False
         self._is_counted = False

@@ -28,6 +28,7 @@ def test_the_defaults_are_fine(settings):
         ({"USER_INFO": "nowhere.function"}, "realtime.E005"),
         ({"MESSAGE_MAX_LEVELS": 491}, "realtime.E007"),
         ({"USER_LABEL": "nowhere.function"}, "realtime.E005"),
+        ({"SERVER_ROOMS": "nowhere.function"}, "realtime.E005"),
         ({"AUTHENTICATOR": f"{SIMPLEJWT}.JWTStatelessUserAuthentication"}, "realtime.E012"),
         ({"AUTHENTICATOR": f"{SIMPLEJWT}.JWTAuthentication"}, "realtime.E012"),
         ({"AUTHENTICATOR": "uuid.UUID"}, "realtime.E012"),
