@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .server_api.connections import notify as notify
     from .server_api.connections import recheck as recheck
     from .server_api.connections import unsubscribe as unsubscribe
+    from .server_api.granting import arevoke as arevoke
+    from .server_api.granting import grant as grant
+    from .server_api.granting import revoke as revoke
     from .server_api.naming import room_name as room_name
     from .server_api.personal import apublish_to_user as apublish_to_user
     from .server_api.personal import publish_to_user as publish_to_user
@@ -45,6 +48,8 @@ _MODULES = {
     "broadcast": "broadcasting.bulk",
     "publish_html": "fragments.publishing",
     "room_name": "server_api.naming",
+    "grant": "server_api.granting",
+    "revoke": "server_api.granting",
     "own_client": "server_api.clients",
     "publish_to_user": "server_api.personal",
     "user_room": "server_api.personal",
@@ -58,11 +63,13 @@ __all__ = [
     "apublish_html",
     "apublish_to_user",
     "arecheck",
+    "arevoke",
     "aunsubscribe",
     "broadcast",
     "broadcasts",
     "connections",
     "disconnect",
+    "grant",
     "history",
     "notify",
     "own_client",
@@ -71,6 +78,7 @@ __all__ = [
     "publish_html",
     "publish_to_user",
     "recheck",
+    "revoke",
     "room_name",
     "unsubscribe",
     "user_room",

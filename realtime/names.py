@@ -52,3 +52,9 @@ def check_name(room: str) -> None:
     if not is_room_name(room):
         cure = " Write attributes in single braces: {order.pk}." if "{{" in str(room) else ""
         raise InvalidRoomName(f"{room!r} is not a valid room name. Use {RULE}.{cure}")
+
+
+def grants_of(room: str) -> str:
+    """Return the name under which is stored when grants of `room` were taken back. It is no name of
+    a room."""
+    return f"grants of {room}"

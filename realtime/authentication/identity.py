@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,8 @@ class Identity:
     """The name of the manager that finds the user; "" for the default manager of the user model."""
     version: int = field(default=-1, compare=False)
     """The `changes.version` before `user` was read."""
+    granted: Mapping[str, float] | None = field(default=None, repr=False, compare=False)
+    """The rooms that subscription tokens let it into, and until when, on the monotonic clock."""
     user_id: str = field(init=False, repr=False, compare=False)
     """The primary key as text; "" for an anonymous user."""
 
@@ -48,6 +51,15 @@ class Identity:
         if self.scopes is None:
             return True
         return not self.scopes.isdisjoint({f"realtime:{action}", f"realtime:{action}:{room}"})
+
+    def granted_until(self, room: str) -> float | None:
+        """Until when a subscription token lets the user into `room`, on the monotonic clock."""
+        return None if self.granted is None else self.granted.get(room)
+
+    def is_granted(self, room: str) -> bool:
+        """Return whether a subscription token lets the user into `room` now."""
+        until = self.granted_until(room)
+        return until is not None and until > time.monotonic() and self.permits("join", room)
 
 
 ANONYMOUS = Identity(AnonymousUser())

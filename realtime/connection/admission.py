@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..authentication import ANONYMOUS, Identity, verification
 from ..codes import CloseCode, Error
@@ -68,7 +69,7 @@ async def refresh(session: Session, body: requests.Refresh) -> Reply:
     identity = await _identify_again(body.token or "", session.caller)
     if identity.scopes != session.caller.scopes:
         session.subscriptions.doubt()
-    session.identity = identity
+    session.identity = replace(identity, granted=session.caller.granted)
     _enroll(session)
     session.node.reviewer.look_at([session])
     session.node.registry.update(session)

@@ -17,7 +17,7 @@ from ..rooms import payloads
 from ..rooms.handlers import rpc_handler, send_handlers, takes_client
 from ..rooms.publications import Publication, retention
 from ..server_api.reading import to_client_infos
-from . import admission, publisher
+from . import admission, publisher, subscription_tokens
 from .batches import Turn
 from .joining import enter, require
 from .session import Session
@@ -28,7 +28,14 @@ _TOO_MANY_TO_LIST = Error(
 
 
 async def subscribe(session: Session, body: requests.Subscribe, turn: Turn | None = None) -> Reply:
-    return await enter(session, _required(body.channel), body, turn)
+    name = _required(body.channel)
+    if not body.token:
+        return await enter(session, name, body, turn)
+    return await subscription_tokens.enter_by(session, name, body.token, body, turn)
+
+
+async def sub_refresh(session: Session, body: requests.SubRefresh) -> Reply:
+    return await subscription_tokens.renew(session, _required(body.channel), body.token or "")
 
 
 async def unsubscribe(session: Session, body: requests.Channel) -> Reply:
@@ -138,5 +145,6 @@ HANDLERS: Mapping[str, Handler] = {
     "presence_stats": presence_stats,
     "rpc": rpc,
     "send": send,
+    "sub_refresh": sub_refresh,
     "ping": ping,
 }

@@ -323,6 +323,7 @@ class Session:
         """Leave a room. Return whether the connection was in it."""
         if not self.subscriptions.drop(name):
             return False
+        self.drop_token(name)
         self.node.hub.leave(name, self)
         self.node.presence.leave(name, self.id)
         self.node.registry.update(self)
@@ -360,7 +361,7 @@ class Session:
             if "join" in grant.actions:
                 self.hold(name, grant)
             else:
-                self._lose(name)
+                self._lose(name, held)
         self.resume(
             name for name in answer.grants if not changes.is_stale(version, self.user_id, name)
         )
@@ -375,12 +376,30 @@ class Session:
         for name in list(rooms):
             self.node.hub.resume(name, self)
 
-    def _lose(self, name: str) -> None:
+    def _lose(self, name: str, held: Grant) -> None:
+        until = self.caller.granted_until(name)
         if self.protocol.has_one_room:
             self.close(CloseCode.PERMISSION_DENIED)
+        elif held.by_token and until is not None and until <= time.monotonic():
+            self.unsubscribe(name, UnsubscribeCode.EXPIRED, "the subscription token has expired")
         else:
             reason = "you may not be in this room any more"
             self.unsubscribe(name, UnsubscribeCode.BY_SERVER, reason)
+
+    def keep_token(self, name: str, until: float) -> None:
+        """A subscription token lets it into a room, until a moment on the monotonic clock."""
+        granted = {**(self.caller.granted or {}), name: until}
+        self.identity = replace(self.caller, granted=granted)
+
+    def drop_token(self, name: str) -> bool:
+        """Forget the subscription token for a room. Return whether there was one."""
+        if self.caller.granted_until(name) is None:
+            return False
+        granted = {
+            room: until for room, until in (self.caller.granted or {}).items() if room != name
+        }
+        self.identity = replace(self.caller, granted=granted or None)
+        return True
 
     def accept_password(self, digest: str) -> None:
         """The password with this digest was set by this connection's own sign-in."""

@@ -14,9 +14,11 @@ from rest_framework_simplejwt.settings import api_settings
 from ..changes import changes
 from ..exceptions import PartlyUnavailable
 from ..layers import RoomLayer, get_layer
+from ..layers.records import Change as LayerChange
+from ..names import grants_of
 from .announcer import Announcer
 from .marks import OwedMarks
-from .messages import Message, Notice, Recheck, Rechecks, Removal, to_dict
+from .messages import Message, Notice, Recheck, Rechecks, Removal, Revocation, to_dict
 from .transactions import Change, after_commit, announce_first, announce_together
 
 User = Any
@@ -44,6 +46,11 @@ def notice(text: str, *, user: User = None, client: str = "", room: str = "") ->
 def review(*, user: User = None, room: str | None = None) -> Recheck:
     """Rights are computed again."""
     return Recheck(user_id(user), room)
+
+
+def revocation(*, user: User = None, room: str) -> Revocation:
+    """What was granted in a room is taken back."""
+    return Revocation(user_id(user), room)
 
 
 def user_id(user: User) -> str | None:
@@ -104,10 +111,13 @@ def _send_later(message: Message, locking_out: Collection[Recheck]) -> None:
 
 def _send(layer: RoomLayer, message: Message, locking_out: Collection[Recheck] = ()) -> None:
     unmarked: PartlyUnavailable | None = None
-    if locking_out:
+    marks: list[LayerChange] = [(change.user, change.room) for change in locking_out]
+    if isinstance(message, Revocation):
+        marks.append((message.user, grants_of(message.room)))
+    if marks:
         # Before the message: a client that comes back at once must find it.
         try:
-            layer.mark_changes_sync([(change.user, change.room) for change in locking_out])
+            layer.mark_changes_sync(marks)
         except PartlyUnavailable as error:
             unmarked = error  # a dead Redis must not hold up what the others can do
     if isinstance(message, Removal) and message.sign_in and not message.room:

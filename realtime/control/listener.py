@@ -20,7 +20,7 @@ from ..exceptions import AuthenticationError, LayerUnavailable
 from ..layers import RoomLayer
 from ..layers.groups import CONTROL_GROUP
 from ..sparse_log import SparseLog
-from .messages import NewSignIn, Notice, Recheck, Rechecks, Removal, from_dict
+from .messages import NewSignIn, Notice, Recheck, Rechecks, Removal, Revocation, from_dict
 from .order_log import OrderLog
 from .reviewer import Reviewed, Reviewer
 from .session_watch import SessionWatch
@@ -46,6 +46,7 @@ class Controlled(Reviewed, Protocol):
     def show_notice(self, text: str) -> None: ...
     def accept_password(self, digest: str) -> None: ...
     def rename_sign_in(self, sign_in: str, session_key: str) -> None: ...
+    def drop_token(self, name: str) -> bool: ...
 
 
 class ControlListener:
@@ -125,6 +126,8 @@ class ControlListener:
             self._remove(message)
         elif isinstance(message, Notice):
             self._show_notice(message)
+        elif isinstance(message, Revocation):
+            self._revoke(message)
 
     def _recheck(self, changes: list[Recheck]) -> None:
         for change in changes:
@@ -197,6 +200,13 @@ class ControlListener:
         if sign_in and not room:
             lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
             self._end_sign_in(sign_in, lifetime)
+
+    def _revoke(self, message: Revocation) -> None:
+        # Also for a client that presents its token at this moment: it has to be looked up again.
+        changes.record(message.user, message.room)
+        for session in self._of_user(message.user):
+            if session.drop_token(message.room):
+                self._reviewer.look_at([session], message.room)
 
     def _end_sign_in(self, sign_in: str, seconds: float) -> None:
         """An access token outlives its sign-in by some minutes: it must not come back with it."""

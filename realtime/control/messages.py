@@ -74,7 +74,14 @@ class Removal(msgspec.Struct, frozen=True, tag="realtime.removal", rename={"sign
     reason: str
 
 
-Message = Recheck | Rechecks | Notice | NewSignIn | Removal
+class Revocation(msgspec.Struct, frozen=True, tag="realtime.revocation"):
+    """What was granted in a room is taken back: from a user, or with None from everybody."""
+
+    user: str | None
+    room: str
+
+
+Message = Recheck | Rechecks | Notice | NewSignIn | Removal | Revocation
 
 
 def to_dict(message: Message) -> dict[str, Any]:

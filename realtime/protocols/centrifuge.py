@@ -25,6 +25,7 @@ from .requests import (
     Refresh,
     Rpc,
     Send,
+    SubRefresh,
     Subscribe,
     UInt32,
 )
@@ -47,7 +48,7 @@ class CommandObject(msgspec.Struct):
     history: History | None = None
     presence: Channel | None = None
     presence_stats: Channel | None = None
-    sub_refresh: Channel | None = None
+    sub_refresh: SubRefresh | None = None
 
 
 class _Identified(msgspec.Struct):

@@ -108,6 +108,7 @@ class SubscribeOptions(msgspec.Struct):
 
 class Subscribe(SubscribeOptions):
     channel: str = ""
+    token: str | None = ""
 
 
 class Connect(msgspec.Struct):
@@ -135,6 +136,13 @@ _decode_options = msgspec.json.Decoder(SubscribeOptions).decode
 
 
 class Refresh(msgspec.Struct):
+    token: str | None = ""
+
+
+class SubRefresh(msgspec.Struct):
+    """A newer token for a subscription."""
+
+    channel: str = ""
     token: str | None = ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -17,7 +17,7 @@ from ..changes import changes
 from ..codes import Error
 from ..models import Room
 from ..rooms.finding import AnyRoom
-from ..rooms.room_types import find_in_code
+from ..rooms.room_types import find_in_code, is_personal
 from . import own_rules
 from .backend import refusal
 from .queries import absent_room, find_room, find_rooms
@@ -38,6 +38,8 @@ class Grant:
     until: float | None = field(default=None, compare=False)
     """When the membership behind this grant expires, on the monotonic clock."""
     asked_at: float = field(default=0.0, compare=False)
+    by_token: bool = field(default=False, compare=False)
+    """Whether only a subscription token lets the connection in."""
 
 
 NOTHING = Grant()
@@ -117,8 +119,18 @@ def compute(identity: Identity, user: Any, name: str, room: AnyRoom | None) -> G
         if error not in (None, Error.PERMISSION_DENIED)
     }
     if room is None or "join" not in actions:
-        return Grant(errors=errors) if errors else NOTHING
+        by_token = granted(identity, user, name, room)
+        return replace(by_token, errors=errors) if errors else by_token
     return Grant(room, actions, errors=errors or None, until=_until(user, room))
+
+
+def granted(identity: Identity, user: Any, name: str, room: AnyRoom | None) -> Grant:
+    """What a subscription token of the connection gives: to join the room and read, whatever the
+    rules say. The room has to exist, and the user to be active. No token opens a personal room."""
+    if room is None or is_personal(room) or not user.is_active or not identity.is_granted(name):
+        return NOTHING
+    until = identity.granted_until(name)
+    return Grant(room, frozenset({"join"}), until=until, by_token=True)
 
 
 def _until(user: Any, room: AnyRoom) -> float | None:

@@ -27,7 +27,7 @@ from ..sparse_log import SparseLogs
 from . import own_rules
 from .answers import NOTHING as NOTHING
 from .answers import Answer as Answer
-from .answers import Found, answer_all, compute, read, reload_user
+from .answers import Found, answer_all, compute, granted, read, reload_user
 from .answers import Grant as Grant
 from .answers import Question as Question
 from .answers import grant as grant
@@ -78,7 +78,7 @@ async def ask_rules(
         asked = (identity, user, name, room)
         return await own_rules.ask(compute, *asked, rule=rule, patience=patience)
     except TookTooLong:
-        return NOTHING
+        return granted(identity, user, name, room)
 
 
 async def agrant(identity: Identity, name: str) -> Grant:
@@ -126,7 +126,7 @@ async def prepare(identity: Identity, wanted: Collection[str]) -> None:
                 raise outcome
 
 
-_Key = tuple[str, str, "frozenset[str] | None"]
+_Key = tuple[str, str, "frozenset[str] | None", float | None]
 _known: dict[_Key, Grant] = {}
 
 
@@ -136,7 +136,7 @@ def forget() -> None:
 
 
 def _key(identity: Identity, name: str) -> _Key:
-    return identity.user_id, name, identity.scopes
+    return identity.user_id, name, identity.scopes, identity.granted_until(name)
 
 
 def _is_current(known: Grant, identity: Identity, name: str) -> bool:

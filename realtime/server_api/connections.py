@@ -100,7 +100,7 @@ def disconnect(
     message = removal(
         user=user, sign_in=session, client=client, code=CloseCode(code), reason=reason
     )
-    _order(message, on_commit, using)
+    order(message, on_commit, using)
 
 
 def unsubscribe(
@@ -119,7 +119,7 @@ def unsubscribe(
     """
     refuse_on_event_loop("unsubscribe")
     check_name(room)
-    _order(removal(user=user, client=client, room=room, reason=reason), on_commit, using)
+    order(removal(user=user, client=client, room=room, reason=reason), on_commit, using)
 
 
 def notify(
@@ -145,7 +145,7 @@ def notify(
         raise ValueError(
             f"A notice must have 1 to {NOTICE_MAX} characters; this one has {len(text)}."
         )
-    _order(notice(text, user=user, client=client, room=room), on_commit, using)
+    order(notice(text, user=user, client=client, room=room), on_commit, using)
 
 
 def recheck(
@@ -162,10 +162,10 @@ def recheck(
     `using` are those of `disconnect`.
     """
     refuse_on_event_loop("recheck")
-    _order(review(user=user, room=room), on_commit, using)
+    order(review(user=user, room=room), on_commit, using)
 
 
-def _order(message: Message, on_commit: bool, using: str | None) -> None:
+def order(message: Message, on_commit: bool, using: str | None) -> None:
     if on_commit and is_in_transaction(using):
         announce_after_commit(message, using)
     else:

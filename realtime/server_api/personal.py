@@ -20,10 +20,16 @@ def user_room(user: Any) -> str:
     Only this user may join it, and only the server publishes in it. Raises `ValueError` for nobody:
     None, an anonymous user, one that is not saved, a text that can be no primary key.
     """
+    return personal_room(str(key_of(user)))
+
+
+def key_of(user: Any) -> Any:
+    """Return the primary key of `user`, a user or a primary key. Raises `ValueError` as
+    `user_room` does."""
     key = user.pk if isinstance(user, Model) or hasattr(user, "is_anonymous") else user
     if key is None or key == "":
-        raise ValueError("A personal room belongs to a user who is stored; this is none.")
-    return personal_room(str(_checked(key) if isinstance(key, str) else key))
+        raise ValueError("This needs a user who is stored; it is none.")
+    return _checked(key) if isinstance(key, str) else key
 
 
 def _checked(key: str) -> Any:

@@ -22,6 +22,7 @@ from ..requests import (
     Rpc,
     Send,
     Since,
+    SubRefresh,
     Subscribe,
     SubscribeOptions,
 )
@@ -55,6 +56,7 @@ class ProtobufConnect(Connect):
 
 
 _CHANNEL = dict([schema.text(1, "channel")])
+_TOKEN = dict([schema.text(2, "token")])
 _SINCE = dict([schema.uint64(1, "offset"), schema.text(2, "epoch")])
 _OPTIONS = dict(
     [
@@ -132,7 +134,7 @@ def _body(name: str, kind: type, fields: schema.Schema) -> _Body:
 
 _BODIES: Mapping[int, _Body] = {
     tag(4, LENGTH): _Body("connect", _read_connect),
-    tag(5, LENGTH): _body("subscribe", Subscribe, {**_CHANNEL, **_OPTIONS}),
+    tag(5, LENGTH): _body("subscribe", Subscribe, {**_CHANNEL, **_TOKEN, **_OPTIONS}),
     tag(6, LENGTH): _body("unsubscribe", Channel, _CHANNEL),
     tag(7, LENGTH): _body("publish", Publish, _PUBLISH),
     tag(8, LENGTH): _body("presence", Channel, _CHANNEL),
@@ -142,7 +144,7 @@ _BODIES: Mapping[int, _Body] = {
     tag(12, LENGTH): _body("send", Send, dict([schema.payload(1, "data")])),
     tag(13, LENGTH): _body("rpc", Rpc, dict([schema.payload(1, "data"), schema.text(2, "method")])),
     tag(14, LENGTH): _body("refresh", Refresh, dict([schema.text(1, "token")])),
-    tag(15, LENGTH): _body("sub_refresh", Channel, _CHANNEL),
+    tag(15, LENGTH): _body("sub_refresh", SubRefresh, {**_CHANNEL, **_TOKEN}),
 }
 
 

@@ -147,11 +147,6 @@ async def test_ten_errors_in_a_row_close(connected, lobby):
     assert connected.transport.closed[0] == CloseCode.TOO_MANY_ERRORS
 
 
-async def test_unsupported_commands_are_answered_with_108(connected, lobby):
-    reply = await call(connected, sub_refresh={"channel": "lobby"})
-    assert reply["error"]["code"] == 108
-
-
 async def test_when_the_layer_is_away_the_error_is_temporary(connected, lobby, monkeypatch):
     async def away(*args, **options):
         raise LayerUnavailable("away")

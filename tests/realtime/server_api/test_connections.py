@@ -9,16 +9,18 @@ from realtime import (
     adisconnect,
     anotify,
     arecheck,
+    arevoke,
     aunsubscribe,
     disconnect,
     notify,
     recheck,
+    revoke,
     unsubscribe,
 )
 from realtime.concurrency import backlog
 from realtime.control import announcements, announcer
 from realtime.control.announcer import Announcer
-from realtime.control.messages import Notice, Recheck, Removal
+from realtime.control.messages import Notice, Recheck, Removal, Revocation
 from realtime.exceptions import LayerUnavailable
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,10 +30,12 @@ ORDERS = {
     "unsubscribe": (lambda **when: unsubscribe("lobby", "7", **when), Removal),
     "notify": (lambda **when: notify("Hello", "7", **when), Notice),
     "recheck": (lambda **when: recheck("7", **when), Recheck),
+    "revoke": (lambda **when: revoke("lobby", "7", **when), Revocation),
     "adisconnect": (lambda **when: async_to_sync(adisconnect)("7", **when), Removal),
     "aunsubscribe": (lambda **when: async_to_sync(aunsubscribe)("lobby", "7", **when), Removal),
     "anotify": (lambda **when: async_to_sync(anotify)("Hello", "7", **when), Notice),
     "arecheck": (lambda **when: async_to_sync(arecheck)("7", **when), Recheck),
+    "arevoke": (lambda **when: async_to_sync(arevoke)("lobby", "7", **when), Revocation),
 }
 
 
