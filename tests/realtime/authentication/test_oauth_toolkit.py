@@ -6,7 +6,6 @@ Long, because the whole life of a token is one set of fixtures.
 import asyncio
 import base64
 import hashlib
-import uuid
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -116,6 +115,11 @@ async def refusal(token):
     with pytest.raises(AuthenticationError) as raised:
         await authenticate(token)
     return raised.value
+
+
+async def refreshed(endpoint, tokens):
+    words = {"refresh_token": tokens["refresh_token"]}
+    return await endpoint("token", grant_type="refresh_token", **words)
 
 
 async def test_a_token_is_its_user_with_its_scopes(sign_in, alice):
@@ -228,9 +232,7 @@ async def test_a_refreshed_token_keeps_the_connection(sign_in, connect, endpoint
     """The library deletes the old token. The client shows the new one a moment later."""
     tokens = await sign_in()
     session = await connect(tokens)
-    newer = await endpoint(
-        "token", grant_type="refresh_token", refresh_token=tokens["refresh_token"]
-    )
+    newer = await refreshed(endpoint, tokens)
     assert await refusal(tokens["access_token"])
     await session.node.control._session_watch.look()
     assert session.transport.closed is None
@@ -246,9 +248,7 @@ async def test_a_refreshed_token_keeps_the_connection(sign_in, connect, endpoint
 async def test_a_connection_that_did_not_refresh_ends_with_its_family(sign_in, connect, endpoint):
     tokens = await sign_in()
     session = await connect(tokens)
-    newer = await endpoint(
-        "token", grant_type="refresh_token", refresh_token=tokens["refresh_token"]
-    )
+    newer = await refreshed(endpoint, tokens)
     await endpoint("revoke_token", token=newer["refresh_token"])
     await session.node.control._session_watch.look()
     assert await session.transport.until_closed() == CloseCode.INVALID_TOKEN
@@ -260,9 +260,7 @@ async def test_tokens_that_are_changed_in_place_keep_the_connection(
     monkeypatch.setattr(oauth2_settings, "ROTATE_REFRESH_TOKEN", False)
     tokens = await sign_in()
     session = await connect(tokens)
-    newer = await endpoint(
-        "token", grant_type="refresh_token", refresh_token=tokens["refresh_token"]
-    )
+    newer = await refreshed(endpoint, tokens)
     assert newer["access_token"] != tokens["access_token"]
     await session.node.control._session_watch.look()
     assert session.transport.closed is None
@@ -303,7 +301,7 @@ async def test_other_authenticators_announce_nothing(sign_in, settings, monkeypa
     await AccessToken.objects.all().adelete()
 
 
-@pytest.mark.parametrize("token", ["' OR 1=1 --", "%", "_" * 255, str(uuid.uuid4()), "..", "0"])
+@pytest.mark.parametrize("token", ["' OR 1=1 --", "%", "_" * 255, "..", "0"])
 async def test_odd_tokens_are_unknown(sign_in, token):
     await sign_in()
     assert "unknown" in (await refusal(token)).reason
