@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from math import inf
+from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,6 +14,7 @@ import jwt
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
 from rest_framework_simplejwt import state
 
+from ..concurrency.forks import start_afresh_in_child
 from ..concurrency.threads import fetch_in_thread, timeout
 from ..conf import realtime_settings
 from ..exceptions import AuthenticationError, AuthenticationUnavailable
@@ -38,14 +41,9 @@ async def prepare(raw_token: str) -> None:
     the issuer does not answer in time.
     """
     client = _client()
-    if client is None:
+    key_id = "" if client is None else _unknown_key_id(client, raw_token)
+    if not key_id:
         return
-    key_id = _key_id(raw_token)
-    if _has(client, key_id):
-        return
-    if _claims_to_be_expired(raw_token):
-        # The key may have been retired since. The client should get a new token and try again.
-        raise AuthenticationError("the token is not valid", expired=True)
     try:
         async with timeout():
             await _fetches().until_known(client, key_id)
@@ -53,10 +51,65 @@ async def prepare(raw_token: str) -> None:
         raise AuthenticationUnavailable("the issuer's keys could not be read in time") from error
 
 
+def prepare_sync(raw_token: str) -> None:
+    """As `prepare`, in a thread that may block. Only one thread of the process fetches, once a
+    second at most; the others raise `AuthenticationUnavailable`."""
+    client = _client()
+    key_id = "" if client is None else _unknown_key_id(client, raw_token)
+    if key_id:
+        _of_threads.fetch(client)
+        if not _has(client, key_id):
+            raise AuthenticationError("the token names a key that its issuer does not have")
+
+
+class _FetchesOfThreads:
+    def __init__(self) -> None:
+        self.start_afresh()
+        start_afresh_in_child(self)
+
+    def start_afresh(self) -> None:
+        self._lock = Lock()
+        self._next_at = -inf
+
+    def fetch(self, client: Any) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise AuthenticationUnavailable("the issuer's keys are being read")
+        try:
+            if time.monotonic() < self._next_at:
+                raise AuthenticationUnavailable("the issuer's keys have just been read")
+            self._next_at = time.monotonic() + PAUSE_SECONDS
+            download(client, min(client.timeout, realtime_settings.RIGHTS_SECONDS))
+        except (OSError, ValueError, PyJWTError) as error:
+            _report(error)
+            raise AuthenticationUnavailable("the issuer's keys can't be read") from error
+        finally:
+            self._lock.release()
+
+
+_of_threads = _FetchesOfThreads()
+
+
+def _report(error: Exception) -> None:
+    # No answer, 500, no JSON, no keys: in any case the token may be valid.
+    kind = type(error).__name__
+    _unread.warning(kind, "the issuer's keys could not be read: %s", kind)
+
+
 def _client() -> Any:
     """Return SimpleJWT's `PyJWKClient`, or None if the key is in the settings."""
     backend = state.token_backend
     return None if backend.algorithm.startswith("HS") else backend.jwks_client
+
+
+def _unknown_key_id(client: Any, raw_token: str) -> str:
+    """Return the id of the key of a token if it has to be fetched, or "" if it is there."""
+    key_id = _key_id(raw_token)
+    if _has(client, key_id):
+        return ""
+    if _claims_to_be_expired(raw_token):
+        # The key may have been retired since. The client should get a new token and try again.
+        raise AuthenticationError("the token is not valid", expired=True)
+    return key_id
 
 
 def _key_id(raw_token: str) -> str:
@@ -119,9 +172,7 @@ class _Fetches:
             # Not `get_signing_key`: it holds a lock during the fetch that all other calls need.
             await fetch_in_thread(download, client, seconds)
         except Exception as error:
-            # No answer, 500, no JSON, no keys: in any case the token may be valid.
-            kind = type(error).__name__
-            _unread.warning(kind, "the issuer's keys could not be read: %s", kind)
+            _report(error)
             return False
         self._known_from = began_at
         return True

@@ -9,6 +9,7 @@ from functools import cache, partial
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
+from asgiref.sync import async_to_sync
 from django.db import DatabaseError
 from django.utils.module_loading import import_string
 
@@ -33,6 +34,32 @@ async def authenticate(raw_token: str) -> Identity:
     Raises `AuthenticationError`, or `AuthenticationUnavailable` if the token can't be checked in
     time.
     """
+    _require_plausible(raw_token)
+    try:
+        return await _ask(raw_token)
+    except (AuthenticationError, AuthenticationUnavailable):
+        raise
+    except Exception as error:
+        raise refusal(error) from error
+
+
+@reads_up_to_date
+def authenticate_sync(raw_token: str) -> Identity:
+    """As `authenticate`, in a thread that may block: that of an HTTP request."""
+    _require_plausible(raw_token)
+    authenticator = _authenticator(realtime_settings.AUTHENTICATOR)
+    try:
+        if isinstance(authenticator, SimpleJWTAuthenticator):
+            with nullcontext() if _is_batched(authenticator) else suppress(AuthenticationError):
+                signing_keys.prepare_sync(raw_token)
+        if iscoroutinefunction(authenticator.authenticate):
+            return _accept(async_to_sync(authenticator.authenticate), raw_token)
+        return _accept(authenticator.authenticate, raw_token)
+    except Exception as error:
+        raise refusal(error) from error
+
+
+def _require_plausible(raw_token: str) -> None:
     most = realtime_settings.TOKEN_MAX_BYTES
     if len(raw_token) > most:
         raise AuthenticationError(
@@ -42,12 +69,6 @@ async def authenticate(raw_token: str) -> Identity:
         raise AuthenticationError("the token is not valid")
     if not (raw_token.isascii() and raw_token.isprintable()):
         raise AuthenticationError("the token is not valid")
-    try:
-        return await _ask(raw_token)
-    except (AuthenticationError, AuthenticationUnavailable):
-        raise
-    except Exception as error:
-        raise refusal(error) from error
 
 
 async def _ask(raw_token: str) -> Identity:

@@ -15,31 +15,26 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 
-from ..authentication import Identity, django_sign_in
-from ..authentication.identity import identity_from_claims, permitted
-from ..authentication.refusals import CLAIM_ERRORS
-from ..authentication.token_kinds import require_access_token
+from ..authentication import Identity, django_sign_in, verification
+from ..authentication.identity import permitted
 from ..databases import up_to_date_reads
 from ..exceptions import AuthenticationError
 from . import errors, openapi
 
 
 class TokenAuthentication(JWTAuthentication):
-    """SimpleJWT's authentication, which also refuses signed tokens with impossible claims."""
+    """Takes the tokens that open sockets, and asks the same authenticator about them."""
 
     def authenticate(self, request: Request) -> Any:
+        header = self.get_header(request)
+        raw_token = None if header is None else self.get_raw_token(header)
+        if raw_token is None:
+            return None
         try:
-            return super().authenticate(request)
-        except CLAIM_ERRORS as error:
-            raise InvalidToken from error
-
-    def get_validated_token(self, raw_token: bytes) -> Any:
-        token = super().get_validated_token(raw_token)
-        try:
-            require_access_token(token)
+            identity = verification.authenticate_sync(raw_token.decode("latin-1"))
         except AuthenticationError as error:
             raise InvalidToken(error.reason) from error
-        return token
+        return identity.user, identity
 
 
 class NeverCached:
@@ -89,11 +84,7 @@ class RealtimeView(OwnDefaults, NeverCached, APIView):
             permitted(request.user)
         except AuthenticationError as error:
             raise AuthenticationFailed(error.reason) from error
-        token: Any = request.auth
-        if token is not None:
-            try:
-                return identity_from_claims(request.user, token.payload)
-            except AuthenticationError as error:
-                raise InvalidToken from error
+        if isinstance(request.auth, Identity):
+            return request.auth
         key = getattr(getattr(request, "session", None), "session_key", None)
         return Identity(request.user, session_id=django_sign_in(key), session_key=key or "")
