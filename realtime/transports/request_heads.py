@@ -1,6 +1,6 @@
 """Bounds unfinished requests: connections whose request line and headers do not come to an end.
 
-Until then no application is called, and uvicorn waits for ever.
+Until then no application is called, and servers wait for long, or for ever.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from ..conf import realtime_settings
 if TYPE_CHECKING:
     from ..hub.limits import UnauthenticatedLimit
 
-logger = logging.getLogger("realtime.uvicorn")
-
 UNCOUNTED_SECONDS = 1.0
 """An unfinished head is counted after this time. If many clients of one proxy connect together,
 those whose first bytes are on the way do not count."""
@@ -27,14 +25,19 @@ READ_SECONDS = 0.05
 class HeadTimer:
     """The time limit of a request head that has begun, and its place among those of its address."""
 
-    __slots__ = ("_abort", "_address", "_counted", "_handle", "_loop")
+    __slots__ = ("_abort", "_address", "_counted", "_handle", "_logger", "_loop")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, address: str, abort: Callable[[], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        address: str,
+        abort: Callable[[], None],
+        logger: logging.Logger,
     ) -> None:
         self._loop = loop
         self._address = address
         self._abort = abort
+        self._logger = logger
         self._counted: UnauthenticatedLimit | None = None
         self._call_later(min(UNCOUNTED_SECONDS, realtime_settings.CONNECT_SECONDS), self._count)
 
@@ -57,11 +60,11 @@ class HeadTimer:
         self._call_later(realtime_settings.CONNECT_SECONDS - UNCOUNTED_SECONDS, self._cut)
         self._counted = unauthenticated()
         if not self._counted.enter(self._address):
-            logger.info("an address has too many unfinished requests")
+            self._logger.info("an address has too many unfinished requests")
             self._abort()
 
     def _cut(self) -> None:
-        logger.info("a request was not finished in time; its connection is cut")
+        self._logger.info("a request was not finished in time; its connection is cut")
         self._abort()
 
 

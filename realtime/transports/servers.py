@@ -7,7 +7,7 @@ from socket import AF_INET, AF_INET6
 from typing import Any
 
 from ..connection.ports import Sink
-from . import daphne
+from . import daphne, daphne_http
 from .asgi import ASGISink, Receive, Send, TakenOver
 
 
@@ -71,3 +71,8 @@ def limit_request_heads(receive: Receive) -> None:
         from . import uvicorn_http  # needs a library that a site on Daphne does not install
 
         uvicorn_http.limit_heads(config)
+
+
+def limit_request_heads_of_daphne() -> None:
+    """The same for Daphne, which has no lifespan protocol: at import, before it opens its port."""
+    daphne_http.limit_heads()

@@ -11,6 +11,7 @@ requests are not touched. Of uvicorn, this module knows names that are not publi
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -22,6 +23,8 @@ try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 except ImportError:  # uvicorn takes h11 then
     HttpToolsProtocol = None  # type: ignore[assignment, misc]
+
+logger = logging.getLogger("realtime.uvicorn")
 
 if TYPE_CHECKING:
     _Base = H11Protocol
@@ -56,7 +59,7 @@ class _LimitsHeads(_Base):
 
     def _start_head_timer(self) -> None:
         address = self.client[0] if self.client else ""
-        self._head_timer = HeadTimer(self.loop, address, self.transport.abort)
+        self._head_timer = HeadTimer(self.loop, address, self.transport.abort, logger)
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:

@@ -10,7 +10,6 @@ from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
 from realtime.layers.groups import group_name
-from tests.support.marks import own_site
 
 
 @pytest.fixture
@@ -126,44 +125,6 @@ async def test_a_hundred_thousand_keys_are_refused_quickly(alice, bystander):
     reply = await alice.call(publish={"channel": "lobby", "data": keys})
     assert reply["error"]["code"] == 106
     assert time.monotonic() - started < 5
-
-
-@pytest.fixture(scope="module")
-def impatient_site(start_site):
-    """A uvicorn on which everything has to be done within a second."""
-    return start_site("uvicorn", DJANGO_SETTINGS_MODULE="tests.settings.impatient")
-
-
-@own_site
-async def test_the_server_pings_and_cuts_who_does_not_answer(impatient_site, open_client, sign):
-    client = await open_client(sign("alice"), url=impatient_site.ws_url)
-    assert client.reply["connect"]["ping"] == 1
-    async with asyncio.timeout(60):
-        assert await client.until(lambda frame: frame == {}) == {}
-        # It is answered there; the last one is not.
-        assert await client.until(lambda frame: frame == {}) == {}
-        assert await client.closed() == 3012
-
-
-@own_site
-async def test_a_client_that_does_not_connect_in_time_is_closed_with_3502(
-    start_site, impatient_site, open_client
-):
-    daphne = start_site("daphne", DJANGO_SETTINGS_MODULE="tests.settings.impatient")
-    for site in (daphne, impatient_site):
-        client = await open_client(url=site.ws_url, connect=False)
-        async with asyncio.timeout(60):
-            assert await client.closed() == 3502
-
-
-@pytest.mark.parametrize("part", [b"", b"GET /ws/ HT", b"GET /ws/ HTTP/1.1\r\nHost: 127.0.0.1\r\n"])
-async def test_a_request_that_does_not_end_is_closed_without_an_option(impatient_site, part):
-    """uvicorn itself waits for ever."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", impatient_site.port)
-    writer.write(part)
-    async with asyncio.timeout(60):
-        assert await reader.read() == b""
-    writer.close()
 
 
 async def test_a_closed_client_has_time_to_answer(site):

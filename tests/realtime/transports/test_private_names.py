@@ -18,10 +18,13 @@ import pytest
 import uvicorn
 from autobahn.twisted.websocket import WebSocketAdapterProtocol
 from autobahn.websocket.protocol import WebSocketProtocol as AutobahnProtocol
+from daphne.http_protocol import HTTPFactory
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import ISSLTransport, ITCPTransport
+from twisted.internet.testing import StringTransport
+from twisted.web import http as twisted_http
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
@@ -106,6 +109,18 @@ WEBSOCKETS = [
 ]
 
 
+DAPHNE_HTTP = [
+    ("line_mode", "says that a head is awaited"),
+    ("_buffer", "holds the beginning of a line"),
+    ("requests", "says that the first line has come"),
+    ("transport", "is aborted when the time is up"),
+    ("connectionMade", "begins a connection"),
+    ("dataReceived", "begins a later request"),
+    ("allHeadersReceived", "says that a head is finished"),
+    ("setTimeout", "says with None that the connection has ended"),
+]
+
+
 def complaint(library, name, module, use):
     return (
         f"{library} {version(library.partition(' ')[0])} has no {name} any more. "
@@ -165,6 +180,32 @@ def test_the_reader_of_websockets_has_a_buffer():
 
 def test_websockets_masks_frames_for_us():
     assert websockets_library.apply_mask(b"\x00\xff", b"\x0f\x0f\x0f\x0f") == b"\x0f\xf0"
+
+
+@pytest.mark.parametrize(("name", "use"), DAPHNE_HTTP, ids=[name for name, _ in DAPHNE_HTTP])
+def test_the_http_class_of_twisted_has_it(name, use):
+    assert hasattr(twisted_http.HTTPChannel(), name), complaint(
+        "twisted", name, "daphne_http.py", use
+    )
+
+
+def test_daphne_makes_its_connections_of_the_http_class_of_twisted():
+    use = "makes the protocol of a connection, of which we replace the class"
+    own = twisted_http._genericHTTPChannelProtocolFactory
+    assert twisted_http.HTTPFactory.protocol is own, complaint(
+        "twisted", "_genericHTTPChannelProtocolFactory", "daphne_http.py", use
+    )
+    assert "HTTPFactory.buildProtocol(" in inspect.getsource(HTTPFactory.buildProtocol), complaint(
+        "daphne", "HTTPFactory", "daphne_http.py", use
+    )
+    assert "HTTPFactory(self)" in inspect.getsource(Server.run), complaint(
+        "daphne", "server.HTTPFactory", "daphne_http.py", use
+    )
+    channel = twisted_http.HTTPChannel()
+    protocol = twisted_http._GenericHTTPChannelProtocol(channel)
+    protocol.makeConnection(StringTransport())
+    assert channel.transport.producer is channel
+    channel.connectionLost(None)
 
 
 def test_daphne_gives_its_protocol_to_the_application():
