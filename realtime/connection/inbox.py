@@ -17,6 +17,8 @@ logger = logging.getLogger("realtime.inbox")
 MOST_UNREAD = 16
 """Frames that may wait until the server should read no more."""
 MOST_UNREAD_CHARACTERS = 65_536
+MOST_WAITING = 256
+"""Frames that may wait at most, if the server can keep the others of what it has read."""
 
 
 class Receiver(Protocol):
@@ -64,6 +66,11 @@ class Inbox:
         return self._waiting is not None and (
             len(self._waiting) >= MOST_UNREAD or self._characters >= MOST_UNREAD_CHARACTERS
         )
+
+    @property
+    def is_overfull(self) -> bool:
+        """Return whether frames that were already read should be kept back, too."""
+        return self._waiting is not None and len(self._waiting) >= MOST_WAITING
 
     def begin(self, opening: Callable[[], Rest | None]) -> None:
         """Take the step that comes before all frames."""
@@ -129,10 +136,13 @@ class Inbox:
                 message = self._waiting.popleft()
                 self._characters -= len(message)
                 more = self._receiver.receive(message)
-                if was_full and not self.is_full:
+                has_room = was_full and not self.is_full
+                if has_room:
                     self.on_room()
                 if more is not None:
                     await more
+                elif has_room:
+                    await asyncio.sleep(0)  # for the turn of other clients
         except Exception:
             self._fail()
         finally:

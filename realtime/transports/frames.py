@@ -13,6 +13,7 @@ TEXT = 0x81
 """The first byte of a text that is one frame."""
 BINARY = 0x82
 _MASKED = 0x80
+_CLOSE = 0x8
 _SHORT_HEADS = {kind: [bytes((kind, size)) for size in range(126)] for kind in (TEXT, BINARY)}
 
 
@@ -62,6 +63,11 @@ def end_of_frame(data: bytes, begin: int) -> int | None:
             return len(data) + 1
         return begin + 14 + int.from_bytes(data[begin + 2 : begin + 10], "big")
     return None
+
+
+def is_close(data: bytes, begin: int) -> bool:
+    """Return whether the frame that begins at `begin` is a close."""
+    return data[begin] & 0x0F == _CLOSE
 
 
 def payload_of_frame(data: bytes, begin: int, end: int) -> bytes | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..connection.inbox import Inbox
 from ..protocols.frames import Frame
-from .frames import TEXT, end_of_frame, last_frame, payload_of_frame
+from .frames import TEXT, end_of_frame, is_close, last_frame, payload_of_frame
 from .websockets_library import (
     CloseCode,
     Opcode,
@@ -76,7 +76,7 @@ class Socket(asyncio.Protocol):
         self._resumed: asyncio.Future[None] | None = None
         self._inbox: Inbox | None = None
         self._unread = b""
-        """The beginning of a frame."""
+        """The beginning of a frame, or frames for which the inbox has no room."""
         self._parser: ServerProtocol | None = None
         self._for_parser = 0
         """How many bytes more the parser reads: those of a large frame, or the `REST`."""
@@ -185,12 +185,17 @@ class Socket(asyncio.Protocol):
             payload = None
             if self._parser is None and end - begin <= self._max_size:
                 payload = payload_of_frame(data, begin, end)
-            if payload is None:
-                self._parse(data[begin:end])
-                if self._transport.is_closing():
-                    return
-            else:
+            if payload is not None:
                 self._hand_in(payload, is_text=data[begin] == TEXT)
+                if not self._is_reading and self._inbox is not None and self._inbox.is_overfull:
+                    self._unread = data[end:]
+                    return
+            elif self._is_open or is_close(data, begin):
+                self._parse(data[begin:end])
+            else:
+                self._count_late(1)
+            if payload is None and self._transport.is_closing():
+                return
             begin = end
 
     def pause_writing(self) -> None:
@@ -240,7 +245,10 @@ class Socket(asyncio.Protocol):
     def _read_on(self) -> None:
         if not self._is_reading and not self._transport.is_closing():
             self._is_reading = True
-            self._transport.resume_reading()
+            if self._unread:
+                self.data_received(b"")
+            if self._is_reading:
+                self._transport.resume_reading()
 
     def _parse_from_here(self) -> ServerProtocol:
         if self._parser is None:
@@ -274,11 +282,15 @@ class Socket(asyncio.Protocol):
                 others += not self._completes(event)
         self._flush(parser)
         if not self._is_open:
-            self._late += others
-            if self._late > LATE_MAX:
-                self._abort()
+            self._count_late(others)
         elif others and self._inbox is not None:
             self._inbox.charge(others)
+
+    def _count_late(self, frames: int) -> None:
+        """Frames have come after the close, of which only the client's own close is read."""
+        self._late += frames
+        if self._late > LATE_MAX:
+            self._abort()
 
     def _completes(self, frame: ParsedFrame) -> bool:
         """Take a frame, and return whether it completes a message. The parser has answered pings

@@ -17,6 +17,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.streams import StreamReader
 
+from realtime.connection.inbox import MOST_WAITING, Inbox
 from realtime.transports.frames import encode_message, end_of_frame
 from realtime.transports.websocket import Socket
 
@@ -56,7 +57,7 @@ class FakeTransport:
 class FakeInbox:
     def __init__(self):
         self.received = []
-        self.is_full = False
+        self.is_full = self.is_overfull = False
         self.has_ended = False
         self.charged = 0
 
@@ -355,6 +356,55 @@ def test_a_socket_reads_no_more_while_its_inbox_is_full():
     inbox.on_room()
     inbox.on_room()
     assert transport.calls == ["pause", "resume"]
+
+
+class Slow:
+    """A session whose first frame waits, and that counts the others."""
+
+    def __init__(self):
+        self.gate = asyncio.Event()
+        self.received = []
+
+    def receive(self, text):
+        self.received.append(text)
+        return self.gate.wait() if len(self.received) == 1 else None
+
+
+async def test_of_frames_that_were_read_at_once_few_wait_in_the_inbox():
+    socket, transport, _ = open_socket()
+    session = Slow()
+    inbox = Inbox(session, on_end=lambda: None)
+    socket.listen(inbox)
+    texts = [str(number) for number in range(10_000)]
+    socket.data_received(b"".join(frame(Opcode.TEXT, text.encode()) for text in texts))
+    assert len(inbox._waiting) == MOST_WAITING
+    handling = inbox._handling
+    others = asyncio.create_task(count_turns(handling))
+    session.gate.set()
+    await handling
+    assert session.received == texts
+    assert await others > len(texts) / MOST_WAITING
+    assert transport.calls[0] == "pause" and transport.calls[-1] == "resume"
+
+
+async def count_turns(task):
+    turns = 0
+    while not task.done():
+        await asyncio.sleep(0)
+        turns += 1
+    return turns
+
+
+def test_what_comes_after_the_close_is_not_parsed():
+    socket, transport, inbox = open_socket()
+    socket._close(CloseCode.NORMAL_CLOSURE)
+    parser, seen = socket._parser, []
+    parser.receive_data = seen.append
+    socket.data_received((frame(Opcode.TEXT, b"[1]") + frame(Opcode.PING, b"")) * 100)
+    assert (seen, inbox.received, transport.is_closing()) == ([], [], False)
+    del parser.receive_data
+    socket.data_received(frame(Opcode.CLOSE, struct.pack("!H", 1000)))
+    assert transport.is_closing()
 
 
 def test_a_server_that_goes_says_so():
