@@ -1,7 +1,8 @@
 """What Daphne does differently, and has no public way to ask for or to change.
 
-This is the only module that knows names inside of Daphne, Autobahn and Twisted. If they change, if
-`send` is wrapped, and on other servers, nothing is found, and Daphne's own ways hold.
+This is the only module that knows names inside of Daphne, Autobahn and Twisted, with
+`daphne_reading` beside it. If they change, if `send` is wrapped, and on other servers, nothing is
+found, and Daphne's own ways hold.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from ..protocols.frames import Frame
 from .asgi import Send
+from .daphne_reading import PieceReader
 
 
 class DaphneSink:
@@ -84,42 +86,40 @@ def _on_ping(protocol: Any, unsent_bytes: int, payload: bytes) -> None:
 
 
 def charge_frames(send: Send, charge: Callable[[int], None]) -> None:
-    """Call `charge` for each frame that is no whole message: pings, pongs, and fragments."""
+    """Call `charge` for each frame that is no whole message: pings, pongs, and fragments.
+
+    Frames are parsed a few at a time, and a client that goes on after our close is cut.
+    """
     protocol = _protocol(send)
     if not hasattr(protocol, "onMessageFrameBegin"):
         return
+    reader = PieceReader(protocol)
     begin_frame = protocol.onMessageFrameBegin
 
     def on_frame(length: int) -> None:
+        reader.count_late(length)
         if not protocol.current_frame.fin:
             charge(1)
         begin_frame(length)
 
+    def on_control_frame(answer: Callable[[bytes], None], payload: bytes) -> None:
+        reader.count_late(len(payload))
+        charge(1)
+        answer(payload)
+
     protocol.onMessageFrameBegin = on_frame
-    protocol.onPing = partial(_on_control_frame, charge, protocol.onPing)
-    protocol.onPong = partial(_on_control_frame, charge, protocol.onPong)
-
-
-def _on_control_frame(
-    charge: Callable[[int], None], answer: Callable[[bytes], None], payload: bytes
-) -> None:
-    charge(1)
-    answer(payload)
+    protocol.onPing = partial(on_control_frame, protocol.onPing)
+    protocol.onPong = partial(on_control_frame, protocol.onPong)
 
 
 def pause_reading(send: Send) -> Callable[[], None]:
     """Read nothing more from the client, whose messages would all be queued, until what is returned
     is called."""
-    transport: Any = getattr(_protocol(send), "transport", None)
-    if not hasattr(transport, "pauseProducing"):
+    reader = getattr(getattr(_protocol(send), "dataReceived", None), "__self__", None)
+    if not isinstance(reader, PieceReader):
         return _nothing
-    transport.pauseProducing()
-    return partial(_resume, transport)
-
-
-def _resume(transport: Any) -> None:
-    if not transport.disconnecting and not getattr(transport, "disconnected", False):
-        transport.resumeProducing()
+    reader.pause()
+    return reader.resume
 
 
 def _nothing() -> None:

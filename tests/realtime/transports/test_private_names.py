@@ -31,6 +31,7 @@ from uvicorn.server import ServerState
 
 import realtime
 from realtime.transports import daphne, websockets_library
+from realtime.transports.daphne_reading import LATE_MAX, PIECE_BYTES
 
 PACKAGE = Path(realtime.__file__).parent
 
@@ -302,10 +303,20 @@ def test_the_buffers_of_autobahn_are_limited():
     assert calls == [b"a", "abort"]
 
 
-def test_frames_of_daphne_that_are_no_whole_message_are_charged():
-    send, protocol, calls = a_daphne_connection()
-    charged, begun = [], []
+def a_daphne_reader(**buffer):
+    """A connection of Daphne that parses a frame for each byte, all of them pongs."""
+    send, protocol, calls = a_daphne_connection(**buffer)
+    protocol.parsed = []
+    protocol.dataReceived = protocol.parsed.append
     protocol.onPong = lambda payload: None
+    protocol.state = protocol.STATE_OPEN = 3
+    protocol.STATE_CLOSING, protocol.STATE_CLOSED = 2, 0
+    return send, protocol, calls
+
+
+async def test_frames_of_daphne_that_are_no_whole_message_are_charged():
+    send, protocol, calls = a_daphne_reader()
+    charged, begun = [], []
     protocol.onMessageFrameBegin = begun.append
     daphne.limit_buffers(send, 1_000, 200)
     daphne.charge_frames(send, charged.append)
@@ -318,14 +329,63 @@ def test_frames_of_daphne_that_are_no_whole_message_are_charged():
     daphne.charge_frames(print, charged.append)  # another server
 
 
-def test_reading_from_a_client_of_daphne_is_paused():
-    send, protocol, calls = a_daphne_connection()
-    daphne.pause_reading(send)()
+async def test_a_client_of_daphne_that_goes_on_after_our_close_is_cut():
+    send, protocol, calls = a_daphne_reader()
+    protocol.onMessageFrameBegin = protocol.onPing = lambda argument: None
+    daphne.charge_frames(send, lambda frames: None)
+    protocol.state = protocol.STATE_CLOSING
+    for _ in range(LATE_MAX - 1):
+        protocol.onPing(b"")
+    assert calls == []
+    for _ in range(2):
+        protocol.onPong(b"")
+    assert calls == ["abort"]
+
+
+async def test_what_was_read_of_a_client_of_daphne_is_parsed_in_pieces():
+    send, protocol, calls = a_daphne_reader()
+    protocol.onMessageFrameBegin = protocol.onPing = lambda argument: None
+    daphne.charge_frames(send, lambda frames: None)
+    protocol.dataReceived(b"a")
+    assert (protocol.parsed, calls) == ([b"a"], [])
+    data = bytes(range(256)) * 40
+    protocol.dataReceived(data)
+    protocol.dataReceived(b"b")
+    assert calls == ["pause"]
+    while calls == ["pause"]:
+        parsed = len(protocol.parsed)
+        await asyncio.sleep(0)
+        assert len(protocol.parsed) <= parsed + 1
+    assert b"".join(protocol.parsed) == b"a" + data + b"b"
+    assert max(map(len, protocol.parsed)) == PIECE_BYTES
+    assert calls == ["pause", "resume"]
+
+
+async def test_reading_from_a_client_of_daphne_is_paused():
+    send, protocol, calls = a_daphne_reader()
+    protocol.onMessageFrameBegin = protocol.onPing = lambda argument: None
+    daphne.pause_reading(send)()  # nothing to pause yet
+    daphne.charge_frames(send, lambda frames: None)
     read_on = daphne.pause_reading(send)
+    protocol.dataReceived(b"a")
+    assert protocol.parsed == []
+    read_on()
+    await asyncio.sleep(0)
+    assert protocol.parsed == [b"a"]
+    assert calls.pop() == "resume"
+    read_on = daphne.pause_reading(send)
+    calls.clear()
     protocol.transport.disconnecting = True
     read_on()
-    assert calls == ["pause", "resume", "pause"]
+    assert calls == []
     daphne.pause_reading(print)()  # another server
+
+
+@pytest.mark.parametrize("name", ["STATE_CLOSING", "STATE_CLOSED", "dataReceived"])
+def test_autobahn_reads_in_pieces(name):
+    assert hasattr(DaphneProtocol, name), complaint(
+        "autobahn", name, "daphne_reading.py", "parses a few frames at a time"
+    )
 
 
 @pytest.mark.parametrize("name", ["pauseProducing", "resumeProducing", "disconnecting"])
