@@ -292,8 +292,7 @@ class Outbox:
         return join((frame, self._protocol.ping), self._protocol.separator) if is_due else frame
 
 
-def _nothing() -> None:
-    pass
+def _nothing() -> None: ...
 
 
 def _event(message: Message) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Event streams on an ASGI server that has no network."""
+"""Event streams on an ASGI server that has no network.
+
+Long, because one server and its streams are the ground of all cases.
+"""
 
 import asyncio
 
