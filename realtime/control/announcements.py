@@ -18,8 +18,19 @@ from ..layers.records import Change as LayerChange
 from ..names import grants_of
 from .announcer import Announcer
 from .marks import OwedMarks
-from .messages import Message, Notice, Recheck, Rechecks, Removal, Revocation, to_dict
-from .transactions import Change, after_commit, announce_first, announce_together
+from .messages import (
+    Message,
+    Notice,
+    Order,
+    Orders,
+    Recheck,
+    Rechecks,
+    Removal,
+    Revocation,
+    to_dict,
+)
+from .pending import send_together
+from .transactions import Change, announce_first, announce_together
 
 User = Any
 """A user or its primary key; None means all users."""
@@ -67,8 +78,9 @@ def announce(message: Message) -> None:
         _send(get_layer(), message)
 
 
-def announce_after_commit(message: Message, using: str | None = None) -> None:
-    """Announce a message as soon as the running transaction is committed, or now if there is none.
+def announce_after_commit(message: Recheck | Order, using: str | None = None) -> None:
+    """Announce a message as soon as the running transaction is committed, or now if there is none;
+    in one with the others of the transaction.
 
     Raises nothing: the data is saved, so the request must not fail because Redis is away. Redis
     that does not answer delays the request once, by a second.
@@ -76,7 +88,7 @@ def announce_after_commit(message: Message, using: str | None = None) -> None:
     if isinstance(message, Recheck):
         announce_change(Change(message.user, message.room), using)
     else:
-        after_commit(partial(_submit, message), using)
+        send_together(message, using, _submit_orders)
 
 
 def announce_change(change: Change, using: str | None = None) -> None:
@@ -101,6 +113,10 @@ def _announce_changes(reviews: list[Recheck], locking_out: list[Recheck]) -> Non
     _submit(reviews[0] if len(reviews) == 1 else Rechecks(reviews), locking_out)
 
 
+def _submit_orders(orders: list[Order]) -> None:
+    _submit(orders[0] if len(orders) == 1 else Orders(orders))
+
+
 def _submit(message: Message, locking_out: Collection[Recheck] = ()) -> None:
     _announcer.submit(partial(_send_later, message, locking_out))
 
@@ -112,17 +128,20 @@ def _send_later(message: Message, locking_out: Collection[Recheck]) -> None:
 def _send(layer: RoomLayer, message: Message, locking_out: Collection[Recheck] = ()) -> None:
     unmarked: PartlyUnavailable | None = None
     marks: list[LayerChange] = [(change.user, change.room) for change in locking_out]
-    if isinstance(message, Revocation):
-        marks.append((message.user, grants_of(message.room)))
+    orders = message.orders if isinstance(message, Orders) else [message]
+    marks += [
+        (order.user, grants_of(order.room)) for order in orders if isinstance(order, Revocation)
+    ]
     if marks:
         # Before the message: a client that comes back at once must find it.
         try:
             layer.mark_changes_sync(marks)
         except PartlyUnavailable as error:
             unmarked = error  # a dead Redis must not hold up what the others can do
-    if isinstance(message, Removal) and message.sign_in and not message.room:
-        lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
-        layer.end_sign_in_sync(message.sign_in, lifetime)
+    for order in orders:
+        if isinstance(order, Removal) and order.sign_in and not order.room:
+            lifetime = api_settings.ACCESS_TOKEN_LIFETIME.total_seconds()
+            layer.end_sign_in_sync(order.sign_in, lifetime)
     # The id tells a process that reads it once more later.
     layer.send_order_sync({**to_dict(message), "id": uuid.uuid4().hex})
     if unmarked is not None:

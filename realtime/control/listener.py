@@ -20,7 +20,17 @@ from ..exceptions import AuthenticationError, LayerUnavailable
 from ..layers import RoomLayer
 from ..layers.groups import CONTROL_GROUP
 from ..sparse_log import SparseLog
-from .messages import NewSignIn, Notice, Recheck, Rechecks, Removal, Revocation, from_dict
+from .messages import (
+    NewSignIn,
+    Notice,
+    Order,
+    Orders,
+    Recheck,
+    Rechecks,
+    Removal,
+    Revocation,
+    from_dict,
+)
 from .order_log import OrderLog
 from .reviewer import Reviewed, Reviewer
 from .session_watch import SessionWatch
@@ -120,14 +130,19 @@ class ControlListener:
             self._recheck([message])
         elif isinstance(message, Rechecks):
             self._recheck(message.changes)
-        elif isinstance(message, NewSignIn):
-            self._rename_sign_in(message)
-        elif isinstance(message, Removal):
-            self._remove(message)
-        elif isinstance(message, Notice):
-            self._show_notice(message)
-        elif isinstance(message, Revocation):
-            self._revoke(message)
+        else:
+            for order in message.orders if isinstance(message, Orders) else [message]:
+                self._obey(order)
+
+    def _obey(self, order: Order) -> None:
+        if isinstance(order, NewSignIn):
+            self._rename_sign_in(order)
+        elif isinstance(order, Removal):
+            self._remove(order)
+        elif isinstance(order, Notice):
+            self._show_notice(order)
+        else:
+            self._revoke(order)
 
     def _recheck(self, changes: list[Recheck]) -> None:
         for change in changes:

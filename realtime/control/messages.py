@@ -81,7 +81,17 @@ class Revocation(msgspec.Struct, frozen=True, tag="realtime.revocation"):
     room: str
 
 
-Message = Recheck | Rechecks | Notice | NewSignIn | Removal | Revocation
+Order = Notice | NewSignIn | Removal | Revocation
+"""What the site asks for, in the words of one call."""
+
+
+class Orders(msgspec.Struct, frozen=True, tag="realtime.orders"):
+    """The orders of one transaction, in their order."""
+
+    orders: list[Order]
+
+
+Message = Recheck | Rechecks | Order | Orders
 
 
 def to_dict(message: Message) -> dict[str, Any]:

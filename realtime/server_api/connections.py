@@ -19,7 +19,7 @@ from ..control.announcements import (
     removal,
     review,
 )
-from ..control.messages import Message
+from ..control.messages import Order, Recheck
 from ..exceptions import LayerUnavailable
 from ..layers import get_layer
 from ..layers.records import Connection, LiveProcess, Process
@@ -165,7 +165,7 @@ def recheck(
     order(review(user=user, room=room), on_commit, using)
 
 
-def order(message: Message, on_commit: bool, using: str | None) -> None:
+def order(message: Recheck | Order, on_commit: bool, using: str | None) -> None:
     if on_commit and is_in_transaction(using):
         announce_after_commit(message, using)
     else:

@@ -1,10 +1,13 @@
 """How changes of one transaction are merged, and announced together after its commit."""
 
+from contextlib import suppress
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.utils import ConnectionHandler
 
+from realtime import disconnect, notify, unsubscribe
 from realtime.control import user_signals
 from realtime.control.messages import Audience
 from realtime.control.transactions import Change, ChangeSet, after_commit
@@ -172,3 +175,23 @@ def test_a_site_that_commits_by_hand_can_save(alice, changes):
     finally:
         transaction.set_autocommit(True)
     assert changes() == [(str(alice.pk), None)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_orders_of_a_transaction_leave_together_in_their_order(alice, announced):
+    with transaction.atomic():
+        disconnect(user=alice)
+        with suppress(ValueError), transaction.atomic():
+            notify("never", user=alice)
+            raise ValueError
+        unsubscribe("lobby", user=alice)
+        notify("hello", user=alice)
+        assert announced == []
+    (orders,) = announced
+    assert [type(order).__name__ for order in orders.orders] == ["Removal", "Removal", "Notice"]
+    assert [order.room for order in orders.orders] == ["", "lobby", ""]
+    announced.clear()
+    with transaction.atomic():
+        notify("again", user=alice)
+    (notice,) = announced
+    assert notice.text == "again"
