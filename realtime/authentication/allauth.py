@@ -37,6 +37,8 @@ class AccessTokenAuthenticator(SimpleJWTAuthenticator):
     a token is valid until it expires, also after a sign-out.
     """
 
+    takes_own_tokens = False
+
     def authenticate_many(self, raw_tokens: list[str]) -> list[Identity | Exception]:
         answers = [_with_session(answer) for answer in super().authenticate_many(raw_tokens)]
         keys = {each.session_key for each in answers if isinstance(each, Identity)}

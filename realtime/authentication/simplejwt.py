@@ -50,6 +50,9 @@ class SimpleJWTAuthenticator(BatchAuthenticator):
     After any other exception the client is asked to try again later.
     """
 
+    takes_own_tokens = True
+    """Whether it takes tokens that SimpleJWT signs on this site, as `POST token/` gives them."""
+
     def authenticate_many(self, raw_tokens: list[str]) -> list[Identity | Exception]:
         """Authenticate many tokens with one query for all their users."""
         tokens = [outcome(_validated, raw_token) for raw_token in raw_tokens]

@@ -35,6 +35,9 @@ def require_access_token(token: Token) -> None:
     for claim in _OF_ID_TOKENS:
         if claim in token.payload:
             raise AuthenticationError(f"not an access token: only an ID token has {claim}")
+    if isinstance(bound_to := token.payload.get("cnf"), dict) and "jkt" in bound_to:
+        # RFC 9449, 7.2: nobody may take it without a proof that the client has the key.
+        raise AuthenticationError("not a bearer token: it is bound to a key of its client (DPoP)")
     if token.token is not None:
         _require_header_type(token.token)
 

@@ -100,6 +100,7 @@ _OF_VALUES: tuple[tuple[tuple[str, ...], Callable[[], list[CheckMessage]]], ...]
     (("PATH",), _check_path),
     *(((key,), partial(_check_import, key)) for key in _PATHS),
     (("AUTHENTICATOR",), check_authenticator),
+    (("AUTHENTICATOR",), tokens.check_library),
     (("UNKNOWN_USERS",), tokens.check_unknown_users),
     (("SCOPES",), tokens.check_scopes),
     (("TOKEN_MAX_BYTES", "FRAME_MAX_BYTES", "CREDENTIALS"), check_token_size),

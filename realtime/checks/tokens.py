@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 from rest_framework_simplejwt.settings import api_settings
@@ -65,6 +66,29 @@ def _is_list_of_scopes(meaning: Any) -> bool:
     return isinstance(meaning, list | tuple | set) and all(
         isinstance(scope, str) and scope.startswith("realtime:") for scope in meaning
     )
+
+
+_APPS = {
+    "realtime.authentication.oauth_toolkit.": "oauth2_provider",
+    "realtime.authentication.allauth.": "allauth.headless",
+}
+
+
+def check_library() -> list[CheckMessage]:
+    path = realtime_settings.AUTHENTICATOR
+    missing = [
+        app
+        for module, app in _APPS.items()
+        if path.startswith(module) and not apps.is_installed(app)
+    ]
+    return [
+        Error(
+            f'REALTIME["AUTHENTICATOR"] is {path!r}, but the app {app!r} is not installed.',
+            hint=f'Add "{app}" to INSTALLED_APPS, as the documentation of the library says.',
+            id="realtime.E034",
+        )
+        for app in missing
+    ]
 
 
 def check_audience(**kwargs: Any) -> list[CheckMessage]:

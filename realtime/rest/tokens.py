@@ -17,7 +17,7 @@ from rest_framework_simplejwt.exceptions import TokenBackendError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken
 
-from ..authentication import Identity, SimpleJWTAuthenticator, django_sessions, signing_keys
+from ..authentication import Identity, django_sessions, signing_keys
 from ..conf import realtime_settings
 from . import shapes
 from .base import RealtimeView
@@ -62,8 +62,8 @@ class TokenView(RealtimeView):
 def _come_from_elsewhere() -> bool:
     """Return whether tokens come from another issuer, or are of a kind of the site's own."""
     authenticator = import_string(realtime_settings.AUTHENTICATOR)
-    is_ours = isinstance(authenticator, type) and issubclass(authenticator, SimpleJWTAuthenticator)
-    return not is_ours or signing_keys.are_external()
+    takes_ours = getattr(authenticator, "takes_own_tokens", False)
+    return not takes_ours or signing_keys.are_external()
 
 
 def _token(identity: Identity) -> tuple[int, str] | None:

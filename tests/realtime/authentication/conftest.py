@@ -2,7 +2,7 @@
 
 import os
 
-LIBRARIES = ["test_oauth_toolkit.py", "test_allauth.py"]
+LIBRARIES = ["test_oauth_toolkit.py", "test_allauth.py", "test_shipped.py"]
 
 if os.environ.get("DJANGO_SETTINGS_MODULE") != "tests.settings.providers":
     collect_ignore = LIBRARIES

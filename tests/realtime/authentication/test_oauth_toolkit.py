@@ -26,18 +26,20 @@ from realtime.control import session_watch
 from realtime.exceptions import AuthenticationError
 from realtime.layers import get_layer
 from tests.support.sessions import call
+from tests.support.settings_of_docs import settings_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SECRET = "a-secret-of-the-client"
 CALLBACK = "https://app.example.com/callback"
 VERIFIER = "v" * 64
-PATH = "realtime.authentication.oauth_toolkit.AccessTokenAuthenticator"
 
 
 @pytest.fixture(autouse=True)
 def authenticator(settings, monkeypatch):
-    settings.REALTIME = {**settings.REALTIME, "AUTHENTICATOR": PATH}
+    shown = settings_of("oauth.md")["django-oauth-toolkit"]
+    settings.REALTIME = {**settings.REALTIME, **shown["REALTIME"]}
+    assert shown["OAUTH2_PROVIDER"]["SCOPES"].keys() <= settings.OAUTH2_PROVIDER["SCOPES"].keys()
     monkeypatch.setattr(session_watch, "SECOND_LOOK_SECONDS", 0)
 
 

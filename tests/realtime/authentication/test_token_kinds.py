@@ -62,6 +62,9 @@ OTHER_KINDS = [
     {"typ": "Refresh"},
     {"typ": "ID"},
     {"typ": "Offline"},
+    {"typ": "DPoP"},
+    {"at_hash": "GSyaM2k0Bk4aYc3zyZuMsw"},
+    {"c_hash": "GSyaM2k0Bk4aYc3zyZuMsw"},
     {"headers": {"typ": "logout+jwt"}},
     {"headers": {"typ": "application/logout+jwt"}},
     {"headers": {"typ": "secevent+jwt"}},
@@ -83,6 +86,11 @@ def test_other_kinds_of_tokens_are_refused(of_a_provider, sign, client, claims):
     token = sign(**claims)
     assert outcome(token).startswith("refused: not an access token")
     assert rooms(client, token) == 401
+
+
+def test_a_token_that_is_bound_to_a_key_is_no_bearer_token(of_a_provider, sign):
+    assert outcome(sign(cnf={"jkt": "0ZcOCORZNYy"})).startswith("refused: not a bearer token")
+    assert outcome(sign(cnf={"x5t#S256": "bwcK0"})) == "alice"  # a proxy has seen the certificate
 
 
 @pytest.mark.parametrize("claims", ACCESS, ids=str)

@@ -5,6 +5,7 @@ import pytest
 from realtime import checks, conf
 from tests.support.checking import ids
 
+OURS = "realtime.authentication"
 SIMPLEJWT = "rest_framework_simplejwt.authentication"
 
 
@@ -32,6 +33,17 @@ def test_the_defaults_are_fine(settings):
         ({"AUTHENTICATOR": f"{SIMPLEJWT}.JWTStatelessUserAuthentication"}, "realtime.E012"),
         ({"AUTHENTICATOR": f"{SIMPLEJWT}.JWTAuthentication"}, "realtime.E012"),
         ({"AUTHENTICATOR": "uuid.UUID"}, "realtime.E012"),
+        ({"UNKNOWN_USERS": "nowhere.function"}, "realtime.E031"),
+        ({"UNKNOWN_USERS": "Create"}, "realtime.E031"),
+        ({"UNKNOWN_USERS": "realtime.conf.KEYS"}, "realtime.E031"),
+        ({"UNKNOWN_USERS": "create"}, "realtime.E032"),
+        ({"SCOPES": {"chat": "realtime:join"}}, "realtime.E033"),
+        ({"SCOPES": {"chat": ["join"]}}, "realtime.E033"),
+        ({"SCOPES": {"chat": [5]}}, "realtime.E033"),
+        ({"SCOPES": ["chat"]}, "realtime.E003"),
+        ({"AUTHORIZED_PARTIES": "web"}, "realtime.E003"),
+        ({"AUTHENTICATOR": f"{OURS}.allauth.AccessTokenAuthenticator"}, "realtime.E034"),
+        ({"AUTHENTICATOR": f"{OURS}.oauth_toolkit.AccessTokenAuthenticator"}, "realtime.E034"),
         (["PING_SECONDS"], "realtime.E001"),
         ({"PATH": "<path:room>/"}, "realtime.E016"),
         ({"PATH": "ws//"}, "realtime.E016"),
