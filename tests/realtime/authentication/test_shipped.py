@@ -165,7 +165,7 @@ async def test_an_expired_token_asks_for_a_new_one(issue, alice):
 @pytest.mark.parametrize("issue", EXPIRING, indirect=True)
 async def test_a_connection_ends_when_its_token_does(issue, alice, settings, connect):
     settings.REALTIME = {**settings.REALTIME, "EXPIRY_GRACE_SECONDS": 0}
-    session = await connect(await issue(alice, lifetime=2))
+    session = await connect(await issue(alice, lifetime=1))
     assert await session.transport.until_closed() == CloseCode.EXPIRED
 
 
