@@ -109,9 +109,14 @@ class Sessions:
 
 def is_of(session: PollingSession, credential: str, user: str | None) -> bool | None:
     """Return whether a request belongs to a session: its credential is the one of the session, or
-    proves the same user, or there is none. None if the user has to be found out."""
-    if credential in ("", session.credential):
+    proves the same user. None if the user has to be found out.
+
+    A client that authenticates later, over its session, brings none at all.
+    """
+    if credential == session.credential:
         return True
+    if not credential:
+        return False
     if user is None:
         return None
     if user != session.user_id:

@@ -125,6 +125,14 @@ async def test_an_id_of_another_user_is_unknown(app):
     await alice.call(id=1, connect={})
 
 
+async def test_an_id_without_the_credential_that_came_with_it_is_unknown(app):
+    alice = PollingClient(app, token="alice")
+    await alice.open()
+    thief = PollingClient(app)
+    thief.sid = alice.sid
+    assert (await thief.request()).code == 1
+
+
 async def test_a_newer_token_of_the_same_user_is_taken(app):
     alice = PollingClient(app, token="alice.1")
     await alice.open()

@@ -11,7 +11,7 @@ def record(message, *args, level=logging.INFO, pathname="server.py"):
     return logging.LogRecord("uvicorn.error", level, pathname, 1, message, args, None)
 
 
-@pytest.mark.parametrize("key", ["token", "ticket", "TOKEN"])
+@pytest.mark.parametrize("key", ["token", "ticket", "TOKEN", "sid"])
 def test_credentials_of_the_query_string_are_masked(key):
     logged = record('%s - "WebSocket %s" [accepted]', "127.0.0.1", f"/ws/?a=1&{key}=s3cret&b=2")
     assert MaskCredentials().filter(logged)
