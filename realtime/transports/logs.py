@@ -17,9 +17,8 @@ _CREDENTIAL = re.compile(r"((?:[?&]|^)(?:token|ticket|sid)=)[^&\s\"']+", re.IGNO
 
 
 class MaskCredentials(logging.Filter):
-    """Masks `?token=`, `?ticket=` and `?sid=`, the id of a session of a client that polls, and drops
-    the frames and headers that the `websockets` library writes at DEBUG through uvicorn's logger.
-    """
+    """Masks `?token=`, `?ticket=` and `?sid=`, the id of a client that polls; and drops the frames
+    and headers that the `websockets` library writes at DEBUG through uvicorn's logger."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno <= logging.DEBUG and "websockets" in record.pathname:

@@ -32,6 +32,12 @@ logger = logging.getLogger("realtime.engineio")
 NORMAL_CLOSURE = 1000
 
 
+def is_upgrade(scope: dict[str, Any]) -> bool:
+    """Return whether a WebSocket is for a session that began with polling."""
+    path: str = scope["path"]
+    return path.rstrip("/").endswith("/socket.io") and "sid" in query_of(scope)
+
+
 async def upgrade(
     scope: dict[str, Any], receive: Receive, send: Send, authenticate: Callable[[Any], Any]
 ) -> None:

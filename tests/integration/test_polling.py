@@ -1,0 +1,73 @@
+"""Stock clients of Socket.IO that poll: on each server, and over two processes of a site."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.support.round_robin import round_robin
+
+APPLICATION = "tests.support.small_socketio:application"
+
+
+@pytest.fixture(scope="module")
+def neighbours(start_site):
+    """A Daphne and a uvicorn of one site."""
+    daphne = start_site("daphne", redis=True, application=APPLICATION)
+    return daphne, start_site("uvicorn-fast", beside=daphne, application=APPLICATION)
+
+
+@pytest.fixture(scope="module")
+def site(neighbours):
+    """The site whose users `sign` uses."""
+    return neighbours[0]
+
+
+@pytest.fixture
+def talk(run_node, sign):
+    """Let alice and bob talk in a room, each in a process of its own if there are two URLs."""
+
+    async def _talk(*urls, messages=40, **options):
+        tokens = [sign("alice"), sign("bob")]
+        return await asyncio.to_thread(
+            run_node,
+            "polling.mjs",
+            URLS=json.dumps(urls),
+            TOKENS=json.dumps(tokens),
+            OPTIONS=json.dumps(options),
+            EVENT="message",
+            MESSAGES=str(messages),
+        )
+
+    return _talk
+
+
+def heard(printed):
+    """What each client has heard; the other lines are empty."""
+    leaving = [line for line in printed if line[0] == "disconnect"]
+    assert {reason for _, reason in leaving} <= {"io client disconnect"}
+    assert not [line for line in printed if "error" in line[0]], printed
+    return [tuple(line[1:]) for line in printed if line[0] == "heard"]
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["daphne", "uvicorn"])
+async def test_a_stock_client_begins_with_polling_and_changes(neighbours, talk, number):
+    assert heard(await talk(neighbours[number].url)) == [(40, True, "websocket")] * 2
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["daphne", "uvicorn"])
+async def test_a_client_may_poll_for_ever(neighbours, talk, number):
+    printed = await talk(neighbours[number].url, transports=["polling"])
+    assert heard(printed) == [(40, True, "polling")] * 2
+
+
+async def test_polls_reach_the_session_by_whatever_process(neighbours, talk):
+    async with round_robin(*(site.port for site in neighbours)) as port:
+        printed = await talk(f"http://127.0.0.1:{port}", transports=["polling"])
+    assert heard(printed) == [(40, True, "polling")] * 2
+
+
+async def test_a_client_may_change_to_a_socket_by_whatever_process(neighbours, talk):
+    async with round_robin(*(site.port for site in neighbours)) as port:
+        printed = await talk(f"http://127.0.0.1:{port}")
+    assert [line[:2] for line in heard(printed)] == [(40, True)] * 2
