@@ -164,7 +164,8 @@ class Socket(asyncio.Protocol):
                 return
             begin = min(self._for_parser, size)
             self._for_parser -= begin
-            self._parse(data[:begin])
+            if self._is_open:
+                self._parse(data[:begin])
         elif self._unread:
             data, self._unread = self._unread + data, b""
             size = len(data)
@@ -180,7 +181,7 @@ class Socket(asyncio.Protocol):
                     self._unread = data[begin:]
                 else:
                     self._for_parser = end - size
-                    self._parse(data[begin:])
+                    self._take(data, begin, size)
                 return
             payload = None
             if self._parser is None and end - begin <= self._max_size:
@@ -190,13 +191,19 @@ class Socket(asyncio.Protocol):
                 if not self._is_reading and self._inbox is not None and self._inbox.is_overfull:
                     self._unread = data[end:]
                     return
-            elif self._is_open or is_close(data, begin):
-                self._parse(data[begin:end])
-            else:
-                self._count_late(1)
-            if payload is None and self._transport.is_closing():
+            elif not self._take(data, begin, end):
                 return
             begin = end
+
+    def _take(self, data: bytes, begin: int, end: int) -> bool:
+        """Take a frame that is no plain text. Return False if it was the last one."""
+        if self._is_open:
+            self._parse(data[begin:end])
+        elif is_close(data, begin):
+            self._transport.close()
+        else:
+            self._count_late(1)
+        return not self._transport.is_closing()
 
     def pause_writing(self) -> None:
         self._is_writable = False

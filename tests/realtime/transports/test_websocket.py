@@ -402,7 +402,9 @@ def test_what_comes_after_the_close_is_not_parsed():
     parser.receive_data = seen.append
     socket.data_received((frame(Opcode.TEXT, b"[1]") + frame(Opcode.PING, b"")) * 100)
     assert (seen, inbox.received, transport.is_closing()) == ([], [], False)
-    del parser.receive_data
+    socket.data_received(LARGE[:70_000])
+    socket.data_received(LARGE[70_000:] + LARGE)
+    assert (seen, inbox.received, transport.is_closing()) == ([], [], False)
     socket.data_received(frame(Opcode.CLOSE, struct.pack("!H", 1000)))
     assert transport.is_closing()
 
