@@ -9,9 +9,11 @@ from typing import Any, Literal, NamedTuple
 
 from django.db.models import Model
 
+from ..sparse_log import SparseLogs
 from .names import RoomNames
 
 logger = logging.getLogger("realtime.broadcasting")
+_unnamed = SparseLogs(logger)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -45,7 +47,10 @@ class Broadcast:
         try:
             return self.rooms.of(row)
         except Exception:
-            logger.exception("%s: the rooms of the row %s could not be named", self, row.pk)
+            # A save asks for them before and after it.
+            _unnamed.of(self).error(
+                *("%s: the rooms of the row %s could not be named", self, row.pk), exc_info=True
+            )
             return []
 
 

@@ -9,6 +9,7 @@ from .credentials import check_origins, check_stateless_users
 from .deployment import check_deployment, check_proxies
 from .installation import check_import_name
 from .layer import check_layer
+from .rooms import check_room_types
 from .serving import check_asgi_application, check_runserver, check_urls
 from .settings import check_settings
 from .site import check_backend, check_middleware, check_sessions, check_user_model
@@ -24,6 +25,7 @@ ALL = (
     check_middleware,
     check_sessions,
     check_user_model,
+    check_room_types,
     check_layer,
     check_runserver,
     check_asgi_application,

@@ -32,6 +32,7 @@ def realtime_script(
     a `user`, `realtime.user` is the personal room of this user; it is null for visitors.
     """
     request: HttpRequest | None = context.get("request")
+    context.render_context[_HAS_SCRIPT] = True
     nonce = nonce if nonce is not None else _nonce_of(context, request)
     # Reading a lazy nonce makes it part of the policy; it is false until then.
     given = "" if nonce is None else str(nonce)
@@ -65,7 +66,17 @@ def live(
     `tag` is the name of the element, such as "tbody"; `id`, `class` and others are its attributes,
     with dashes for underscores.
     """
-    return live_element(context, room, template, tag, attributes)
+    element = live_element(context, room, template, tag, attributes)
+    if settings.DEBUG and not context.render_context.get(_HAS_SCRIPT):
+        return _NO_SCRIPT_YET + element
+    return element
+
+
+_HAS_SCRIPT = "realtime_script"
+_NO_SCRIPT_YET = SafeString(
+    "<!-- realtime: this changes by itself on a page with {% realtime_script %}; "
+    "none has come yet -->"
+)
 
 
 def _script(mark: str, attributes: dict[str, str]) -> SafeString:

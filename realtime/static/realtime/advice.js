@@ -48,6 +48,32 @@ hear("failed", ({ name, body, error: { code, message } }) => {
   say(`${name} "${body.channel ?? body.method ?? ""}" failed (${code}, ${message}). ${advice[code] || ""}`.trim());
 });
 
+const EVENTS = {
+  room: ["message", "joined", "state", "recovered", "gap", "enter", "exit", "refused", "left"],
+  realtime: ["state", "message", "rights", "notice", "refused", "error", "failed", "unreachable", "frame"],
+};
+
+/** How many letters differ, as far as that matters for a slip of the finger. */
+const difference = (a, b) =>
+  Math.abs(a.length - b.length) + [...a].filter((letter, at) => letter !== b[at] && !b.includes(letter)).length;
+
+/** Listeners to an event that never comes are silent otherwise. */
+function checkNames(of, kind) {
+  const { on } = of;
+  of.on = function (event, listener) {
+    if (!EVENTS[kind].includes(event)) {
+      const [nearest] = EVENTS[kind].toSorted((a, b) => difference(event, a) - difference(event, b));
+      say(`There is no event "${event}". Is it "${nearest}"? All: ${EVENTS[kind].join(", ")}.`);
+    }
+    return on.call(this, event, listener);
+  };
+}
+
+if (realtime.room) {
+  checkNames(Object.getPrototypeOf(realtime.room("advice")), "room");
+  checkNames(realtime, "realtime");
+}
+
 let inARow = 0;
 
 hear("state", ({ state, code, reason }) => {

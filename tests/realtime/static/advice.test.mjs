@@ -143,3 +143,34 @@ test("a server that closes twice in a row has the reason in its log", async () =
   assert.equal(said.length, 1);
   assert.match(said[0], /closes the connection \(3004, internal server error\): its log says why\. Is Redis running\?$/);
 });
+
+/** A client with rooms, as client.js has them. */
+function withRooms() {
+  class Room {
+    on(event) {
+      return `listens to ${event}`;
+    }
+  }
+  const client = Object.assign(new EventTarget(), { url: "", room: () => new Room(), on: () => "listens" });
+  globalThis.document = Object.assign(new EventTarget(), { querySelector: () => ({ dataset: {} }) });
+  globalThis.realtime = client;
+  return import(`data:text/javascript;base64,${source.toString("base64")}#${++copies}`).then(() => client);
+}
+
+test("a slip in the name of an event", async () => {
+  const client = await withRooms();
+  assert.equal(client.room("lobby").on("mesage"), "listens to mesage");
+  assert.match(said[0], /^realtime: There is no event "mesage"\. Is it "message"\? All: message, joined,/);
+  client.on("rigths");
+  assert.match(said[1], /Is it "rights"\?/);
+});
+
+test("the names of all events are known", async () => {
+  const types = await readFile(new URL("../../../realtime/static/realtime/client.d.ts", import.meta.url), "utf8");
+  const client = await withRooms();
+  for (const [kind, on] of [["RoomEvents", (event) => client.room("a").on(event)], ["RealtimeEvents", client.on]]) {
+    const body = types.split(`export interface ${kind}`)[1].split("\n}")[0];
+    for (const [, event] of body.matchAll(/^ {2}(\w+)\??:/gm)) on(event);
+  }
+  assert.deepEqual(said, []);
+});

@@ -129,6 +129,17 @@ def test_advice_is_for_developers_alone(settings):
     assert "data-user" not in render(request=SimpleNamespace(user=AnonymousUser()))
 
 
+def test_a_live_element_without_the_script_says_so_to_developers(settings):
+    live = '{% live "lobby" %}'
+    settings.DEBUG = True
+    assert render(live).startswith(
+        "<!-- realtime: this changes by itself on a page with {% realtime_"
+    )
+    assert "<!--" not in render("{% realtime_script %}" + live)
+    settings.DEBUG = False
+    assert "<!--" not in render(live)
+
+
 @pytest.fixture
 def collected(settings, tmp_path):
     """`collected(storage)`: the static files of the site, as they are deployed."""
