@@ -116,6 +116,7 @@ class Inbox:
             return
         self._has_ended = True
         self._waiting = None
+        self.on_room()  # whoever waits for room need not wait any more
         if self._handling is not None and waits_for_thread(self._handling):
             self._handling.cancel()
         self._on_end()

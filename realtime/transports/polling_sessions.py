@@ -14,7 +14,9 @@ from ..conf import realtime_settings
 from ..hub.node import Node, get_node
 from ..protocols.engineio import PayloadError, Refused
 from . import session_ids
+from .far_sockets import FarSocket
 from .polling import OverlapError, PollingSession
+from .probing import Probe
 from .relay import Body, Relay
 
 logger = logging.getLogger("realtime.engineio")
@@ -46,6 +48,8 @@ class Sessions:
         self.process = node.registry.process.id
         self.relay = Relay(node.layer, self.process, self._carry_out, self._on_lost)
         self._sessions: dict[str, PollingSession] = {}
+        self._far_sockets: dict[str, FarSocket] = {}
+        """Connections that other processes hold, by their ids."""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -79,11 +83,13 @@ class Sessions:
 
     def _on_lost(self, question: Body) -> None:
         """What was taken for a request has not arrived."""
-        session = self.get(question["sid"])
+        session = self.get(question.get("sid", ""))
         if session is not None:
             session.end()
 
     async def _answer(self, question: Body) -> Answer:
+        if question["method"] == "SAY":
+            return await self._hear(question)
         session = self.get(question["sid"])
         if session is None:
             return refusal(Refused.UNKNOWN_SID)
@@ -94,6 +100,8 @@ class Sessions:
                 return refusal(Refused.UNKNOWN_SID)
         if session.is_upgraded:
             return refusal(Refused.BAD_REQUEST)
+        if question["method"] == "UPGRADE":
+            return self._begin_upgrade(session, question)
         try:
             if question["method"] == "GET":
                 return Answer(200, await session.poll())
@@ -105,6 +113,27 @@ class Sessions:
             logger.info("an Engine.IO session ends: %s", error or type(error).__name__)
             return refusal(Refused.BAD_REQUEST)
         return Answer(200, "ok", "text/html")
+
+    def _begin_upgrade(self, session: PollingSession, question: Body) -> Answer:
+        """The client tries a WebSocket that another process holds."""
+        if session.is_probed:
+            return refusal(Refused.BAD_REQUEST)
+        id, process = question["socket"], question["process"]
+        socket = FarSocket(self.relay, process, id, lambda: self._forget_socket(id))
+        self._far_sockets[id] = socket
+        Probe(session, socket)
+        return Answer(200, "")
+
+    def _forget_socket(self, id: str) -> None:
+        self._far_sockets.pop(id, None)
+
+    async def _hear(self, question: Body) -> Answer:
+        """Take what a client has sent over a WebSocket that another process holds."""
+        socket = self._far_sockets.get(question["socket"])
+        if socket is None:
+            return refusal(Refused.UNKNOWN_SID)
+        await socket.take(question["body"])
+        return Answer(200, "")
 
 
 def is_of(session: PollingSession, credential: str, user: str | None) -> bool | None:

@@ -24,6 +24,7 @@ _ASK = "realtime.relay.ask"
 _TAKEN = "realtime.relay.taken"
 _ANSWER = "realtime.relay.answer"
 _CANCEL = "realtime.relay.cancel"
+_TELL = "realtime.relay.tell"
 
 Body = dict[str, Any]
 
@@ -47,6 +48,8 @@ class Relay:
         self._is_open = False
         self._asked: dict[str, tuple[asyncio.Future[None], asyncio.Future[Body]]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.listeners: dict[str, Callable[[Body], None]] = {}
+        """Called with what is told to them, by their ids."""
 
     async def open(self) -> None:
         """Hear questions from now on. Raises `LayerUnavailable`."""
@@ -81,10 +84,20 @@ class Relay:
         finally:
             del self._asked[id]
 
+    async def tell(self, process: str, id: str, body: Body) -> bool:
+        """Tell a listener of a process something. Return whether it was sent."""
+        return await self._send(process, {"type": _TELL, "id": id, "body": body})
+
+    def tell_soon(self, process: str, id: str, body: Body) -> None:
+        """As `tell`, in the background."""
+        self._run(f"tell {id}", self._send(process, {"type": _TELL, "id": id, "body": body}))
+
     def _receive(self, message: Body) -> None:
         kind, id = message.get("type"), str(message.get("id"))
         if kind == _ASK:
             self._run(id, self._answer(message))
+        elif kind == _TELL and id in self.listeners:
+            self.listeners[id](message["body"])
         elif kind == _CANCEL and id in self._tasks:
             self._tasks[id].cancel()
         elif kind in (_TAKEN, _ANSWER) and id in self._asked:
@@ -109,6 +122,9 @@ class Relay:
         except asyncio.CancelledError:
             work.cancel()
             raise
+        except Exception:
+            logger.exception("a request that came to another process failed")
+            return
         if not await self._send(asker, {"type": _ANSWER, "id": id, "answer": answer}):
             self._on_lost(question)
 

@@ -7,29 +7,23 @@ then the session polls; if the client stops half way, it goes on polling.
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import uuid
 from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from ..authentication import origins
-from ..concurrency.eager import Rest
-from ..conf import realtime_settings
-from ..connection.inbox import Inbox
-from ..protocols.engineio import PROBE, PROBE_ANSWER, UPGRADE
-from ..protocols.frames import Message
-from . import servers
-from .asgi import Receive, Send, TakenOver
+from . import servers, session_ids
+from .asgi import Receive, Send
 from .engineio import credential_of, query_of, user_of
 from .events import EventSocket
+from .far_sockets import Passage
 from .polling import PollingSession
-from .polling_sessions import get_sessions, is_of
+from .polling_sessions import DIFFERS, Sessions, get_sessions, is_of
+from .probing import NORMAL_CLOSURE, Probe
+from .relay import Body
 
 logger = logging.getLogger("realtime.engineio")
-
-NORMAL_CLOSURE = 1000
 
 
 def is_upgrade(scope: dict[str, Any]) -> bool:
@@ -39,7 +33,11 @@ def is_upgrade(scope: dict[str, Any]) -> bool:
 
 
 async def upgrade(
-    scope: dict[str, Any], receive: Receive, send: Send, authenticate: Callable[[Any], Any]
+    scope: dict[str, Any],
+    receive: Receive,
+    send: Send,
+    authenticate: Callable[[Any], Any],
+    get_sessions: Callable[[], Sessions] = get_sessions,
 ) -> None:
     """Serve a WebSocket whose URL has the id of a session. `authenticate` is `JWTAuthMiddleware`.
 
@@ -47,114 +45,59 @@ async def upgrade(
     """
     if (await receive())["type"] != "websocket.connect":
         return
-    session = await _session(servers.with_scheme(scope, send), authenticate)
-    if session is None:
+    sessions = get_sessions()
+    scope = servers.with_scheme(scope, send)
+    sid = query_of(scope)["sid"]
+    process = session_ids.process_of(sid)
+    session, id = sessions.get(sid), uuid.uuid4().hex
+    if (reason := origins.refusal(scope)) is not None:
+        logger.info("refused a WebSocket: %s", reason)
+        may = False
+    elif process == sessions.process:
+        may = session is not None and await _may_have(scope, session, authenticate)
+    else:
+        may = await _ask(scope, sessions, sid, id, authenticate)
+    if not may:
         await send({"type": "websocket.close", "code": NORMAL_CLOSURE})
         return
     await send({"type": "websocket.accept", "subprotocol": None})
     taken = servers.take_over(receive, send)
-    if taken is not None:
-        Probe(session, taken)
-        return
-    events = EventSocket(receive, send)
-    Probe(session, events)
-    try:
-        await events.run()
-    finally:
-        if session.is_upgraded:
-            await session.wait_until_over()
+    socket = taken or (events := EventSocket(receive, send))
+    if process != sessions.process:
+        Passage(sessions.relay, process, id, socket)
+    elif session is not None:
+        Probe(session, socket)
+    if taken is None:
+        try:
+            await events.run()
+        finally:
+            if session is not None and session.is_upgraded:
+                await session.wait_until_over()
 
 
-async def _session(
-    scope: dict[str, Any], authenticate: Callable[[Any], Any]
-) -> PollingSession | None:
-    """The session that a WebSocket asks for, if it may have it."""
-    if (reason := origins.refusal(scope)) is not None:
-        logger.info("refused a WebSocket: %s", reason)
-        return None
-    session = get_sessions().get(query_of(scope).get("sid", ""))
-    if session is None:
-        return None
+async def _may_have(
+    scope: dict[str, Any], session: PollingSession, authenticate: Callable[[Any], Any]
+) -> bool:
+    """Return whether a WebSocket may have the session that it asks for."""
     credential = credential_of(scope)
     is_its_own = is_of(session, credential, None)
     if is_its_own is None:
         is_its_own = is_of(session, credential, await user_of(scope, authenticate) or "-")
-    return session if is_its_own and session.is_polling else None
+    return bool(is_its_own) and session.is_polling
 
 
-class Probe:
-    """Receives what comes over the WebSocket until the session has changed to it."""
-
-    def __init__(self, session: PollingSession, socket: TakenOver) -> None:
-        self._session = session
-        self._socket = socket
-        self._inbox: Inbox | None = None
-        """That of the session, once it has changed."""
-        self._closing: asyncio.Task[None] | None = None
-        self._is_over = False
-        loop = asyncio.get_running_loop()
-        self._limit = loop.call_later(realtime_settings.CONNECT_SECONDS, self.close)
-        socket.listen(Inbox(self, on_end=self._end))
-        if session.is_probed or not session.is_polling:
-            self._close_socket()  # a second one at the same time
-        else:
-            session.on_probe_end = self.close
-
-    def receive(self, message: Message) -> Rest | None:
-        if self._inbox is not None:
-            self._inbox.receive(message)
-        elif self._is_over:
-            pass
-        elif message == PROBE:
-            self._session.start_nudging()
-            if not self._socket.write_frame(PROBE_ANSWER):
-                return self._send({"type": "websocket.send", "text": PROBE_ANSWER})
-        elif message == UPGRADE:
-            self._change()
-        else:
-            self.close()
-        return None
-
-    def charge(self, frames: int) -> None:
-        """Nothing: the time of a probe is limited."""
-
-    def fail(self) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the WebSocket. The session polls on."""
-        if not self._is_over:
-            self._end()
-            self._close_socket()
-
-    def _change(self) -> None:
-        end = partial(self._socket.expect_end, realtime_settings.CLOSE_SECONDS)
-        inbox = self._session.upgrade(self._socket, end)
-        if inbox is None:
-            self.close()
-            return
-        self._end()
-        self._inbox = inbox
-        self._socket.listen(inbox)
-
-    def _end(self) -> None:
-        if self._is_over:
-            return
-        self._is_over = True
-        self._limit.cancel()
-        if self._session.on_probe_end == self.close:
-            self._session.on_probe_end = None
-            self._session.stop_nudging()
-
-    def _close_socket(self) -> None:
-        self._is_over = True
-        self._limit.cancel()
-        self._socket.expect_end(realtime_settings.CLOSE_SECONDS)
-        if not self._socket.write_close(NORMAL_CLOSURE, ""):
-            event = {"type": "websocket.close", "code": NORMAL_CLOSURE, "reason": ""}
-            self._closing = asyncio.create_task(self._send(event))
-
-    async def _send(self, event: dict[str, Any]) -> None:
-        # The client may have gone; the end of the connection says so by itself.
-        with suppress(Exception):
-            await self._socket.send(event)
+async def _ask(
+    scope: dict[str, Any],
+    sessions: Sessions,
+    sid: str,
+    id: str,
+    authenticate: Callable[[Any], Any],
+) -> bool:
+    """As `_may_have`, for a session of another process, which is ready for the connection then."""
+    question: Body = {"sid": sid, "method": "UPGRADE", "body": None, "user": None}
+    question |= {"socket": id, "process": sessions.process, "credential": credential_of(scope)}
+    answer = await sessions.answer(question)
+    if answer.status == DIFFERS:
+        user = await user_of(scope, authenticate) or "-"
+        answer = await sessions.answer(question | {"user": user})
+    return answer.status == 200

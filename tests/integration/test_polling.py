@@ -70,4 +70,4 @@ async def test_polls_reach_the_session_by_whatever_process(neighbours, talk):
 async def test_a_client_may_change_to_a_socket_by_whatever_process(neighbours, talk):
     async with round_robin(*(site.port for site in neighbours)) as port:
         printed = await talk(f"http://127.0.0.1:{port}")
-    assert [line[:2] for line in heard(printed)] == [(40, True)] * 2
+    assert heard(printed) == [(40, True, "websocket")] * 2
