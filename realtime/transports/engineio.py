@@ -24,7 +24,7 @@ from .relay import Body
 
 logger = logging.getLogger("realtime.engineio")
 
-_ALLOWED_HEADERS = "Authorization, Content-Type"
+_ALLOWED_HEADERS = "Authorization, Content-Type, X-CSRFToken, X-Requested-With"
 
 
 class Opener(Protocol):
@@ -93,8 +93,12 @@ class EngineIO:
         question["credential"] = credential_of(scope)
         if scope["method"] == "POST":
             try:
-                question["body"] = await _body(scope, receive)
+                async with asyncio.timeout(_patience()):
+                    question["body"] = await _body(scope, receive)
             except _Gone:
+                return
+            except TimeoutError:
+                await _respond(scope, send, Answer(408, ""))
                 return
             if question["body"] is None:  # of which nothing more is read
                 receive = _never
@@ -163,6 +167,11 @@ def _refused(method: str, query: dict[str, str]) -> Refused | None:
     if query.get("EIO") != VERSION:
         return Refused.UNSUPPORTED_VERSION if is_new else Refused.BAD_REQUEST
     return None
+
+
+def _patience() -> float:
+    """So long after its last sign of life a session ends; no request takes longer to come."""
+    return float(realtime_settings.PING_SECONDS + realtime_settings.PONG_SECONDS)
 
 
 class _Gone(Exception):

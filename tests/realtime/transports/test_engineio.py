@@ -106,6 +106,35 @@ async def test_a_body_that_is_too_large_is_not_read_to_its_end(client, is_announ
     assert (await client.request()).code == 1
 
 
+async def test_a_body_that_does_not_come_to_its_end_is_not_waited_for(client, settings):
+    settings.REALTIME = {**settings.REALTIME, "PING_SECONDS": 0.05, "PONG_SECONDS": 0.05}
+    sent, parts = [], [b"4begin"]
+
+    async def receive():
+        if not parts:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": parts.pop(), "more_body": True}
+
+    async def send(event):
+        sent.append(event)
+
+    await client.app(client.scope("POST"), receive, send)
+    assert sent[0]["status"] == 408
+
+
+async def test_a_client_that_leaves_its_post_gets_nothing(client):
+    sent = []
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    async def send(event):
+        sent.append(event)
+
+    await client.app(client.scope("POST"), receive, send)
+    assert sent == []
+
+
 async def test_a_body_of_the_largest_size_is_read(client):
     command = '4{"id":1,"connect":{}}'
     await client.post(command, "4" + "x" * (10_000 - len(command) - 2))
