@@ -1,7 +1,10 @@
 """Stock clients of Socket.IO that poll: on each server, and over two processes of a site."""
 
 import asyncio
+import http.client
 import json
+import socket
+import time
 
 import pytest
 
@@ -71,3 +74,55 @@ async def test_a_client_may_change_to_a_socket_by_whatever_process(neighbours, t
     async with round_robin(*(site.port for site in neighbours)) as port:
         printed = await talk(f"http://127.0.0.1:{port}")
     assert heard(printed) == [(40, True, "websocket")] * 2
+
+
+class Requests:
+    """Requests of a client that is not a stock one."""
+
+    def __init__(self, site):
+        self.port = site.port
+        self.path = "/socket.io/?EIO=4&transport=polling"
+
+    def send(self, method="GET", body=None, path=""):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path or self.path, body)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def open(self):
+        _, text = self.send()
+        sid = json.loads(text[1:])["sid"]
+        self.path += f"&sid={sid}"
+
+    def abandon(self):
+        """Ask for what is new, and go away before it comes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
+            connection.sendall(f"GET {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            connection.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["daphne", "uvicorn"])
+def test_wrong_requests_end_a_session_and_leave_no_traceback(neighbours, number):
+    unknown = (400, '{"code":1,"message":"Session ID unknown"}')
+    client = Requests(neighbours[number])
+    client.open()
+    assert client.send("POST", "4" * 1_048_577)[0] == 413
+    assert client.send() == unknown
+    client = Requests(neighbours[number])
+    client.open()
+    assert client.send("POST", b"\xff\x1e")[0] == 400
+    assert client.send("POST", "3") == unknown
+    client = Requests(neighbours[number])
+    client.open()
+    client.abandon()
+    until = time.monotonic() + 30
+    while client.send("POST", "3") != unknown:
+        assert time.monotonic() < until
+    assert client.send("DELETE")[0] == 400
+    assert client.send(path="/socket.io/?EIO=3&transport=polling")[0] == 400
+    assert client.send("POST", "x" * 10_485_760)[0] in (400, 413)
