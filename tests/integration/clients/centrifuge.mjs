@@ -180,6 +180,59 @@ const scenarios = {
     alice.disconnect();
   },
 
+  async granted() {
+    // Carol is let into a room by tokens for that room: the first ones end soon, the last one is none.
+    const given = [...tokens.grants];
+    const carol = client({ token: tokens.carol });
+    carol.on("error", ({ type }) => print("client error", type));
+    const room = carol.newSubscription("staff", { getToken: async () => given.shift() });
+    room.on("error", ({ type, error }) => print("room error", type, error.code));
+    room.on("subscribing", ({ code }) => print("subscribing", code));
+    room.on("publication", ({ data }) => print("heard", read(data)));
+    room.subscribe();
+    carol.connect();
+    await once(room, "subscribed");
+    await room.publish(pack(1)).catch((error) => print("publish refused", error.code));
+    print("history", (await room.history({ limit: 1 })).publications.length);
+    print("unsubscribed", (await once(room, "unsubscribed")).code, given.length);
+    carol.disconnect();
+  },
+
+  async put_into() {
+    // The site puts each user into the personal room and the lobby.
+    const alice = client({ token: tokens.alice, websocket: Cuttable, minReconnectDelay: 1000 });
+    const bob = client({ token: tokens.bob });
+    const entered = (count) => new Promise((resolve) => {
+      const rooms = [];
+      alice.on("subscribed", ({ channel, recoverable, wasRecovering, recovered }) => {
+        rooms.push([channel, recoverable, wasRecovering, recovered]);
+        if (rooms.length === count) resolve(rooms.sort());
+      });
+    });
+    const heard = [];
+    const all = new Promise((resolve) => {
+      alice.on("publication", ({ channel, data }) => {
+        heard.push([channel, read(data)]);
+        if (heard.length === 3) resolve();
+      });
+    });
+    const first = entered(2);
+    alice.connect();
+    bob.connect();
+    print("subscribed", await first);
+    await bob.ready();
+    await bob.publish("lobby", pack(1));
+    alice.removeAllListeners("subscribed");
+    const again = entered(2);
+    Cuttable.latest.terminate();
+    for (const n of [2, 3]) await bob.publish("lobby", pack(n));
+    print("subscribed", await again);
+    await all;
+    print("heard", heard);
+    alice.disconnect();
+    bob.disconnect();
+  },
+
   async expired() {
     // There is a room to subscribe to: older SDKs do it in the frame of the connect command.
     const given = [tokens.expired, tokens.alice];
