@@ -20,7 +20,9 @@ async def server_rooms(session: Session) -> list[str]:
     """The rooms that `SERVER_ROOMS` names for the user of a connection, at most as many as it may
     be in. Anonymous users have none. Raises `HookUnavailable`, and what the hook raises."""
     path: str = realtime_settings.SERVER_ROOMS
-    if not path or not session.user_id or session.protocol.has_one_room:
+    # Clients without pings, those of the plain protocol and of server-sent events, name their rooms
+    # in the URL.
+    if not path or not session.user_id or not session.protocol.has_pings:
         return []
     found = await threads.call_hook(session.user_id, _hook(path), session.caller.user)
     return _names(found)[: realtime_settings.ROOMS_PER_CONNECTION]

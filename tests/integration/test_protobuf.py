@@ -78,7 +78,7 @@ async def closed(client):
     with pytest.raises(websockets.ConnectionClosed) as ended:
         while True:
             await client.connection.recv()
-    return ended.value.rcvd.code
+    return ended.value.rcvd.code if ended.value.rcvd else 1006
 
 
 async def test_clients_of_all_forms_hear_everything_once_and_in_order(
@@ -148,6 +148,16 @@ async def test_a_frame_that_can_not_be_answered_closes_with_3501(sign, open_bina
         client = await open_binary(sign("alice"))
         await client.connection.send(frame)
         assert await closed(client) == 3501
+
+
+async def test_a_message_in_several_frames_is_read_as_one(sign, open_binary):
+    async with asyncio.timeout(SECONDS):
+        client = await open_binary(sign("alice"))
+        body = command(91, publish={"channel": "lobby", "data": b'"%b"' % (b"x" * 50_000)})
+        await client.connection.send([body[:1], body[1:30_000], body[30_000:]])
+        assert (await client.reply_to(91)).HasField("publish")
+        await client.connection.send(command(92, publish={"data": b"x" * 2**20}))
+        assert await closed(client) in (1006, 1009, 3501)
 
 
 async def test_several_commands_in_a_frame_are_answered_in_order(sign, open_binary):

@@ -4,8 +4,11 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 
 from realtime.authentication import Identity
+from realtime.connection.server_rooms import server_rooms as names_of
 from realtime.models import Room
 from realtime.names import personal_room
+from realtime.protocols.plain import PlainProtocol
+from realtime.protocols.sse import EventStreamProtocol
 from realtime.rooms.publications import NOTHING_KEPT, publication_body
 from tests.support.sessions import call, is_publication
 
@@ -104,6 +107,16 @@ async def test_anonymous_users_have_none(open_session, server_rooms):
     server_rooms(of_nobody, ALLOW_ANONYMOUS=True)
     reply = (await call(open_session(Identity(AnonymousUser())), connect={}))["connect"]
     assert "subs" not in reply
+
+
+@pytest.mark.parametrize("protocol", [PlainProtocol("lobby"), EventStreamProtocol()])
+async def test_a_protocol_that_names_its_rooms_in_the_url_has_none(
+    open_session, alice, lobby, server_rooms, protocol
+):
+    server_rooms(of_nobody)
+    session = open_session(Identity(alice))
+    session.protocol = protocol
+    assert await names_of(session) == []
 
 
 async def test_a_client_may_subscribe_to_such_a_room_itself(
