@@ -12,17 +12,21 @@ _BLOCK = re.compile(
 def settings_of(page):
     """`{"Keycloak": {"SIMPLE_JWT": {...}, "REALTIME": {...}}}`: the first block of each part."""
     found = {}
-    for block in _BLOCK.finditer((DOCS / page).read_text()):
-        names = {}
-        exec(block["code"], names)
-        found[block["heading"]] = {name: each for name, each in names.items() if name.isupper()}
+    for heading, code in _blocks(page).items():
+        if "import " not in code:
+            names = {}
+            exec(code, names)
+            found[heading] = {name: each for name, each in names.items() if name.isupper()}
     return found
 
 
 def functions_of(page, heading):
+    """What the code below a heading defines."""
     names = {}
-    blocks = {
-        block["heading"]: block["code"] for block in _BLOCK.finditer((DOCS / page).read_text())
-    }
-    exec(blocks[heading], names)
+    exec(_blocks(page)[heading], names)
     return names
+
+
+def _blocks(page):
+    text = (DOCS / page).read_text()
+    return {block["heading"]: block["code"] for block in _BLOCK.finditer(text)}
