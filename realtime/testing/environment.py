@@ -104,12 +104,19 @@ def realtime_of_test() -> Iterator[Realtime]:
     _forget()
     with ExitStack() as stack:
         stack.callback(_forget)
-        stack.callback(channel_layers.set, alias, channel_layers.set(alias, layer))
+        stack.callback(_put_back, alias, channel_layers.set(alias, layer))
         shared = stack.enter_context(shared_connections())
         stack.enter_context(commits_of_tests())
         realtime = Realtime(layer, shared)
         stack.callback(realtime.close)
         yield realtime
+
+
+def _put_back(alias: str, layer: Any) -> None:
+    """Give a site its layer again; it makes one at the first use, so there may be none yet."""
+    channel_layers.set(alias, layer)
+    if layer is None:
+        del channel_layers.backends[alias]
 
 
 def _forget() -> None:

@@ -8,8 +8,9 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 
 from realtime import publish
+from realtime.layers import get_layer
 from realtime.models import Room
-from realtime.testing import Closed
+from realtime.testing import Closed, realtime_of_test
 from realtime.testing.layer import TestLayer
 
 
@@ -53,6 +54,16 @@ async def test_with_coroutines(realtime):
 @pytest.mark.django_db
 def test_what_was_published_before_is_not_there(realtime):
     assert realtime.published == []
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_the_site_has_its_own_layer_again(settings, is_made):
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "realtime.layers.memory.MemoryRoomLayer"}}
+    before = get_layer() if is_made else None
+    with realtime_of_test():
+        assert isinstance(get_layer(), TestLayer)
+    assert not isinstance(get_layer(), TestLayer)
+    assert before in (None, get_layer())
 
 
 def test_nobody_is_refused_without_a_database(realtime):
