@@ -33,17 +33,18 @@ def load(session_keys: Collection[str]) -> dict[str, dict[str, Any]]:
     if getattr(store, "load", None) is not db.SessionStore.load:
         return {key: _load(key) for key in session_keys}
     found: dict[str, dict[str, Any]] = {key: {} for key in session_keys}
-    plausible = [key for key in session_keys if key.isascii() and key.isprintable()]
-    for rows in _rows(plausible, expire_date__gt=timezone.now()):
+    for rows in _rows(session_keys, expire_date__gt=timezone.now()):
         for key, data in rows.values_list("session_key", "session_data"):
             found[key] = store().decode(data)
     return found
 
 
 def _rows(session_keys: Collection[str], **conditions: Any) -> Iterator[Any]:
-    known, manager = list(session_keys), _table().objects
-    for start in range(0, len(known), KEYS_AT_ONCE):
-        yield manager.filter(session_key__in=known[start : start + KEYS_AT_ONCE], **conditions)
+    # A database may raise for what no key is made of, such as NUL.
+    keys = [key for key in session_keys if key.isascii() and key.isprintable()]
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        some = keys[start : start + KEYS_AT_ONCE]
+        yield _table().objects.filter(session_key__in=some, **conditions)
 
 
 @reads_up_to_date
