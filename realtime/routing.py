@@ -20,7 +20,7 @@ from .transports import servers, sse
 
 logger = logging.getLogger("realtime.routing")
 _unknown = SparseLog(logger)
-servers.limit_request_heads_of_daphne()
+servers.prepare_daphne()
 
 PATH = "".join(f"{part}/" for part in realtime_settings.PATH.split("/") if part)
 """Where the sockets are, below the prefix of the site: "/ws" is meant as "ws/" is."""

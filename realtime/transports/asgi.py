@@ -14,11 +14,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class TakenOver(Sink, Protocol):
-    """A connection that the server has handed over: it calls us with each message.
-
-    `transports.websocket` has one. It is not imported here, because it needs a library that a site
-    on Daphne does not install.
-    """
+    """A connection that the server has handed over, such as `transports.websocket.Socket`: it calls
+    us with each message."""
 
     def listen(self, inbox: Inbox) -> None:
         """Give each message to `inbox` from now on."""

@@ -7,6 +7,8 @@ found, and Daphne's own ways hold.
 
 from __future__ import annotations
 
+import pprint
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -46,19 +48,19 @@ class DaphneSink:
 
 def sink_of(send: Send) -> DaphneSink | None:
     """What an outbox writes to, if `send` is Daphne's own."""
-    protocol = _protocol(send)
+    protocol = protocol_of(send)
     return None if getattr(protocol, "transport", None) is None else DaphneSink(send, protocol)
 
 
 def transport_of(send: Send) -> Any:
     """The connection of Twisted; None if `send` is not Daphne's own."""
-    return getattr(_protocol(send), "transport", None)
+    return getattr(protocol_of(send), "transport", None)
 
 
 def scheme_of(send: Send) -> str | None:
     """The scheme of a connection, as Daphne tells Django for HTTP; it leaves it out of the scope of
     a WebSocket. None if `send` is not Daphne's own."""
-    protocol, transport = _protocol(send), transport_of(send)
+    protocol, transport = protocol_of(send), transport_of(send)
     if transport is None:
         return None
     forwarded: str | None = getattr(protocol, "client_scheme", None)  # with `--proxy-headers`
@@ -71,7 +73,7 @@ def limit_buffers(send: Send, frame_bytes: int, unsent_bytes: int) -> None:
 
     Its limit of a message in several frames is also one of what is sent, so it is both together.
     """
-    protocol = _protocol(send)
+    protocol = protocol_of(send)
     if hasattr(protocol, "maxFramePayloadSize"):
         protocol.maxFramePayloadSize = frame_bytes
         protocol.maxMessagePayloadSize = frame_bytes + unsent_bytes
@@ -90,7 +92,7 @@ def charge_frames(send: Send, charge: Callable[[int], None]) -> None:
 
     Frames are parsed a few at a time, and a client that goes on after our close is cut.
     """
-    protocol = _protocol(send)
+    protocol = protocol_of(send)
     if not hasattr(protocol, "onMessageFrameBegin"):
         return
     reader = PieceReader(protocol)
@@ -115,7 +117,7 @@ def charge_frames(send: Send, charge: Callable[[int], None]) -> None:
 def pause_reading(send: Send) -> Callable[[], None]:
     """Read nothing more from the client, whose messages would all be queued, until what is returned
     is called."""
-    reader = getattr(getattr(_protocol(send), "dataReceived", None), "__self__", None)
+    reader = getattr(getattr(protocol_of(send), "dataReceived", None), "__self__", None)
     if not isinstance(reader, PieceReader):
         return _nothing
     reader.pause()
@@ -132,11 +134,23 @@ def give_time_to_close(send: Send, seconds: float) -> None:
     Autobahn gives it one second, and counts in full seconds of the clock: a close just before one
     is cut at once, sometimes before the close frame has left. So it is two seconds at least.
     """
-    protocol = _protocol(send)
+    protocol = protocol_of(send)
     if hasattr(protocol, "closeHandshakeTimeout"):
         protocol.closeHandshakeTimeout = max(seconds, 2)
 
 
-def _protocol(send: Send) -> Any:
-    """Daphne calls the application with a `functools.partial` that holds its protocol."""
+def spare_formatting() -> None:
+    """Let Autobahn format the options of each connection in one line.
+
+    It does so for a line of its debug log that is not written, and its `pformat` takes half of the
+    CPU time of a handshake.
+    """
+    module: Any = sys.modules.get("autobahn.websocket.protocol")
+    if getattr(module, "pformat", None) is pprint.pformat:
+        module.pformat = repr
+
+
+def protocol_of(send: Send) -> Any:
+    """The protocol of a connection of Daphne, or None. Daphne calls the application with a
+    `functools.partial` that holds it."""
     return next(iter(getattr(send, "args", ())), None)

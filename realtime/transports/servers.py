@@ -7,7 +7,7 @@ from socket import AF_INET, AF_INET6
 from typing import Any
 
 from ..connection.ports import Sink
-from . import daphne, daphne_http
+from . import daphne, daphne_http, daphne_socket
 from .asgi import ASGISink, Receive, Send, TakenOver
 
 
@@ -33,7 +33,9 @@ def take_over(receive: Receive, send: Send) -> TakenOver | None:
     `send`."""
     server: Any = getattr(send, "__self__", None)
     take = getattr(server, "take_over", None)
-    if take is None or getattr(receive, "__self__", None) is not server:
+    if take is None:
+        return daphne_socket.take_over(daphne.protocol_of(send), receive)
+    if getattr(receive, "__self__", None) is not server:
         return None
     taken: TakenOver | None = take()
     return taken
@@ -68,11 +70,12 @@ def limit_request_heads(receive: Receive) -> None:
     this is how it starts: `receive` is that of the lifespan protocol."""
     config: Any = getattr(getattr(receive, "__self__", None), "config", None)
     if hasattr(config, "http_protocol_class"):  # uvicorn
-        from . import uvicorn_http  # needs a library that a site on Daphne does not install
+        from . import uvicorn_http  # needs libraries that a site on Daphne does not install
 
         uvicorn_http.limit_heads(config)
 
 
-def limit_request_heads_of_daphne() -> None:
+def prepare_daphne() -> None:
     """The same for Daphne, which has no lifespan protocol: at import, before it opens its port."""
     daphne_http.limit_heads()
+    daphne.spare_formatting()

@@ -9,6 +9,8 @@ Long, because it names each of them.
 import ast
 import asyncio
 import inspect
+import pprint
+import socket
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +19,7 @@ from types import SimpleNamespace
 import pytest
 import uvicorn
 from autobahn.twisted.websocket import WebSocketAdapterProtocol
+from autobahn.websocket import protocol as autobahn_protocol
 from autobahn.websocket.protocol import WebSocketProtocol as AutobahnProtocol
 from daphne.http_protocol import HTTPFactory
 from daphne.server import Server
@@ -32,6 +35,8 @@ from uvicorn.server import ServerState
 import realtime
 from realtime.transports import daphne, websockets_library
 from realtime.transports.daphne_reading import LATE_MAX, PIECE_BYTES
+from tests.support.daphne_connections import accept, serve
+from tests.support.transports import settle
 
 PACKAGE = Path(realtime.__file__).parent
 
@@ -122,6 +127,15 @@ DAPHNE_HTTP = [
 ]
 
 
+TAKES = "is needed to take a connection over"
+TWISTED_SOCKET = [
+    *("connected", "disconnected", "disconnecting", "dataBuffer", "_tempDataLen", "TLS"),
+    *("doWrite", "getHandle", "protocol", "stopReading", "stopWriting", "unregisterProducer"),
+]
+AUTOBAHN_SOCKET = ["STATE_CLOSED", "STATE_OPEN", "current_frame", "data", "inside_message", "state"]
+DAPHNE_SOCKET = ["application_queue", "client_addr", "request", "server"]
+
+
 def complaint(library, name, module, use):
     return (
         f"{library} {version(library.partition(' ')[0])} has no {name} any more. "
@@ -181,6 +195,52 @@ def test_the_reader_of_websockets_has_a_buffer():
 
 def test_websockets_masks_frames_for_us():
     assert websockets_library.apply_mask(b"\x00\xff", b"\x0f\x0f\x0f\x0f") == b"\x0f\xf0"
+
+
+@pytest.mark.parametrize("name", TWISTED_SOCKET)
+async def test_the_connections_of_twisted_give_their_socket_away(name):
+    client, connection = accept(serve(None))
+    try:
+        assert hasattr(connection, name), complaint("twisted", name, "daphne_socket.py", TAKES)
+        assert isinstance(connection.getHandle(), socket.socket), complaint(
+            "twisted", "getHandle", "daphne_socket.py", "is the socket, without TLS"
+        )
+    finally:
+        client.close()
+        connection.abortConnection()
+        await settle()
+
+
+@pytest.mark.parametrize("name", AUTOBAHN_SOCKET)
+def test_autobahn_says_what_it_has_read(name):
+    has_it = hasattr(AutobahnProtocol, name) or f"self.{name} = " in inspect.getsource(
+        AutobahnProtocol
+    )
+    assert has_it, complaint("autobahn", name, "daphne_socket.py", TAKES)
+
+
+def test_autobahn_formats_the_options_of_a_connection_in_one_line(monkeypatch):
+    use = "takes half of the CPU time of a handshake"
+    called = "attrs=pformat(" in inspect.getsource(AutobahnProtocol._connectionMade)
+    assert called, complaint("autobahn", "pformat", "daphne.py", use)
+    monkeypatch.setattr(autobahn_protocol, "pformat", pprint.pformat)
+    daphne.spare_formatting()
+    assert autobahn_protocol.pformat is repr
+    monkeypatch.setattr(autobahn_protocol, "pformat", complaint)
+    daphne.spare_formatting()
+    assert autobahn_protocol.pformat is complaint, "something else stays"
+
+
+@pytest.mark.parametrize("name", DAPHNE_SOCKET)
+def test_daphne_says_what_it_knows_of_a_connection(name):
+    assert f"self.{name} = " in inspect.getsource(DaphneProtocol), complaint(
+        "daphne", name, "daphne_socket.py", TAKES
+    )
+
+
+@pytest.mark.parametrize("name", ["protocol_disconnected", "log_action", "websocket_timeout"])
+def test_the_server_of_daphne_lets_a_connection_go(name):
+    assert hasattr(serve(None), name), complaint("daphne", name, "daphne_socket.py", TAKES)
 
 
 @pytest.mark.parametrize(("name", "use"), DAPHNE_HTTP, ids=[name for name, _ in DAPHNE_HTTP])
