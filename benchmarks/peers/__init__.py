@@ -41,6 +41,13 @@ def _daphne(application: str) -> Callable[[int], list[str]]:
     return lambda port: [*python, "-p", str(port), "-v", "0", application]
 
 
+def _our_daphne(port: int) -> list[str]:
+    """The command of `docs/servers.md`: with the backlog of 50, many clients wait for seconds."""
+    endpoint = f"tcp:port={port}:interface=127.0.0.1:backlog=2048"
+    daphne = [sys.executable, "-m", "daphne", "-e", endpoint]
+    return [*daphne, "-v", "0", "config.asgi:application"]
+
+
 def _uvicorn(application: str, ws: str = "websockets-sansio") -> Callable[[int], list[str]]:
     python = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--ws", ws]
     return lambda port: [*python, "--port", str(port), *UVICORN, application]
@@ -93,7 +100,7 @@ PEERS = {
             "ours-daphne",
             "realtime on Daphne",
             "realtime",
-            _daphne("config.asgi:application"),
+            _our_daphne,
             _OURS,
         ),
         Peer(

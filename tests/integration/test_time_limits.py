@@ -93,6 +93,27 @@ async def test_a_request_over_tls_that_does_not_end_is_closed(certificate, tls_p
     assert answers == [b"", b""]
 
 
+@own_site
+async def test_over_tls_daphnes_own_way_holds(
+    daphne_site, certificate, tls_port, open_client, sign
+):
+    """The connection is not taken over, and all is as elsewhere."""
+    tls = ssl.create_default_context(cafile=certificate[1])
+    url = f"wss://127.0.0.1:{tls_port}/ws/"
+    alice = await open_client(sign("alice"), url=url, ssl=tls)
+    bob = await open_client(sign("bob"), url=daphne_site.ws_url)
+    for client in (alice, bob):
+        assert "subscribe" in await client.call(subscribe={"channel": "lobby"})
+    large = "x" * 50_000
+    for sender, data in ((alice, large), (bob, "b")):
+        assert "publish" in await sender.call(publish={"channel": "lobby", "data": data})
+        for client in (alice, bob):
+            assert (await client.publication())["data"] == data
+    stranger = await open_client(url=url, ssl=tls, connect=False)
+    await stranger.send(connect={"token": "a.b.c"})
+    assert await stranger.closed() == 3500
+
+
 async def test_headers_that_come_one_by_one_give_no_more_time(daphne_site):
     reader, writer = await asyncio.open_connection("127.0.0.1", daphne_site.port)
     end = asyncio.create_task(read_to_the_end(reader))
