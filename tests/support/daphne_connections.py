@@ -25,16 +25,16 @@ class LoopReactor:
         self.loop = asyncio.get_running_loop()
 
     def addReader(self, connection):
-        self.loop.add_reader(connection.socket, self._call, connection.doRead, connection)
+        self.loop.add_reader(connection.fileno(), self._call, connection.doRead, connection)
 
     def removeReader(self, connection):
-        self.loop.remove_reader(connection.socket)
+        self.loop.remove_reader(connection.fileno())
 
     def addWriter(self, connection):
-        self.loop.add_writer(connection.socket, self._call, connection.doWrite, connection)
+        self.loop.add_writer(connection.fileno(), self._call, connection.doWrite, connection)
 
     def removeWriter(self, connection):
-        self.loop.remove_writer(connection.socket)
+        self.loop.remove_writer(connection.fileno())
 
     def callLater(self, seconds, call, *args):
         return self.loop.call_later(seconds, call, *args)
