@@ -24,7 +24,7 @@ from .hub import collector, drain
 from .protocols.base import WireProtocol
 from .protocols.centrifuge import CentrifugeProtocol
 from .protocols.centrifuge_protobuf import CentrifugeProtobufProtocol
-from .protocols.plain import PlainProtocol
+from .protocols.plain import plain_protocol
 from .protocols.plain import subscribe as plain_subscribe
 from .protocols.requests import Command, Connect, MalformedCommand
 from .sparse_log import SparseLog
@@ -95,6 +95,8 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         outbox.on_close = partial(socket.expect_end, realtime_settings.CLOSE_SECONDS)
         inbox = Inbox(dispatcher, on_end=partial(leave, session, outbox))
         socket.listen(inbox)
+        if not session.protocol.has_pings:
+            socket.start_pings(partial(_end_silent, session))
         inbox.begin(partial(self._open, session, dispatcher, scope))
         return outbox
 
@@ -135,16 +137,19 @@ def _leave_polling(polling: PollingSession, session: Session, outbox: Outbox) ->
     polling.ended()
 
 
+def _end_silent(session: Session) -> None:
+    """A ping was not answered."""
+    if not session.is_busy:  # else the client may not be read at the moment
+        session.close(CloseCode.NO_PONG)
+
+
 class PlainConsumer(RealtimeConsumer):
     """The plain protocol: connecting joins the room of the URL, every frame is a message."""
 
     spoken = (subprotocols.JSON,)
 
     def protocol(self, scope: dict[str, Any]) -> WireProtocol:
-        return PlainProtocol(_room(scope))
-
-    def take_over(self, receive: Receive, send: Send) -> TakenOver | None:
-        return None  # without pings of its own it needs those of the server
+        return plain_protocol(_room(scope))
 
     def opened(
         self, session: Session, dispatcher: Dispatcher, scope: dict[str, Any]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -119,16 +120,12 @@ class Outbox:
     def _look_ahead(self) -> None:
         """Compute until when frames may be written without a check: nothing waits, no ping is due,
         the window is open."""
-        if (
-            not self._protocol.has_pings
-            or self._is_over
-            or self._frames
-            or self._sending
-            or self._close
-        ):
+        if self._is_over or self._frames or self._sending or self._close:
             self._quiet_until = -1
-        else:
+        elif self._protocol.has_pings:
             self._quiet_until = self._window.quiet_until
+        else:
+            self._quiet_until = sys.maxsize  # `write_frame` refuses if the client does not read
 
     def _queue(self, frame: Frame) -> None:
         if self._frames is None:

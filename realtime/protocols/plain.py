@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
@@ -83,6 +84,12 @@ class PlainProtocol:
 
     def encode_disconnect(self, code: CloseCode, reason: str) -> str:
         return _text({"type": "error", "code": int(code), "message": reason})
+
+
+@lru_cache(maxsize=1_024)
+def plain_protocol(room: str) -> PlainProtocol:
+    """The protocol of a room. Its connections share it: a fan-out then looks for no other one."""
+    return PlainProtocol(room)
 
 
 def subscribe(room: str, query_string: str) -> Subscribe:

@@ -21,6 +21,11 @@ class TakenOver(Sink, Protocol):
         """Give each message to `inbox` from now on."""
         ...
 
+    def start_pings(self, on_silence: Callable[[], None]) -> None:
+        """Ping the client from now on, for a protocol that has no pings. `on_silence` is called if
+        no answer comes."""
+        ...
+
     def expect_end(self, seconds: float) -> None:
         """The client was asked to close: cut the connection if it has not after some seconds."""
         ...

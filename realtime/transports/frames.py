@@ -14,6 +14,8 @@ TEXT = 0x81
 BINARY = 0x82
 _MASKED = 0x80
 _CLOSE = 0x8
+PING = b"\x89\x00"
+"""A ping of the transport (RFC 6455, 5.5.2), which every client answers by itself."""
 _SHORT_HEADS = {kind: [bytes((kind, size)) for size in range(126)] for kind in (TEXT, BINARY)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..codes import CloseCode
+from ..conf import realtime_settings
 from ..protocols.frames import Frame
 from ..protocols.sse import StreamPosition
 from . import servers
@@ -27,10 +28,11 @@ class StreamSink:
         self._position = position
         self._early: list[str] | None = []
         self._early_bytes = 0
+        self._most_early = realtime_settings.OUTBOX_MAX_BYTES // 4  # as the window of the outbox
         self._ends_early = False
 
     def write_frame(self, frame: Frame) -> bool:
-        if self._early is None:
+        if self._early is None or self._early_bytes >= self._most_early:
             return False
         self._early.append(str(frame))
         self._early_bytes += len(frame)

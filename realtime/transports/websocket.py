@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from ..connection.heartbeat import Heartbeat
 from ..connection.inbox import Inbox
 from ..protocols.frames import Frame
-from .frames import TEXT, end_of_frame, is_close, last_frame, payload_of_frame
+from .frames import PING, TEXT, end_of_frame, is_close, last_frame, payload_of_frame
 from .websockets_library import (
     CloseCode,
     Opcode,
@@ -44,6 +45,7 @@ class Socket(asyncio.Protocol):
     __slots__ = (
         "_cut",
         "_for_parser",
+        "_heartbeat",
         "_inbox",
         "_is_open",
         "_is_reading",
@@ -87,12 +89,18 @@ class Socket(asyncio.Protocol):
         self._late = 0
         """Frames that came after the close."""
         self._cut: asyncio.TimerHandle | None = None
+        self._heartbeat: Heartbeat | None = None
 
     # What the application calls
 
     def listen(self, inbox: Inbox) -> None:
         self._inbox = inbox
         inbox.on_room = self._read_on
+
+    def start_pings(self, on_silence: Callable[[], None]) -> None:
+        """Ping the client from now on, for a protocol that has no pings."""
+        self._heartbeat = Heartbeat(self._ping, on_silence)
+        self._heartbeat.start()
 
     def write_frame(self, frame: Frame) -> bool:
         """Send `frame` now. Return False if `send` has to be used, which waits for a slow client
@@ -129,9 +137,12 @@ class Socket(asyncio.Protocol):
             self._transport.write(last_frame.of(message["bytes"] if text is None else text))
 
     def expect_end(self, seconds: float) -> None:
-        """The client was asked to close: cut the connection if it has not after some seconds."""
         if self._cut is None:
             self._cut = asyncio.get_running_loop().call_later(seconds, self._abort)
+
+    def _ping(self) -> None:
+        if self._is_open:
+            self._transport.write(PING)
 
     def _close(self, code: int, reason: str = "") -> None:
         """Begin the closing handshake."""
@@ -219,6 +230,8 @@ class Socket(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._is_open = False
         self._on_end(self)
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         if self._cut is not None:
             self._cut.cancel()
         self._unread, self._parts = b"", None
@@ -308,6 +321,8 @@ class Socket(asyncio.Protocol):
         elif frame.opcode is Opcode.CONT and self._parts is not None:
             self._parts += frame.data
         else:
+            if frame.opcode is Opcode.PONG and self._heartbeat is not None:
+                self._heartbeat.on_pong()
             return False
         if not frame.fin:
             return False

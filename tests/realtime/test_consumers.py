@@ -53,9 +53,9 @@ def test_other_servers_keep_their_connections():
     assert RealtimeConsumer().take_over(server.receive, server.send) is None
 
 
-def test_the_plain_protocol_needs_the_pings_of_the_server():
+def test_a_connection_of_the_plain_protocol_is_taken_over_too():
     server = Server()
-    assert PlainConsumer().take_over(server.receive, server.send) is None
+    assert PlainConsumer().take_over(server.receive, server.send) is Server.given
 
 
 class Handshake:

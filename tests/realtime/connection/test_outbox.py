@@ -396,3 +396,45 @@ async def test_a_large_reply_counts_until_it_is_read(start):
     assert overflows
     outbox.acknowledge()
     assert not outbox.is_congested
+
+
+class PausableSink(ASGISink):
+    """Writes at once as long as the client reads, as a socket that was taken over."""
+
+    def __init__(self):
+        super().__init__(self.wait)
+        self.written, self.is_writable, self.resumed = [], True, asyncio.Event()
+
+    def write_frame(self, frame):
+        if self.is_writable:
+            self.written.append(frame)
+        return self.is_writable
+
+    async def wait(self, event):
+        await self.resumed.wait()
+        self.written.append(event["text"])
+
+
+async def test_without_pings_nothing_is_checked_while_the_server_takes_everything(monkeypatch):
+    sink = PausableSink()
+    outbox = Outbox(sink, PlainProtocol("lobby"))
+    outbox.write("first")
+    monkeypatch.setattr(Outbox, "_window_is_open", None)
+    outbox.write("x" * LIMIT)
+    outbox.write("second")
+    assert len(sink.written) == 3
+    monkeypatch.undo()
+    sink.is_writable = False
+    for text in ("third", "fourth", "fifth"):
+        outbox.write(text)
+    assert len(sink.written) == 3
+    sink.is_writable = True
+    outbox.write("sixth")
+    assert len(sink.written) == 3, "it does not overtake"
+    sink.resumed.set()
+    await settle()
+    assert sink.written[2:4] == ["second", "third"]
+    assert sink.written[4:] == [("fourth", "fifth", "sixth")]
+    outbox.write("seventh")
+    assert sink.written[-1] == "seventh"
+    outbox.end()

@@ -418,3 +418,33 @@ def test_a_server_that_goes_says_so():
 def close_code(transport):
     assert transport.is_closing()
     return int.from_bytes(transport.written[2:4], "big")
+
+
+@pytest.fixture
+def quick_pings(settings):
+    settings.REALTIME = {**settings.REALTIME, "PING_SECONDS": 0.05, "PONG_SECONDS": 0.05}
+
+
+async def test_a_client_that_does_not_answer_pings_is_reported(quick_pings):
+    socket, transport, _ = open_socket()
+    silent = asyncio.Event()
+    socket.start_pings(silent.set)
+    async with asyncio.timeout(10):
+        await silent.wait()
+    assert transport.written.startswith(frame(Opcode.PING, b"", mask=False))
+    socket.connection_lost(None)
+
+
+async def test_a_pong_is_a_sign_of_life(settings):
+    settings.REALTIME = {**settings.REALTIME, "PING_SECONDS": 0.3, "PONG_SECONDS": 1}
+    socket, transport, _ = open_socket()
+    silent = asyncio.Event()
+    socket.start_pings(silent.set)
+    async with asyncio.timeout(10):
+        for count in range(1, 6):
+            while transport.written.count(frame(Opcode.PING, b"", mask=False)) < count:
+                await asyncio.sleep(0.001)
+            socket.data_received(frame(Opcode.PONG, b""))
+    assert not silent.is_set()
+    socket.connection_lost(None)
+    assert socket._heartbeat._next is None, "nobody is pinged after the end"
