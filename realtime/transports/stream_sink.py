@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from ..codes import CloseCode
 from ..conf import realtime_settings
+from ..connection.outbox import POLL_SECONDS
 from ..protocols.frames import Frame
 from ..protocols.sse import StreamPosition
 from . import servers
@@ -77,6 +79,9 @@ class StreamSink:
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     async def _end(self) -> None:
+        # Daphne takes an end at once, and keeps what is before it for a client that does not read.
+        while self._held_by_server():
+            await asyncio.sleep(POLL_SECONDS)
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         self.has_ended = True
         self.on_end()

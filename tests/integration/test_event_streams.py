@@ -1,68 +1,281 @@
-"""Server-sent events on each server."""
+"""Server-sent events on each server, and the clients that are there for them."""
 
 import asyncio
+import contextlib
+import json
+import os
+import socket
 
 import aiohttp
+import jwt
 import pytest
+from playwright.async_api import expect
 
+from tests.support import processes
 from tests.support.event_streams import SECONDS, EventStream
 
+CLIENTS = processes.ROOT / "tests" / "integration" / "clients"
+PATH = "/realtime/sse/"
+
+
+@pytest.fixture(scope="module", params=["daphne", "uvicorn"])
+def site(request, shared_site):
+    return shared_site(request.param)
+
 
 @pytest.fixture
-async def open_stream(site):
-    """`await open_stream("lobby", ..., token=..., headers=...)`."""
+async def http():
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(SECONDS)) as http:
-        opened = []
-
-        async def _open(*rooms, token=None, headers=(), query=(), url=None):
-            headers = dict(headers)
-            if token:
-                headers["Authorization"] = f"Bearer {token}"
-            params = [("room", room) for room in rooms] + list(query)
-            response = await http.get(
-                (url or site.url) + "/realtime/sse/", params=params, headers=headers
-            )
-            opened.append(response)
-            return EventStream(response)
-
-        yield _open
-        for response in opened:
-            response.close()
+        yield http
 
 
 @pytest.fixture
-def publish(site):
-    async def _publish(room, *values, user="bob"):
-        token = await asyncio.to_thread(site.token, user)
-        async with (
-            asyncio.timeout(SECONDS),
-            aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http,
-        ):
-            for value in values:
-                url = f"{site.url}/realtime/rooms/{room}/publish/"
-                async with http.post(url, json={"data": value}) as response:
-                    assert response.status < 300, await response.text()
+async def open_stream(site, http):
+    """`await open_stream("lobby", ..., token=..., headers=...)`."""
+    opened = []
+
+    async def _open(*rooms, token=None, query=(), **headers):
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        params = [*(("room", room) for room in rooms), *query]
+        opened.append(await http.get(site.url + PATH, params=params, headers=headers))
+        return EventStream(opened[-1])
+
+    yield _open
+    for response in opened:
+        response.close()
+
+
+@pytest.fixture
+def publish(http, sign):
+    async def _publish(site, room, *values):
+        for value in values:
+            url = f"{site.url}/realtime/rooms/{room}/publish/"
+            headers = {"Authorization": f"Bearer {sign('bob')}"}
+            async with http.post(url, json={"data": value}, headers=headers) as response:
+                assert response.status < 300, await response.text()
 
     return _publish
 
 
-async def test_a_stream_gets_what_its_rooms_get(open_stream, publish, sign):
-    stream = await open_stream("lobby", "staff", "_nothing", token=sign("bob"))
+async def test_a_stream_goes_on_where_it_was(site, open_stream, publish, sign):
+    rooms = ("lobby", "staff", "_nothing")
+    stream = await open_stream(*rooms, token=sign("bob"))
     assert stream.status == 200
     assert "Content-Length" not in stream.response.headers
-    assert (await stream.next())["room"] == "lobby"
-    assert (await stream.next())["room"] == "staff"
-    assert (await stream.next())["type"] == "refused"
-    await publish("lobby", {"text": "hi"})
+    joined = [await stream.next() for _ in range(3)]
+    assert [event["type"] for event in joined] == ["joined", "joined", "refused"]
+    await publish(site, "lobby", {"text": "hi"})
     message = await stream.next()
     assert (message["name"], message["data"]) == ("bob", {"text": "hi"})
     stream.response.close()
-    await publish("lobby", 1)
-    await publish("staff", 2)
-    again = await open_stream(
-        *("lobby", "staff", "_nothing"),
-        token=sign("bob"),
-        headers={"Last-Event-ID": stream.last_id},
-    )
+    await publish(site, "lobby", 1)
+    await publish(site, "staff", 2)
+    again = await open_stream(*rooms, token=sign("bob"), Last_Event_ID=stream.last_id)
     events = [await again.next() for _ in range(4)]
     assert [event.get("data", event.get("recovered")) for event in events] == [True, 1, True, 2]
+
+
+async def test_a_refusal_is_a_status(site, http, open_stream, sign):
+    ticket = "a-ticket-that-nobody-has-issued"
+    refused = [
+        (await open_stream("lobby"), 401),
+        (await open_stream("lobby", token="x.y.z"), 401),
+        (await open_stream("staff", token=sign("carol")), 403),
+        (await open_stream(token=sign("alice")), 400),
+        (await open_stream("lobby", query=[("ticket", ticket)]), 401),
+        (await open_stream("lobby", token=sign("alice"), Origin="https://evil.example"), 403),
+    ]
+    for stream, status in refused:
+        assert stream.status == status
+        assert (await stream.response.json())["detail"]
+    async with http.post(site.url + PATH) as response:
+        assert response.status == 405
+    # The connection goes on: a response like any other.
+    async with http.get(site.url + "/realtime/rooms/") as response:
+        assert response.status == 401
+
+
+@pytest.fixture
+def newcomer(site):
+    """The name and the token of a user who is a member of a room of her own."""
+    name = f"sse-{site.process.popen.pid}"
+    from config.management.commands.demo import PASSWORD
+
+    site.shell(
+        "from django.contrib.auth.models import User; from realtime.models import *; "
+        f"user = User.objects.create_user('{name}', password='{PASSWORD}'); "
+        f"room = Room.objects.create(name='{name}'); "
+        "Membership.objects.create(room=room, user=user)"
+    )
+    return name, site.token(name)
+
+
+async def test_a_client_is_present_until_it_leaves_or_loses_its_right(
+    site, open_stream, newcomer, http
+):
+    name, token = newcomer
+    url = f"{site.url}/realtime/rooms/{name}/presence/"
+    headers = {"Authorization": f"Bearer {token}"}
+
+    async def until_present(count):
+        async with asyncio.timeout(SECONDS):
+            while True:
+                async with http.get(url, headers=headers) as response:
+                    if (await response.json())["clients"] == count:
+                        return
+                await asyncio.sleep(0.05)
+
+    leaving, staying = [await open_stream(name, token=token) for _ in range(2)]
+    await until_present(2)
+    leaving.response.close()
+    await until_present(1)
+    change = (
+        "from realtime.models import Membership; "
+        f"Membership.objects.get(user__username='{name}').delete()"
+    )
+    await asyncio.to_thread(site.shell, change)
+    events = await staying.rest()
+    assert [event["type"] for event in events] == ["joined", "unsubscribed", "closed"]
+    assert events[-1]["reconnect"] is False
+
+
+async def test_a_reader_that_stops_is_cut_and_costs_the_others_nothing(
+    site, open_stream, open_client, sign
+):
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    slow.settimeout(SECONDS)
+    await asyncio.to_thread(slow.connect, ("127.0.0.1", site.port))
+    lines = [
+        f"GET {PATH}?room=lobby HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Authorization: Bearer {sign('alice')}",
+    ]
+    await asyncio.to_thread(slow.sendall, "\r\n".join([*lines, "", ""]).encode())
+    assert b" 200 OK" in await asyncio.to_thread(slow.recv, 100)
+    other = await open_stream("lobby", token=sign("alice"))
+    publisher = await open_client(sign("bob"))
+    await other.until(type="joined")
+    for _ in range(150):
+        reply = await publisher.call(publish={"channel": "lobby", "data": "x" * 60_000})
+        assert "publish" in reply
+        assert len((await other.next())["data"]) == 60_000
+
+    def until_the_end():
+        """What comes until the response ends, or the connection is cut."""
+        read = b""
+        with contextlib.suppress(ConnectionResetError):
+            while not read.endswith(b"0\r\n\r\n") and (data := slow.recv(1_000_000)):
+                read += data
+        return read
+
+    read = await asyncio.to_thread(until_the_end)
+    assert len(read) < 150 * 60_000
+    assert b'"code":3008' in read or not read.endswith(b"0\r\n\r\n")
+    slow.close()
+
+
+# Clients
+
+
+@pytest.fixture
+async def read_with_node():
+    """Start `sse.mjs`; returns a function that waits for what it prints next."""
+    started = []
+
+    async def _start(url, **claims):
+        program = await asyncio.create_subprocess_exec(
+            *("node", "sse.mjs"),
+            cwd=CLIENTS,
+            env={
+                **os.environ,
+                "URL": url,
+                "SIGNING_KEY": processes.SIGNING_KEY,
+                "CLAIMS": json.dumps(claims),
+            },
+            stdout=asyncio.subprocess.PIPE,
+        )
+        started.append(program)
+
+        async def _next():
+            async with asyncio.timeout(SECONDS):
+                return json.loads(await program.stdout.readline())
+
+        return _next
+
+    yield _start
+    for program in started:
+        program.kill()
+        await program.communicate()
+
+
+@pytest.fixture
+def own_site(start_site):
+    return start_site("daphne", redis=True)
+
+
+def claims(site, user, sign):
+    signed = jwt.decode(sign(user), options={"verify_signature": False})
+    return {name: signed[name] for name in ("user_id", "hash_password")}
+
+
+@pytest.mark.parametrize("site", ["daphne"], indirect=True)
+async def test_an_event_source_gets_everything_once_over_a_restart(
+    own_site, tmp_path, started_sites, read_with_node, sign, publish
+):
+    url = f"{own_site.url}{PATH}?room=lobby&room=staff"
+    read = await read_with_node(url, **claims(own_site, "bob", sign))
+    assert [(await read())["room"] for _ in range(2)] == ["lobby", "staff"]
+    await publish(own_site, "lobby", 1)
+    await publish(own_site, "staff", 2)
+    assert [(await read())["data"] for _ in range(2)] == [1, 2]
+    own_site.process.popen.terminate()
+    end = await read()
+    assert (end["type"], end["code"], end["reconnect"]) == ("closed", 3001, True)
+    await asyncio.to_thread(own_site.process.popen.wait, SECONDS)
+    missed = "from realtime import publish; publish('lobby', 3); publish('staff', 4)"
+    await asyncio.to_thread(own_site.shell, missed)
+    again = await asyncio.to_thread(
+        processes.start_site, "daphne", tmp_path, own_site.env, own_site.port
+    )
+    started_sites.append(again)
+    events = [await read() for _ in range(4)]
+    assert [event.get("data", event.get("recovered")) for event in events] == [True, 3, True, 4]
+    await publish(again, "lobby", 5)
+    assert (await read())["data"] == 5
+
+
+async def test_an_event_source_of_node_gives_up_without_a_right(site, read_with_node, sign):
+    read = await read_with_node(f"{site.url}{PATH}?room=staff", **claims(site, "carol", sign))
+    assert await read() == {"type": "gone", "code": 403}
+
+
+@pytest.mark.parametrize("site", ["uvicorn"], indirect=True)
+async def test_a_page_of_the_site_reads_with_its_session(site, sign_in, publish):
+    page = await sign_in("alice")
+    await expect(page.get_by_label("Message", exact=True)).to_be_visible()
+    await page.evaluate(
+        """() => {
+            window.events = [];
+            window.source = new EventSource("/realtime/sse/?room=lobby");
+            for (const name of ["message", "joined", "closed"]) {
+                source.addEventListener(name, ({ data }) => events.push(JSON.parse(data)));
+            }
+        }"""
+    )
+
+    async def until(count):
+        await page.wait_for_function("count => events.length >= count", arg=count)
+        return await page.evaluate("events")
+
+    assert (await until(1))[0]["type"] == "joined"
+    await publish(site, "lobby", "for the page")
+    assert (await until(2))[1]["data"] == "for the page"
+    # The browser comes back by itself, with its session and the id of the last event.
+    await asyncio.to_thread(site.manage, "realtime", "disconnect", "--user", "alice")
+    events = await until(4)
+    assert (events[2]["code"], events[3]["recovered"]) == (3503, True)
+    await publish(site, "lobby", "again")
+    assert (await until(5))[4]["data"] == "again"
