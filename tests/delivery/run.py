@@ -26,10 +26,14 @@ from tests.delivery.clients import (
 )
 from tests.delivery.ledger import Ledger
 from tests.delivery.site import Plan, Site
+from tests.delivery.streams import StreamMember
 
 SETTLE_SECONDS = 30
 AWAY_SECONDS = 4.0
 SOME_LATER_SECONDS = 0.6
+
+MEMBERS: list[type[Member]] = [Member, Member, Member, StreamMember]
+"""The kinds of clients, in turn."""
 
 Publisher = SocketPublisher | ServerPublisher
 
@@ -119,7 +123,7 @@ async def _clients(
         await sync_to_async(publish)(ROOM, data, idempotency_key=key)
 
     return (
-        [Member(*ours) for _ in range(plan.members)],
+        [MEMBERS[number % len(MEMBERS)](*ours) for number in range(plan.members)],
         [
             SocketPublisher(*ours, name="socket-0"),
             SocketPublisher(*ours, name="socket-1"),
