@@ -63,6 +63,7 @@ def http_application(django: Any) -> Any:
 
     async def application(scope: dict[str, Any], receive: Callable[..., Any], send: Any) -> None:
         if _is_at_sse(scope):
+            servers.mask_access_log(send)
             await _serve_events(scope, receive, send)
         else:
             await django(scope, receive, send)

@@ -16,6 +16,7 @@ from typing import Any
 from ..protocols.frames import Frame
 from .asgi import Send
 from .daphne_reading import PieceReader
+from .logs import masked
 
 
 class DaphneSink:
@@ -66,6 +67,26 @@ def scheme_of(send: Send) -> str | None:
     forwarded: str | None = getattr(protocol, "client_scheme", None)  # with `--proxy-headers`
     # Only the TLS transports of Twisted have this method.
     return forwarded or ("wss" if hasattr(transport, "getPeerCertificate") else "ws")
+
+
+def mask_access_log(send: Send) -> None:
+    """Keep credentials in the URLs of HTTP requests out of Daphne's own access log, which is not
+    written through `logging`. It says nothing of the query of a WebSocket."""
+    server = getattr(protocol_of(send), "server", None)
+    log = getattr(server, "action_logger", None)
+    if server is not None and log is not None and not isinstance(log, _MaskedLog):
+        server.action_logger = _MaskedLog(log)
+
+
+class _MaskedLog:
+    """Stands before the function that writes Daphne's access log."""
+
+    def __init__(self, log: Callable[..., None]) -> None:
+        self._log = log
+
+    def __call__(self, protocol: str, action: str, details: dict[str, Any]) -> None:
+        known = {"path": masked(details["path"])} if "path" in details else {}
+        self._log(protocol, action, {**details, **known})
 
 
 def limit_buffers(send: Send, frame_bytes: int, unsent_bytes: int) -> None:

@@ -26,15 +26,16 @@ class MaskCredentials(logging.Filter):
         if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError):
             # uvicorn reports a frame that is not UTF-8 as an error: it is the client's mistake.
             record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
-        record.msg = _masked(record.msg)
+        record.msg = masked(record.msg)
         if isinstance(record.args, tuple):
-            record.args = tuple(_masked(arg) for arg in record.args)
+            record.args = tuple(masked(arg) for arg in record.args)
         elif isinstance(record.args, dict):
-            record.args = {key: _masked(arg) for key, arg in record.args.items()}
+            record.args = {key: masked(arg) for key, arg in record.args.items()}
         return True
 
 
-def _masked(value: Any) -> Any:
+def masked(value: Any) -> Any:
+    """Return a text without the credentials in its URLs; anything else as it is."""
     return _CREDENTIAL.sub(r"\1***", value) if isinstance(value, str) else value
 
 

@@ -27,6 +27,11 @@ def with_scheme(scope: dict[str, Any], send: Send) -> dict[str, Any]:
     return {**scope, "scheme": scheme}
 
 
+def mask_access_log(send: Send) -> None:
+    """Keep credentials in the URL of a request out of the log of a server that can't be told to."""
+    daphne.mask_access_log(send)
+
+
 def take_over(receive: Receive, send: Send) -> TakenOver | None:
     """Take the connection over if the server hands it over: then the coroutines that have called us
     need not wait for the client. None on other servers, and if a middleware wraps `receive` or

@@ -9,6 +9,7 @@ Long, because it names each of them.
 import ast
 import asyncio
 import inspect
+import io
 import pprint
 import socket
 from functools import partial
@@ -21,6 +22,7 @@ import uvicorn
 from autobahn.twisted.websocket import WebSocketAdapterProtocol
 from autobahn.websocket import protocol as autobahn_protocol
 from autobahn.websocket.protocol import WebSocketProtocol as AutobahnProtocol
+from daphne.access import AccessLogGenerator
 from daphne.http_protocol import HTTPFactory
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
@@ -275,6 +277,23 @@ def test_daphne_gives_its_protocol_to_the_application():
         f"daphne {version('daphne')} calls the application in another way. "
         "realtime/transports/daphne.py finds the protocol of a connection in `send.args`."
     )
+
+
+def test_daphne_writes_its_access_log_with_a_function_of_the_server():
+    use = "keeps credentials out of its access log"
+    source = inspect.getsource(Server.log_action)
+    assert "self.action_logger(protocol, action, details)" in source, complaint(
+        "daphne", "action_logger", "daphne.py", use
+    )
+    stream = io.StringIO()
+    server = SimpleNamespace(action_logger=AccessLogGenerator(stream))
+    send = partial(print, SimpleNamespace(server=server))
+    for _ in range(2):
+        daphne.mask_access_log(send)
+    path = "/socket.io/?EIO=4&token=s3cret&sid=s3cret"
+    details = {"client": "::1", "method": "GET", "path": path, "status": 200, "size": 2}
+    server.action_logger("http", "complete", details)
+    assert '"GET /socket.io/?EIO=4&token=***&sid=***" 200 2' in stream.getvalue()
 
 
 def test_daphne_keeps_the_scheme_that_a_proxy_sends():
