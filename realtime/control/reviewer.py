@@ -261,8 +261,9 @@ class Reviewer(Generic[AnyReviewed]):
         await self._mark_what_is_lost([(session, answer)])
         # Reviews replace the identity by one that is equal. Whether the user may stay connected
         # also depends on what is not compared.
-        has_same = session.identity == identity
-        if session.identity is identity or (has_same and answer.user is not None):
+        now = session.identity
+        has_same = now == identity and now is not None and now.granted is identity.granted
+        if now is identity or (has_same and answer.user is not None):
             session.accept_review(answer, version)
         elif session in self._of_user.get(session.user_id, ()):
             self.look_at([session])

@@ -15,6 +15,7 @@ from realtime.authentication.subscription_tokens import issue
 from realtime.changes import changes
 from realtime.control import announcements
 from realtime.models import Membership, Room
+from realtime.rights.answers import NOTHING, Answer
 from realtime.rooms import room_types
 from realtime.rooms.publications import Retention
 from tests.support.sessions import call, is_publication
@@ -147,6 +148,17 @@ async def reviewed(node, session):
     async with asyncio.timeout(60):
         while session.rooms and min(held.version for held in session.rooms.values()) <= version:
             await asyncio.sleep(0.01)
+
+
+async def test_a_rule_that_was_asked_before_the_token_came_does_not_overrule_it(
+    connected, alice, secret, node
+):
+    before, version = connected.identity, changes.version
+    await subscribe(connected, token=grant("secret", user=alice))
+    late = Answer(alice, {"secret": NOTHING})
+    await node.reviewer._accept_apart(connected, before, late, version + 1)
+    await reviewed(node, connected)
+    assert connected.rooms["secret"].actions == {"join"}
 
 
 async def test_an_archived_room_is_closed_all_the_same(connected, alice, secret, node):
