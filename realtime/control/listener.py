@@ -21,6 +21,7 @@ from ..layers import RoomLayer
 from ..layers.groups import CONTROL_GROUP
 from ..sparse_log import SparseLog
 from .messages import (
+    Audience,
     NewSignIn,
     Notice,
     Order,
@@ -217,11 +218,10 @@ class ControlListener:
             self._end_sign_in(sign_in, lifetime)
 
     def _revoke(self, message: Revocation) -> None:
-        # Also for a client that presents its token at this moment: it has to be looked up again.
-        changes.record(message.user, message.room)
         for session in self._of_user(message.user):
-            if session.drop_token(message.room):
-                self._reviewer.look_at([session], message.room)
+            session.drop_token(message.room)
+        # Also a client that presents its token at this moment is looked up again.
+        self._reviewer.on_change(message.user, message.room, Audience.NOBODY, locks_out=True)
 
     def _end_sign_in(self, sign_in: str, seconds: float) -> None:
         """An access token outlives its sign-in by some minutes: it must not come back with it."""

@@ -14,6 +14,7 @@ from realtime.authentication import Identity
 from realtime.authentication.subscription_tokens import issue
 from realtime.changes import changes
 from realtime.control import announcements
+from realtime.control.messages import to_dict
 from realtime.models import Membership, Room
 from realtime.rights.answers import NOTHING, Answer
 from realtime.rooms import room_types
@@ -256,6 +257,13 @@ class Test_taking_back:
         await revoke("secret", None if of_everybody else alice)
         assert await unsubscribed(connected) == ("secret", 2000)
         assert (await subscribe(connected, token=token))["error"]["code"] == 109
+
+    async def test_keeps_back_what_is_said_after_it(self, connected, alice, secret, token, node):
+        await subscribe(connected, token=token)
+        node.control.carry_out(to_dict(announcements.revocation(user=alice, room="secret")))
+        await node.layer.append("secret", b'{"data":1}', Retention(10, 60))
+        assert await unsubscribed(connected) == ("secret", 2000)
+        assert not any(map(is_publication, connected.transport.frames))
 
     async def test_leaves_rights_and_others_alone(
         self, connected, open_session, alice, secret, revoke
