@@ -60,6 +60,7 @@ class RealtimeSettings:
     ERRORS_IN_A_ROW: int = 10
     DATABASE_THREADS: int = 4
     HOOK_THREADS: int = 4
+    METRICS_TOKEN: str = ""
     COLLECTOR_THRESHOLD: int = 10_000
 
 

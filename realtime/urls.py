@@ -6,6 +6,8 @@ from .rest import (
     diagnosis,
     documentation,
     event_streams,
+    health,
+    metrics,
     openapi,
     publishing,
     reading,
@@ -25,6 +27,9 @@ urlpatterns = [
     path("rooms/<path:room>/history/", reading.HistoryView.as_view(), name="history"),
     path("rooms/<path:room>/presence/", reading.PresenceView.as_view(), name="presence"),
     path("sse/", event_streams.not_served, name="sse"),
+    path("health/live/", health.LiveView.as_view(), name="live"),
+    path("health/ready/", health.ReadyView.as_view(), name="ready"),
+    path("metrics/", metrics.MetricsView.as_view(), name="metrics"),
     path("docs/", documentation.page, name="docs"),
     path("asyncapi/", documentation.document, name="asyncapi"),
 ]

@@ -14,6 +14,7 @@ from ..exceptions import RealtimeError
 from ..hub.feed import JoinPoint
 from ..hub.hub import Entering
 from ..layers.records import Member
+from ..metrics import metrics
 from ..protocols.base import Reply
 from ..protocols.requests import CloseSession, CommandError, SubscribeOptions
 from ..rights import grants
@@ -237,6 +238,7 @@ def _subscribed(
     reply["offset"] = offset
     if options.recover:
         reply |= {"was_recovering": True, "recovered": missed is not None}
+        metrics.recoveries["recovered" if missed is not None else "not recovered"] += 1
     return reply
 
 

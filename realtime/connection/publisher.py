@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
 from typing import Any
 
 from ..exceptions import LayerUnavailable
+from ..layers.base import OnKept
+from ..metrics import ONE_OF, metrics
 from ..protocols.requests import Command
 from ..rooms.handlers import has_publish_hook, run_publish_hook
 from ..rooms.payloads import checked
@@ -31,6 +34,7 @@ async def publish(session: Session, name: str, data: bytes) -> None:
         await require(session, "publish", name)
     body = publication_body(data, session.client_info())
     await session.node.layer.append(room.name, body, retention(room))
+    metrics.published += 1
 
 
 class Publisher:
@@ -78,9 +82,15 @@ class Publisher:
         self._bytes += len(data)
         session.pending += 1
         on_kept = partial(self._on_kept, command, len(data))
+        if not metrics.published % ONE_OF:
+            on_kept = partial(self._on_kept_at, time.monotonic(), on_kept)
         body = publication_body(data, session.client_info())
         session.node.layer.append_soon(room.name, body, retention(room), on_kept)
         return True
+
+    def _on_kept_at(self, began_at: float, on_kept: OnKept, outcome: Any) -> None:
+        metrics.publish_seconds.observe(time.monotonic() - began_at)
+        on_kept(outcome)
 
     def _on_kept(self, command: Command, size: int, outcome: Any) -> None:
         session = self._session
@@ -91,5 +101,6 @@ class Publisher:
         if isinstance(outcome, LayerUnavailable):
             refuse(session, command.id, outcome.error)
         else:
+            metrics.published += 1
             acknowledge(session, command)
         session.finish()

@@ -14,6 +14,7 @@ from django.conf import settings
 from ..authentication import profiles
 from ..codes import APPLICATION_CODES, CloseCode, Error
 from ..conf import realtime_settings
+from ..metrics import metrics
 from ..names import is_room_name
 from ..protocols.requests import CloseSession
 from ..rooms.handlers import rpc_names
@@ -31,11 +32,23 @@ _RIGHTS = {
     "presence": "join",
     "presence_stats": "join",
 }
+_REASONS = {
+    Error.INTERNAL.code: "not available now",
+    Error.UNAUTHORIZED.code: "credentials",
+    Error.UNKNOWN_CHANNEL.code: "rights",
+    Error.PERMISSION_DENIED.code: "rights",
+    Error.LIMIT_EXCEEDED.code: "limits",
+    Error.BAD_REQUEST.code: "not valid",
+    Error.TOKEN_EXPIRED.code: "credentials",
+    Error.TOO_MANY_REQUESTS.code: "limits",
+}
+_OF_CREDENTIALS = (CloseCode.INVALID_TOKEN, CloseCode.EXPIRED)
 _OF_RIGHTS = (Error.UNKNOWN_CHANNEL.code, Error.PERMISSION_DENIED.code)
 
 
 def log_refusal(session: Session, command: str, subject: str, error: Error) -> None:
     """Log a command that was refused. `subject` is its room, or the method of an rpc."""
+    metrics.refused[_REASONS.get(error.code, "other")] += 1
     action = _RIGHTS.get(command)
     if action and (error.code in _OF_RIGHTS or error.code in APPLICATION_CODES):
         _log_right(session, action, subject, error)
@@ -59,6 +72,8 @@ def log_refusal(session: Session, command: str, subject: str, error: Error) -> N
 
 def log_refused_credential(session: Session, request: CloseSession) -> None:
     """Log a connection that is closed because of its credential, or because it has none."""
+    if request.code in _OF_CREDENTIALS:
+        metrics.refused["credentials"] += 1
     error = session.authentication_error
     if request.code is not CloseCode.INVALID_TOKEN or (error is not None and not error.ambient):
         return  # the middleware has logged the second

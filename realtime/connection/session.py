@@ -17,6 +17,7 @@ from ..conf import realtime_settings
 from ..exceptions import RealtimeError
 from ..hub.node import Node
 from ..layers.records import Connection
+from ..metrics import metrics
 from ..protocols.base import WireProtocol
 from ..protocols.frames import Frame
 from ..protocols.requests import CommandError
@@ -112,6 +113,7 @@ class Session:
 
     def open(self) -> None:
         """Start the clock for the `connect` command."""
+        metrics.connections_opened += 1
         self.timers.expect_connect()
         if self.identity is None:
             self._is_counted = True
@@ -144,6 +146,7 @@ class Session:
         """End the connection with a code of the protocol. Does nothing the second time."""
         if self.is_closed:
             return
+        metrics.closed[str(int(code))] += 1
         reason = reason or code.reason
         self.end()
         self.transport.close(code, reason, self.protocol.encode_disconnect(code, reason))

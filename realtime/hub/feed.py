@@ -14,6 +14,7 @@ from ..conf import realtime_settings
 from ..layers import RoomLayer
 from ..layers.pages import read_page
 from ..layers.records import Page
+from ..metrics import metrics
 from ..rooms.publications import Position, Publication
 from .recent import RecentPublications
 
@@ -119,6 +120,7 @@ class Feed:
 
     def lose(self) -> None:
         """Ask all subscribers to start again."""
+        metrics.gaps["lost"] += 1
         self.forget()
         self._on_lost()
 
@@ -232,6 +234,7 @@ class Feed:
         if page.position.epoch != self.position.epoch:
             self.lose()
             return
+        metrics.gaps["repaired"] += 1
         for publication in page.publications:
             if publication.offset == self.position.offset + 1:
                 self._pass_on(publication)

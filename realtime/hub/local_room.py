@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Protocol
 
@@ -15,6 +15,7 @@ import msgspec
 from ..codes import UnsubscribeCode
 from ..conf import realtime_settings
 from ..layers import RoomLayer
+from ..metrics import metrics
 from ..protocols.base import WireProtocol
 from ..protocols.frames import Frame, join, size_of
 from ..rooms.publications import ClientInfo, Publication
@@ -176,11 +177,12 @@ class LocalRoom:
             return
         now, begun = self._loop.time(), time.perf_counter()
 
-        everybody: Iterable[Recipient] = self.sessions
+        everybody: Collection[Recipient] = self.sessions
         if self._has_exclusions or self.suspended:
             self._has_exclusions = False
             everybody = self._deliver_apart(batch)
         _fan_out(everybody, partial(self._encode, batch))
+        metrics.delivered += len(batch) * len(everybody)
         took = time.perf_counter() - begun
         # Publications that wait for the next fan-out cost hardly more than one message.
         rest = min(realtime_settings.COALESCE_SECONDS, REST_MAX * took) if len(batch) > 1 else 0
@@ -206,6 +208,7 @@ class LocalRoom:
     def _deliver_to(self, session: Recipient, publications: list[Publication]) -> None:
         if publications:
             _fan_out([session], partial(self._encode, publications))
+            metrics.delivered += len(publications)
 
     def _encode(self, batch: list[Publication], protocol: WireProtocol) -> list[Frame]:
         name = self.name

@@ -27,7 +27,7 @@ class Node:
         self.hub = Hub(layer, self._on_control_message, self._on_gap)
         self.visits = Visits()
         self.presence = PresenceTracker(layer, self.visits.report)
-        self.registry = Registry(layer)
+        self.registry = Registry(layer, self._gauges)
         self.command_limit = RateLimit(layer, "COMMANDS_PER_SECOND", "COMMANDS_BURST", "commands")
         self.byte_limit = RateLimit(layer, "BYTES_PER_SECOND", "BYTES_BURST", "bytes")
         self.unauthenticated = UnauthenticatedLimit()
@@ -46,6 +46,9 @@ class Node:
         await self.hub.close()
         # Last, because it may have to wait for a look-up.
         await self.reviewer.close()
+
+    def _gauges(self) -> dict[str, float]:
+        return {"rooms": len(self.hub.rooms)}
 
     def _on_control_message(self, message: dict[str, Any]) -> None:
         if message["type"] == PRESENCE_LOST:

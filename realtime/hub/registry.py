@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -21,6 +22,7 @@ from ..conf import realtime_settings
 from ..exceptions import LayerUnavailable
 from ..layers import RoomLayer
 from ..layers.records import Connection, Process
+from ..metrics import metrics
 from ..version import __version__
 
 logger = logging.getLogger("realtime.registry")
@@ -50,7 +52,7 @@ class Registry:
     `PROCESS_TTL_SECONDS` after its last heartbeat.
     """
 
-    def __init__(self, layer: RoomLayer) -> None:
+    def __init__(self, layer: RoomLayer, gauges: Callable[[], dict[str, float]] = dict) -> None:
         self.process = Process(
             id=uuid.uuid4().hex[:12],
             host=socket.gethostname(),
@@ -60,6 +62,7 @@ class Registry:
             version=__version__,
         )
         self._layer = layer
+        self._gauges = gauges
         self._users: dict[str, str] = {}
         """The user of each connection that is counted, or is just being counted."""
         self._sessions: dict[str, Listed] = {}
@@ -180,12 +183,15 @@ class Registry:
             pause = RETRY_SECONDS
             if await attempt(self._beat, "the heartbeat could not be written", logger):
                 pause = realtime_settings.PROCESS_TTL_SECONDS / BEATS_PER_TTL
+                await attempt(self._write_metrics, "the metrics could not be written", logger)
             await asyncio.sleep(pause * random.uniform(0.8, 1))
             self._look_at_unsent()
 
     async def _beat(self) -> None:
-        info = msgspec.json.encode(self.process)
-        known = await self._layer.beat(self.process.id, info, realtime_settings.PROCESS_TTL_SECONDS)
+        info, ttl = msgspec.json.encode(self.process), realtime_settings.PROCESS_TTL_SECONDS
+        began_at = time.monotonic()
+        known = await self._layer.beat(self.process.id, info, ttl)
+        metrics.redis_seconds.observe(time.monotonic() - began_at)
         if known and time.monotonic() < self._confirm_at:
             return
         # The process is new, or Redis has lost its data: count and list all connections again.
@@ -198,6 +204,14 @@ class Registry:
         for client, user in counted:
             if client not in self._users:
                 self._ended[client] = user
+
+    async def _write_metrics(self) -> None:
+        unsent = sum(session.unsent_bytes for session in self._sessions.values())
+        gauges = {"connections": len(self._sessions), "outbox_bytes": unsent, **self._gauges()}
+        process = f"{self.process.host}:{self.process.pid}"
+        snapshot = msgspec.json.encode(metrics.snapshot(process, gauges))
+        ttl = realtime_settings.PROCESS_TTL_SECONDS
+        await self._layer.write_metrics(self.process.id, snapshot, ttl)
 
     def _look_at_unsent(self) -> None:
         for client, session in self._sessions.items():

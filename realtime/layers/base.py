@@ -189,6 +189,14 @@ class Connections(Protocol):
         """Return the processes that are alive, with their connections. From any thread."""
         ...
 
+    async def write_metrics(self, process: str, snapshot: bytes, ttl_seconds: float) -> None:
+        """Store the metrics of the process, until it ends or `ttl_seconds` later."""
+        ...
+
+    def metrics_sync(self) -> list[bytes]:
+        """Return the metrics of the processes that are alive. From any thread."""
+        ...
+
 
 class Tickets(Protocol):
     """The identities behind single-use tickets."""

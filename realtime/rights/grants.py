@@ -21,6 +21,7 @@ from ..concurrency.pools import PoolBusy, TookTooLong
 from ..conf import realtime_settings
 from ..databases import reads_up_to_date
 from ..exceptions import LayerUnavailable
+from ..metrics import metrics
 from ..rooms.finding import AnyRoom
 from ..rooms.room_types import CodeRoom, find_in_code
 from ..sparse_log import SparseLogs
@@ -94,6 +95,14 @@ async def agrant(identity: Identity, name: str) -> Grant:
         return known
     if not names.is_room_name(name):
         return NOTHING
+    began_at = time.monotonic()
+    try:
+        return await _look_up(key, identity, name)
+    finally:
+        metrics.right_seconds.observe(time.monotonic() - began_at)
+
+
+async def _look_up(key: _Key, identity: Identity, name: str) -> Grant:
     in_code = find_in_code(name)
     if in_code is not None:
         found = await _with_current_user(identity, in_code)

@@ -18,6 +18,7 @@ class MemoryConnections:
         super().__init__(**options)
         self._processes: dict[str, bytes] = {}
         self._connections: dict[str, dict[str, bytes]] = {}
+        self._metrics: dict[str, bytes] = {}
         self._users: dict[str, str] = {}
         """The user of each connection that counts."""
 
@@ -42,6 +43,7 @@ class MemoryConnections:
                 self._connections.setdefault(process, {})
             else:
                 self._processes.pop(process, None)
+                self._metrics.pop(process, None)
                 for client in self._connections.pop(process, {}):
                     self._users.pop(client, None)
             return known
@@ -67,3 +69,11 @@ class MemoryConnections:
                 StoredProcess(info, list(self._connections[process].values()))
                 for process, info in self._processes.items()
             ]
+
+    async def write_metrics(self, process: str, snapshot: bytes, ttl_seconds: float) -> None:
+        with self._lock:
+            self._metrics[process] = snapshot
+
+    def metrics_sync(self) -> list[bytes]:
+        with self._lock:
+            return [self._metrics[name] for name in self._processes if name in self._metrics]

@@ -113,7 +113,7 @@ class Connections:
             pipeline.send("PEXPIRE", connections, ttl_ms)
             described = pipeline.send("SET", about, self._codec.pack_info(info), "PX", ttl_ms)
         else:
-            described = pipeline.send("DEL", about, connections)
+            described = pipeline.send("DEL", about, connections, self._metrics_key(process))
         await outcomes([described])
         # A dead shard that comes back without its data does not know the process then.
         found: list[tuple[bool, int]] = living(await outcomes(beats))
@@ -175,13 +175,23 @@ class Connections:
                     await outcomes([pipeline.send("DEL", connections)])
         return failed
 
+    async def write_metrics(self, process: str, snapshot: bytes, ttl_seconds: float) -> None:
+        key = self._metrics_key(process)
+        packed = self._codec.pack_info(snapshot)
+        await self._pipeline(key).send("SET", key, packed, "PX", int(ttl_seconds * 1000))
+
+    def metrics_sync(self) -> list[bytes]:
+        by_shard = self._names_by_shard()
+
+        def read(client: redis.Redis, index: int) -> list[bytes]:
+            found: Any = client.mget([self._metrics_key(name) for name in by_shard[index]])
+            return [self._codec.unpack_info(each) for each in found if each is not None]
+
+        shards = living(self._topology.on_shards_sync(read, list(by_shard)).values())
+        return [each for shard in shards for each in shard]
+
     def live_processes_sync(self) -> list[StoredProcess]:
-        # Every shard holds the processes that are alive: one that answers is enough.
-        names = {name for shard in living(self._live_names().values()) for name in shard}
-        by_shard: dict[int, list[str]] = defaultdict(list)
-        for name in sorted(names):
-            about, _ = self._process_keys(name)
-            by_shard[self._topology.index(owner(about))].append(name)
+        by_shard = self._names_by_shard()
 
         def read(client: redis.Redis, index: int) -> list[StoredProcess]:
             return self._processes(client, by_shard[index])
@@ -195,6 +205,16 @@ class Connections:
             else:
                 processes += found
         return processes
+
+    def _names_by_shard(self) -> dict[int, list[str]]:
+        """The processes that are alive, by the shard that has the rest of them."""
+        # Every shard holds the processes that are alive: one that answers is enough.
+        names = {name for shard in living(self._live_names().values()) for name in shard}
+        by_shard: dict[int, list[str]] = defaultdict(list)
+        for name in sorted(names):
+            about, _ = self._process_keys(name)
+            by_shard[self._topology.index(owner(about))].append(name)
+        return by_shard
 
     def _live_names(self) -> dict[int, list[str] | LayerUnavailable]:
         def read(client: redis.Redis, index: int) -> list[str]:
@@ -221,6 +241,9 @@ class Connections:
 
     def _process_keys(self, process: str) -> tuple[str, str]:
         return self._keys.process(process, "about"), self._keys.process(process, "connections")
+
+    def _metrics_key(self, process: str) -> str:
+        return self._keys.process(process, "metrics")
 
     def _index(self, key: str) -> int:
         return self._topology.index(owner(key))

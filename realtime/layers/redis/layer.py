@@ -117,6 +117,12 @@ class RedisRoomLayer(RedisGroups):
     def live_processes_sync(self) -> list[StoredProcess]:
         return self._connections.live_processes_sync()
 
+    def write_metrics(self, process: str, snapshot: bytes, ttl_seconds: float) -> Awaited[None]:
+        return self._connections.write_metrics(process, snapshot, ttl_seconds)
+
+    def metrics_sync(self) -> list[bytes]:
+        return self._connections.metrics_sync()
+
     # Tickets
 
     def store_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from ...exceptions import LayerUnavailable
+from ...metrics import metrics
 from ...sparse_log import SparseLogs
 
 CURES = {
@@ -102,7 +103,9 @@ def report(error: BaseException, address: str = "") -> LayerUnavailable:
     """Return the error for the caller. A refusal is logged, once a minute for each kind."""
     refused = refusal(error)
     if refused is None:
+        metrics.redis_refused["no answer"] += 1
         return LayerUnavailable(no_answer(address))
+    metrics.redis_refused[refused.kind if refused.kind in CURES else "other"] += 1
     if not refused.is_about_data:  # of those, the parts report which room is concerned
         _log.warning(refused.kind, "%s", refused)
     return refused

@@ -42,3 +42,17 @@ async def test_connections_of_a_dead_process_do_not_count(open_redis_layer, sett
         while await layer.admit("p2", [("c", "1")], 2) == [False]:
             await asyncio.sleep(0.02)
     assert await layer.admit("p2", [("d", "1"), ("e", "1")], 2) == [True, False]
+
+
+async def test_metrics_of_a_process_stay_until_it_ends(layer):
+    def read():
+        return sorted(layer.metrics_sync())
+
+    assert await asyncio.to_thread(read) == []
+    for process in ("p1", "p2"):
+        await layer.beat(process, b"{}", 10)
+        await layer.write_metrics(process, b"old", 10)
+        await layer.write_metrics(process, process.encode(), 10)
+    assert await asyncio.to_thread(read) == [b"p1", b"p2"]
+    await layer.beat("p1", b"", 0)
+    assert await asyncio.to_thread(read) == [b"p2"]
