@@ -41,6 +41,7 @@ class AsyncClient:
         self._user, self._token, self._session_key = user, token, session_key
         self._scopes = None if scopes is None else frozenset(scopes)
         self._positions: dict[str, dict[str, Any]] = {}
+        self._tokens: dict[str, str] = {}
         self._ids = iter(range(1, 1_000_000))
         self._session: Session | None = None
         self.unsubscribed: dict[str, tuple[int, str]] = {}
@@ -75,7 +76,11 @@ class AsyncClient:
         self._dispatcher = Dispatcher(session)
         node.sessions.add(session)
         session.open()
-        return await self._call("connect", token=self._token)
+        reply = await self._call("connect", token=self._token)
+        for room, entered in reply.get("subs", {}).items():
+            if room not in self._positions:
+                self._enter(room, entered)
+        return reply
 
     async def reconnect(self) -> dict[str, bool]:
         """Connect again after `drop()`, as the SDKs do. Return the rooms that it was in, each with
@@ -83,7 +88,8 @@ class AsyncClient:
         await self.connect()
         recovered = {}
         for room, position in list(self._positions.items()):
-            reply = await self._call("subscribe", channel=room, recover=True, **position)
+            body = {"channel": room, "token": self._tokens.get(room, ""), "recover": True}
+            reply = await self._call("subscribe", **body, **position)
             self._enter(room, reply)
             recovered[room] = bool(reply.get("recovered"))
         return recovered
@@ -113,9 +119,11 @@ class AsyncClient:
 
     # Commands. Each raises `Refused` if it is refused, and `Closed` if the connection has ended
 
-    async def join(self, room: str) -> Any:
-        """Enter a room. Return what its `get_state` gives, or None."""
-        reply = await self._call("subscribe", channel=room)
+    async def join(self, room: str, *, token: str = "") -> Any:
+        """Enter a room, by a `token` of `realtime.grant` if there is one. Return what the room's
+        `get_state` gives, or None."""
+        reply = await self._call("subscribe", channel=room, token=token)
+        self._tokens[room] = token
         self._enter(room, reply)
         return reply.get("data")
 

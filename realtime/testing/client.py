@@ -98,8 +98,8 @@ class Client:
     def notices(self) -> list[str]:
         return self._client.notices
 
-    def join(self, room: str) -> Any:
-        return self._portal.run(self._client.join(room))
+    def join(self, room: str, *, token: str = "") -> Any:
+        return self._portal.run(self._client.join(room, token=token))
 
     def leave(self, room: str) -> None:
         self._portal.run(self._client.leave(room))

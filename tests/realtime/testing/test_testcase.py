@@ -3,9 +3,9 @@
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.test import TestCase, TransactionTestCase
+from django.test import TestCase, TransactionTestCase, override_settings
 
-from realtime import apublish, publish
+from realtime import apublish, grant, publish, publish_to_user, revoke, user_room
 from realtime.models import Membership, Room
 from realtime.testing import Closed, RealtimeTestMixin, Refused
 
@@ -61,6 +61,29 @@ class Cases(RealtimeTestMixin):
         with self.realtime.client(self.bob) as bob, self.assertRaises(Refused) as refused:
             bob.join("lobby")
         self.assertEqual(refused.exception.code, 103)
+
+    def test_a_grant_opens_a_room_until_it_is_taken_back(self):
+        with self.realtime.client(self.bob) as bob:
+            bob.join("lobby", token=grant("lobby", user=self.bob))
+            publish("lobby", 1)
+            self.assertEqual(bob.receive(), 1)
+            bob.drop()
+            publish("lobby", 2)
+            self.assertEqual(bob.reconnect(), {"lobby": True})
+            self.assertEqual(bob.receive(), 2)
+            revoke("lobby", self.bob)
+            bob.assert_unsubscribed("lobby")
+
+    @override_settings(REALTIME={"SERVER_ROOMS": "realtime.user_room"})
+    def test_rooms_of_the_server_are_entered(self):
+        with self.realtime.client(self.bob) as bob:
+            self.assertEqual(bob.rooms, {user_room(self.bob)})
+            publish_to_user(self.bob, 1)
+            self.assertEqual(bob.receive(), 1)
+            bob.drop()
+            publish_to_user(self.bob, 2)
+            self.assertEqual(bob.reconnect(), {user_room(self.bob): True})
+            self.assertEqual(bob.receive(), 2)
 
     def test_a_right_that_is_withdrawn_ends_the_subscription(self):
         with self.realtime.client(self.alice) as alice:
