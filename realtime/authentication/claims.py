@@ -31,6 +31,18 @@ def are_from_elsewhere() -> bool:
     return api_settings.TOKEN_TYPE_CLAIM is None or signing_keys.are_external()
 
 
+def names(value: Any, user: Any) -> bool:
+    """Return whether the claim that names a user, `value`, is that of the user whom the database
+    found with it. Some databases compare texts without case and accents: for them the subjects
+    `Zoe` and `zoé` of an issuer would be the user `zoe`. Only addresses differ in case alone."""
+    stored = getattr(user, api_settings.USER_ID_FIELD, value)
+    if not (isinstance(stored, str) and isinstance(value, str) and are_from_elsewhere()):
+        return True
+    if api_settings.USER_ID_CLAIM == _EMAIL:
+        return stored.casefold() == value.casefold()
+    return stored == value
+
+
 def has_verified_email(claims: Mapping[str, Any]) -> bool:
     # Amazon's documentation says it may be a text.
     return claims.get("email_verified") in (True, "true")

@@ -135,16 +135,18 @@ def _identity(token: Token, known: dict[str, users.KnownUser] | Exception) -> Id
 def _user(authentication: Any, token: Token) -> Any:
     """Return the user of a token, found by SimpleJWT or else as `UNKNOWN_USERS` says."""
     model: Any = get_user_model()
+    user_id = _user_id(token)
     try:
-        return authentication.get_user(token)
+        user = authentication.get_user(token)
+        if claims.names(user_id, user):
+            return user
     except model.MultipleObjectsReturned as error:
         reason = f"several users have this {api_settings.USER_ID_FIELD}"
         raise AuthenticationError(reason) from error
     except AuthenticationFailed as error:
-        user_id = _user_id(token)
         if user_id is None or not isinstance(error.__cause__, model.DoesNotExist):
             raise
-        user = unknown_users.admit(user_id, token.payload)
+    user = unknown_users.admit(user_id, token.payload)
     authentication.user_model = _OneUser(user)
     return authentication.get_user(token)
 

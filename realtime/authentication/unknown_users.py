@@ -20,7 +20,7 @@ from ..conf import realtime_settings
 from ..exceptions import AuthenticationError
 from ..sparse_log import SparseLog
 from . import users
-from .claims import has_verified_email
+from .claims import has_verified_email, names
 
 logger = logging.getLogger("realtime.authentication")
 _not_created = SparseLog(logger)
@@ -83,7 +83,7 @@ def _create(value: Any, claims: Mapping[str, Any]) -> Any:
         raise AuthenticationError("the user can't be created from this token") from error
     except IntegrityError as error:
         made = list(manager.using(using).filter(**{field: value})[:2])
-        if len(made) != 1:
+        if len(made) != 1 or not names(value, made[0]):
             raise AuthenticationError("another user has the name of this one") from error
         return made[0]
     return user

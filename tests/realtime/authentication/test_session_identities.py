@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
@@ -78,7 +79,7 @@ async def test_users_who_are_known_are_not_read_again(crowd, count_queries):
 
 async def test_each_gets_an_answer_of_their_own(alice, crowd):
     inactive = User.objects.acreate(username="inactive", is_active=False)
-    keys = await asyncio.to_thread(
+    keys = await sync_to_async(
         lambda user: {
             "nobody": "a" * 32,
             "empty": SessionStore().create() or "b" * 32,
@@ -93,11 +94,10 @@ async def test_each_gets_an_answer_of_their_own(alice, crowd):
             "NUL": "\x00",
             "quote": "' OR 1=1 --",
             "not ASCII": "é\ud800",
-        },
-        await inactive,
-    )
+        }
+    )(await inactive)
     assert await outcomes(keys.values()) == [NOT_SIGNED_IN] * len(keys)
-    key = await asyncio.to_thread(sign_in, alice)
+    key = await sync_to_async(sign_in)(alice)
     assert await outcomes([*keys.values(), key, *crowd.values()]) == [
         *[NOT_SIGNED_IN] * len(keys),
         "alice",
@@ -106,7 +106,7 @@ async def test_each_gets_an_answer_of_their_own(alice, crowd):
 
 
 async def test_one_that_was_signed_with_an_older_key_counts(alice, settings):
-    key = await asyncio.to_thread(sign_in, alice)
+    key = await sync_to_async(sign_in)(alice)
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "another key, that is long enough for all that Django does with it"
     # Its contents are signed as well, with the same fallback.
@@ -137,7 +137,7 @@ async def test_the_rules_of_the_backend_count(alice, backends):
     refused = await User.objects.acreate(username="refused")
     bob = await User.objects.acreate(username="bob")
     lenient, own = (f"{__name__}.{name}" for name in BACKENDS)
-    keys = await asyncio.to_thread(
+    keys = await sync_to_async(
         lambda: [
             sign_in(refused, lenient),
             sign_in(bob, lenient),
@@ -145,7 +145,7 @@ async def test_the_rules_of_the_backend_count(alice, backends):
             sign_in(bob, own),
             sign_in(bob, MODEL_BACKEND),
         ]
-    )
+    )()
     assert await outcomes(keys) == [NOT_SIGNED_IN, "bob", "alice", NOT_SIGNED_IN, NOT_SIGNED_IN]
 
 
@@ -160,13 +160,13 @@ async def test_a_rule_that_hangs_for_one_user_keeps_nobody_else_out(
         return True
 
     monkeypatch.setattr(api_settings, "USER_AUTHENTICATION_RULE", rule)
-    key = await asyncio.to_thread(sign_in, alice)
+    key = await sync_to_async(sign_in)(alice)
     some = dict(list(crowd.items())[:3])
     assert await outcomes([key, *some.values()]) == ["later", *some]
 
 
 async def test_a_session_that_has_ended_is_no_credential(alice):
-    key = await asyncio.to_thread(sign_in, alice)
+    key = await sync_to_async(sign_in)(alice)
     await Session.objects.aupdate(expire_date=timezone.now())
     assert await outcome(key) == NOT_SIGNED_IN
 
