@@ -14,6 +14,8 @@ TEXT = 0x81
 BINARY = 0x82
 _MASKED = 0x80
 _CLOSE = 0x8
+_LENGTHS = {126: 4, 127: 10}
+"""The bytes before the mask, where the length does not fit into the second one."""
 PING = b"\x89\x00"
 """A ping of the transport (RFC 6455, 5.5.2), which every client answers by itself."""
 _SHORT_HEADS = {kind: [bytes((kind, size)) for size in range(126)] for kind in (TEXT, BINARY)}
@@ -72,10 +74,15 @@ def is_close(data: bytes, begin: int) -> bool:
     return data[begin] & 0x0F == _CLOSE
 
 
-def payload_of_frame(data: bytes, begin: int, end: int) -> bytes | None:
+def is_message(data: bytes, begin: int) -> bool:
+    """Return whether the frame that begins at `begin` is a whole message."""
+    return data[begin] in (TEXT, BINARY)
+
+
+def payload_of_frame(data: bytes | bytearray, begin: int, end: int) -> bytes | None:
     """The payload of a frame that `end_of_frame` has found whole; None if it is not a message in
-    one frame of less than 64 KiB."""
-    if data[begin] not in (TEXT, BINARY) or data[begin + 1] & 0x7F == 127:
+    one frame."""
+    if data[begin] not in (TEXT, BINARY):
         return None
-    key = begin + (4 if data[begin + 1] & 0x7F == 126 else 2)
+    key = begin + _LENGTHS.get(data[begin + 1] & 0x7F, 2)
     return bytes(apply_mask(data[key + 4 : end], data[key : key + 4]))

@@ -12,7 +12,7 @@ from typing import Any
 from ..connection.heartbeat import Heartbeat
 from ..connection.inbox import Inbox
 from ..protocols.frames import Frame
-from .frames import PING, TEXT, end_of_frame, is_close, last_frame, payload_of_frame
+from .frames import PING, TEXT, end_of_frame, is_close, is_message, last_frame, payload_of_frame
 from .websockets_library import (
     CloseCode,
     Opcode,
@@ -28,7 +28,7 @@ from .websockets_library import Frame as ParsedFrame
 PARSED_AT_ONCE = 4_096
 """Bytes that the parser reads before its frames are charged."""
 LARGE_FRAME = 65_536
-"""The parser reads such a frame as it comes; a smaller one is kept here until it is whole."""
+"""Such a frame is added up as it comes; a smaller one is read again when it is whole."""
 REST = -1
 """Not a number of bytes: all that follow."""
 LATE_MAX = 1_000
@@ -44,7 +44,6 @@ class Socket(asyncio.Protocol):
 
     __slots__ = (
         "_cut",
-        "_for_parser",
         "_heartbeat",
         "_inbox",
         "_is_open",
@@ -53,6 +52,7 @@ class Socket(asyncio.Protocol):
         "_is_writable",
         "_late",
         "_max_size",
+        "_missing",
         "_on_end",
         "_parser",
         "_parts",
@@ -80,10 +80,10 @@ class Socket(asyncio.Protocol):
         self._unread = b""
         """The beginning of a frame, or frames for which the inbox has no room."""
         self._parser: ServerProtocol | None = None
-        self._for_parser = 0
-        """How many bytes more the parser reads: those of a large frame, or the `REST`."""
+        self._missing = 0
+        """How many bytes of a large frame are missing; or the `REST`, for the parser."""
         self._parts: bytearray | None = None
-        """Of a message in several frames."""
+        """Of a message in several frames, or of a large frame."""
         self._is_text = True
         """Whether that message is a text."""
         self._late = 0
@@ -169,14 +169,14 @@ class Socket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         begin, size = 0, len(data)
-        if self._for_parser:
-            if self._for_parser == REST:
+        if self._missing:
+            if self._missing == REST:
                 self._parse(data)
                 return
-            begin = min(self._for_parser, size)
-            self._for_parser -= begin
+            begin = min(self._missing, size)
+            self._missing -= begin
             if self._is_open:
-                self._parse(data[:begin])
+                self._add(data[:begin])
         elif self._unread:
             data, self._unread = self._unread + data, b""
             size = len(data)
@@ -184,18 +184,21 @@ class Socket(asyncio.Protocol):
             end = end_of_frame(data, begin)
             if end is None:
                 # The parser ends the connection.
-                self._for_parser = REST
+                self._missing = REST
                 self._parse(data[begin:])
                 return
             if end > size:
                 if end - begin < LARGE_FRAME:
                     self._unread = data[begin:]
+                    return
+                self._missing = end - size
+                if self._is_short(begin, end) and self._is_open and is_message(data, begin):
+                    self._parts = bytearray(data[begin:])
                 else:
-                    self._for_parser = end - size
                     self._take(data, begin, size)
                 return
             payload = None
-            if self._parser is None and end - begin <= self._max_size:
+            if self._is_short(begin, end):
                 payload = payload_of_frame(data, begin, end)
             if payload is not None:
                 self._hand_in(payload, is_text=data[begin] == TEXT)
@@ -205,6 +208,23 @@ class Socket(asyncio.Protocol):
             elif not self._take(data, begin, end):
                 return
             begin = end
+
+    def _is_short(self, begin: int, end: int) -> bool:
+        """Return whether a frame may be read without a parser."""
+        return self._parser is None and end - begin <= self._max_size
+
+    def _add(self, data: bytes) -> None:
+        """Take the next part of a large frame."""
+        if self._parser is not None:
+            self._parse(data)
+            return
+        assert self._parts is not None
+        self._parts += data
+        if not self._missing:
+            frame, self._parts = self._parts, None
+            payload = payload_of_frame(frame, 0, len(frame))
+            assert payload is not None
+            self._hand_in(payload, is_text=frame[0] == TEXT)
 
     def _take(self, data: bytes, begin: int, end: int) -> bool:
         """Take a frame that is no plain text. Return False if it was the last one."""
@@ -290,7 +310,7 @@ class Socket(asyncio.Protocol):
                 break
         if has_ended(parser):
             self._transport.close()
-        elif self._is_open and not self._for_parser and is_between_messages(parser):
+        elif self._is_open and not self._missing and is_between_messages(parser):
             self._drop_parser()
 
     def _take_all(self, parser: ServerProtocol) -> None:

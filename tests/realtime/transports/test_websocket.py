@@ -233,6 +233,17 @@ def test_after_a_large_frame_plain_ones_need_no_parser():
     assert inbox.received == ["x" * 90_000, "[1]"]
 
 
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+def test_a_large_message_needs_no_parser(opcode):
+    socket, _, inbox = open_socket()
+    data = frame(opcode, b"x" * 80_000) + frame(Opcode.TEXT, b"[1]")
+    for begin in range(0, len(data), 30_000):
+        socket.data_received(data[begin : begin + 30_000])
+        assert socket._parser is None
+    expected = "x" * 80_000 if opcode is Opcode.TEXT else b"x" * 80_000
+    assert inbox.received == [expected, "[1]"]
+
+
 @pytest.mark.parametrize("received", [len(LARGE), len(LARGE) - 1], ids=["whole", "unfinished"])
 def test_a_large_frame_is_not_kept_until_the_garbage_is_collected(no_collector, received):
     tracemalloc.start()
