@@ -63,8 +63,10 @@ async def compare(server: str, number: int, site: Running, seconds: float) -> Re
     token = await asyncio.to_thread(site.site.token, ATTACKER)
     await bystanders.enter(leavers=2 * int(seconds) + 6)
     await bystanders.live(WARM_UP_SECONDS)
+    await asyncio.to_thread(site.turns)
     with _meter(site) as alone_cpu:
         alone = await bystanders.live(seconds)
+    turns_alone = await asyncio.to_thread(site.turns)
     memory = site.forget_peak()
     with _meter(site) as beside_cpu:
         attacker = await asyncio.create_subprocess_exec(
@@ -77,6 +79,7 @@ async def compare(server: str, number: int, site: Running, seconds: float) -> Re
         attacking = asyncio.create_task(attacker.communicate(token.encode() + b"\n"))
         beside = await bystanders.live(seconds)
     peak = site.peak_bytes()
+    turns_beside = await asyncio.to_thread(site.turns)
     said, _ = await attacking
     bystanders.leave()
     return Result(
@@ -85,6 +88,7 @@ async def compare(server: str, number: int, site: Running, seconds: float) -> Re
         Counter(json.loads(said)),
         (alone_cpu[0] / seconds, beside_cpu[0] / seconds),
         peak - memory,
+        (turns_alone, turns_beside),
         alone,
         beside,
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -42,6 +44,12 @@ class Running:
 
     def cpu_seconds(self) -> float:
         return cpu_seconds([self.site.process.popen.pid])
+
+    def turns(self) -> list[float]:
+        """CPU time of the event loop between the turns of a timer, since the last call, in ms."""
+        with urllib.request.urlopen(self.site.url + "/turns/", timeout=60) as answer:
+            found: list[float] = json.load(answer)
+            return found
 
     def forget_peak(self) -> int:
         """Start to measure the peak of the memory again; returns the bytes in use."""
@@ -98,7 +106,8 @@ def running(server: str, template: Path, cores: Cores) -> Iterator[Running]:
             "REDIS_URL": f"redis://127.0.0.1:{port}/0",
             "DJANGO_SETTINGS_MODULE": SETTINGS,
         }
-        site = processes.start_site(name, folder, env, options=options)
+        application = "benchmarks.neighbours.asgi:application"
+        site = processes.start_site(name, folder, env, 0, application, options)
         stack.callback(site.process.kill)
         pin(site.process.popen.pid, [cores.server])
         site.shell(
