@@ -57,6 +57,8 @@ def _has_written_all(transport: Any) -> bool:
     which Twisted would write in the next turn of the loop."""
     if not isinstance(transport.getHandle(), socket.socket) or transport.TLS:
         return False
+    if hasattr(transport, "wrappedProtocol"):  # such as one for `-e haproxy:...`
+        return False
     if not transport.connected or transport.disconnecting or transport.disconnected:
         return False
     transport.doWrite()

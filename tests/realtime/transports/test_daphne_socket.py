@@ -207,6 +207,7 @@ async def test_if_a_name_has_changed_daphnes_own_way_holds(connect, monkeypatch,
         ("TLS", True),
         ("getHandle", lambda: "of OpenSSL"),
         ("disconnecting", True),
+        ("wrappedProtocol", "another one"),
         ("dataBuffer", b"not written yet"),
     ],
 )

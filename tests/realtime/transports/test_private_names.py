@@ -29,6 +29,7 @@ from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import ISSLTransport, ITCPTransport
 from twisted.internet.testing import StringTransport
+from twisted.protocols.policies import ProtocolWrapper
 from twisted.web import http as twisted_http
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -211,6 +212,13 @@ async def test_the_connections_of_twisted_give_their_socket_away(name):
         client.close()
         connection.abortConnection()
         await settle()
+
+
+def test_a_transport_of_twisted_that_wraps_another_one_has_what_it_wraps():
+    wrapper = ProtocolWrapper(None, "wrapped")
+    assert wrapper.wrappedProtocol == "wrapped", complaint(
+        "twisted", "wrappedProtocol", "daphne_socket.py", "tells plain connections apart"
+    )
 
 
 @pytest.mark.parametrize("name", AUTOBAHN_SOCKET)
