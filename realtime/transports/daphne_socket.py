@@ -71,7 +71,12 @@ def _detaching(protocol: Any) -> Callable[[], socket.socket]:
     forget = protocol.server.protocol_disconnected
     steps = (transport.stopReading, transport.stopWriting, transport.unregisterProducer)
 
+    # They and the HTTP connection refer to each other, and would wait for the garbage collector.
+    requests = getattr(transport.producer, "requests", None)
+
     def detach() -> socket.socket:
+        if isinstance(requests, list):
+            requests.clear()
         for step in steps:
             step()
         # Whoever still calls them does nothing.

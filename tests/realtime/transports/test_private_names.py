@@ -133,7 +133,15 @@ DAPHNE_HTTP = [
 TAKES = "is needed to take a connection over"
 TWISTED_SOCKET = [
     *("connected", "disconnected", "disconnecting", "dataBuffer", "_tempDataLen", "TLS"),
-    *("doWrite", "getHandle", "protocol", "stopReading", "stopWriting", "unregisterProducer"),
+    *(
+        "doWrite",
+        "getHandle",
+        "producer",
+        "protocol",
+        "stopReading",
+        "stopWriting",
+        "unregisterProducer",
+    ),
 ]
 AUTOBAHN_SOCKET = ["STATE_CLOSED", "STATE_OPEN", "current_frame", "data", "inside_message", "state"]
 DAPHNE_SOCKET = ["application_queue", "client_addr", "request", "server"]
