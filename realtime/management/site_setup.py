@@ -34,10 +34,10 @@ http = <call>
 # Behind the call above, which sets up Django.
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
-from realtime.routing import lifespan, websocket_application  # noqa: E402
+from realtime.routing import http_application, lifespan, websocket_application  # noqa: E402
 
 <name> = ProtocolTypeRouter(
-    {"http": http, "websocket": websocket_application, "lifespan": lifespan}
+    {"http": http_application(http), "websocket": websocket_application, "lifespan": lifespan}
 )
 """
 _ASGI = '''\
@@ -51,8 +51,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "<settings>")
 '''
 _ROUTES = """
     application = ProtocolTypeRouter(
-        {"http": ..., "websocket": websocket_application, "lifespan": lifespan}
-    )  # with `from realtime.routing import lifespan, websocket_application`"""
+        {"http": http_application(...), "websocket": websocket_application, "lifespan": lifespan}
+    )  # with `from realtime.routing import http_application, lifespan, websocket_application`"""
 
 
 class SiteSetup:

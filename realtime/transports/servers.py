@@ -50,10 +50,12 @@ def limit_silence(send: Send, seconds: float) -> None:
     """Let the connection of an HTTP response end if the client has not confirmed what was sent for
     so long: a host that is switched off says nothing. Where the system can't, nothing changes."""
     connection: Any = _transport_of(send)
-    get_info = getattr(connection, "get_extra_info", None)
-    sock = get_info("socket") if get_info else getattr(connection, "socket", None)
+    if hasattr(connection, "get_extra_info"):
+        sock = connection.get_extra_info("socket")
+    else:
+        sock = connection.getHandle() if hasattr(connection, "getHandle") else None
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
-    if option is not None and sock is not None and sock.family in (AF_INET, AF_INET6):
+    if option is not None and getattr(sock, "family", None) in (AF_INET, AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, option, max(1, int(seconds * 1000)))
 
 

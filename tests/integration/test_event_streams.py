@@ -1,21 +1,13 @@
-"""Server-sent events on each server, and the clients that are there for them."""
+"""Server-sent events on each server."""
 
 import asyncio
 import contextlib
-import json
-import os
 import socket
 
 import aiohttp
-import jwt
 import pytest
-from playwright.async_api import expect
 
-from tests.support import processes
-from tests.support.event_streams import SECONDS, EventStream
-
-CLIENTS = processes.ROOT / "tests" / "integration" / "clients"
-PATH = "/realtime/sse/"
+from tests.support.event_streams import PATH, SECONDS, EventStream, publish_over_http
 
 
 @pytest.fixture(scope="module", params=["daphne", "uvicorn"])
@@ -48,13 +40,9 @@ async def open_stream(site, http):
 
 
 @pytest.fixture
-def publish(http, sign):
+def publish(sign):
     async def _publish(site, room, *values):
-        for value in values:
-            url = f"{site.url}/realtime/rooms/{room}/publish/"
-            headers = {"Authorization": f"Bearer {sign('bob')}"}
-            async with http.post(url, json={"data": value}, headers=headers) as response:
-                assert response.status < 300, await response.text()
+        await publish_over_http(site.url, sign("bob"), room, *values)
 
     return _publish
 
@@ -175,107 +163,3 @@ async def test_a_reader_that_stops_is_cut_and_costs_the_others_nothing(
     assert len(read) < 150 * 60_000
     assert b'"code":3008' in read or not read.endswith(b"0\r\n\r\n")
     slow.close()
-
-
-# Clients
-
-
-@pytest.fixture
-async def read_with_node():
-    """Start `sse.mjs`; returns a function that waits for what it prints next."""
-    started = []
-
-    async def _start(url, **claims):
-        program = await asyncio.create_subprocess_exec(
-            *("node", "sse.mjs"),
-            cwd=CLIENTS,
-            env={
-                **os.environ,
-                "URL": url,
-                "SIGNING_KEY": processes.SIGNING_KEY,
-                "CLAIMS": json.dumps(claims),
-            },
-            stdout=asyncio.subprocess.PIPE,
-        )
-        started.append(program)
-
-        async def _next():
-            async with asyncio.timeout(SECONDS):
-                return json.loads(await program.stdout.readline())
-
-        return _next
-
-    yield _start
-    for program in started:
-        program.kill()
-        await program.communicate()
-
-
-@pytest.fixture
-def own_site(start_site):
-    return start_site("daphne", redis=True)
-
-
-def claims(site, user, sign):
-    signed = jwt.decode(sign(user), options={"verify_signature": False})
-    return {name: signed[name] for name in ("user_id", "hash_password")}
-
-
-@pytest.mark.parametrize("site", ["daphne"], indirect=True)
-async def test_an_event_source_gets_everything_once_over_a_restart(
-    own_site, tmp_path, started_sites, read_with_node, sign, publish
-):
-    url = f"{own_site.url}{PATH}?room=lobby&room=staff"
-    read = await read_with_node(url, **claims(own_site, "bob", sign))
-    assert [(await read())["room"] for _ in range(2)] == ["lobby", "staff"]
-    await publish(own_site, "lobby", 1)
-    await publish(own_site, "staff", 2)
-    assert [(await read())["data"] for _ in range(2)] == [1, 2]
-    own_site.process.popen.terminate()
-    end = await read()
-    assert (end["type"], end["code"], end["reconnect"]) == ("closed", 3001, True)
-    await asyncio.to_thread(own_site.process.popen.wait, SECONDS)
-    missed = "from realtime import publish; publish('lobby', 3); publish('staff', 4)"
-    await asyncio.to_thread(own_site.shell, missed)
-    again = await asyncio.to_thread(
-        processes.start_site, "daphne", tmp_path, own_site.env, own_site.port
-    )
-    started_sites.append(again)
-    events = [await read() for _ in range(4)]
-    assert [event.get("data", event.get("recovered")) for event in events] == [True, 3, True, 4]
-    await publish(again, "lobby", 5)
-    assert (await read())["data"] == 5
-
-
-async def test_an_event_source_of_node_gives_up_without_a_right(site, read_with_node, sign):
-    read = await read_with_node(f"{site.url}{PATH}?room=staff", **claims(site, "carol", sign))
-    assert await read() == {"type": "gone", "code": 403}
-
-
-@pytest.mark.parametrize("site", ["uvicorn"], indirect=True)
-async def test_a_page_of_the_site_reads_with_its_session(site, sign_in, publish):
-    page = await sign_in("alice")
-    await expect(page.get_by_label("Message", exact=True)).to_be_visible()
-    await page.evaluate(
-        """() => {
-            window.events = [];
-            window.source = new EventSource("/realtime/sse/?room=lobby");
-            for (const name of ["message", "joined", "closed"]) {
-                source.addEventListener(name, ({ data }) => events.push(JSON.parse(data)));
-            }
-        }"""
-    )
-
-    async def until(count):
-        await page.wait_for_function("count => events.length >= count", arg=count)
-        return await page.evaluate("events")
-
-    assert (await until(1))[0]["type"] == "joined"
-    await publish(site, "lobby", "for the page")
-    assert (await until(2))[1]["data"] == "for the page"
-    # The browser comes back by itself, with its session and the id of the last event.
-    await asyncio.to_thread(site.manage, "realtime", "disconnect", "--user", "alice")
-    events = await until(4)
-    assert (events[2]["code"], events[3]["recovered"]) == (3503, True)
-    await publish(site, "lobby", "again")
-    assert (await until(5))[4]["data"] == "again"

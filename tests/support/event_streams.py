@@ -9,6 +9,16 @@ from typing import Any
 import aiohttp
 
 SECONDS = 60
+PATH = "/realtime/sse/"
+
+
+async def publish_over_http(url: str, token: str, room: str, *values: Any) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with asyncio.timeout(SECONDS), aiohttp.ClientSession(headers=headers) as http:
+        for value in values:
+            where = f"{url}/realtime/rooms/{room}/publish/"
+            async with http.post(where, json={"data": value}) as response:
+                assert response.status < 300, await response.text()
 
 
 class EventStream:

@@ -26,12 +26,13 @@ from daphne.access import AccessLogGenerator
 from daphne.http_protocol import HTTPFactory
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol as DaphneProtocol
+from twisted.internet import tcp as twisted_tcp
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.interfaces import ISSLTransport, ITCPTransport
 from twisted.internet.testing import StringTransport
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.web import http as twisted_http
-from uvicorn.protocols.http import httptools_impl
+from uvicorn.protocols.http import h11_impl, httptools_impl
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
@@ -339,6 +340,22 @@ def test_the_transports_of_twisted_with_tls_have_a_certificate():
 )
 def test_the_scheme_of_daphnes_connections(known, scheme):
     assert daphne.scheme_of(partial(print, SimpleNamespace(**known))) == scheme
+
+
+@pytest.mark.parametrize("server", [httptools_impl, h11_impl])
+def test_the_responses_of_uvicorn_have_the_connection(server):
+    assert "self.transport = transport" in inspect.getsource(server.RequestResponseCycle), (
+        complaint("uvicorn", "RequestResponseCycle.transport", "servers.py", "is cut")
+    )
+
+
+def test_the_responses_of_twisted_have_the_connection():
+    use = "is cut, and has a socket"
+    assert "self.transport = self.channel.transport" in inspect.getsource(twisted_http.Request), (
+        complaint("twisted", "Request.transport", "servers.py", use)
+    )
+    for name in ("abortConnection", "getHandle"):
+        assert hasattr(twisted_tcp.Connection, name), complaint("twisted", name, "servers.py", use)
 
 
 def test_autobahn_has_a_time_to_close():

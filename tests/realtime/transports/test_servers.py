@@ -26,8 +26,11 @@ class TwistedConnection:
     """A connection of Twisted, as Daphne has it."""
 
     def __init__(self, sock):
-        self.socket = sock
+        self._sock = sock
         self.is_aborted = False
+
+    def getHandle(self):
+        return self._sock
 
     def abortConnection(self):
         self.is_aborted = True
