@@ -110,8 +110,9 @@ class _Stream:
                 self._outbox.on_close = partial(_end_at, deadline, realtime_settings.CLOSE_SECONDS)
                 inbox.begin(self._open)
                 # A client sends nothing. It can only leave, also while rooms are entered.
-                while (await self._receive())["type"] != "http.disconnect":
-                    pass
+                while (event := await self._receive())["type"] != "http.disconnect":
+                    if event.get("body"):
+                        self._session.close(CloseCode.BAD_REQUEST, "a GET has no body")
             has_gone = True
         except TimeoutError:
             inbox.give_up()

@@ -92,8 +92,10 @@ class EventStream:
 class Request(EventStream):
     """A request to an ASGI application, without a server."""
 
-    def __init__(self, application: Any, scope: dict[str, Any]) -> None:
+    def __init__(self, application: Any, scope: dict[str, Any], body: bytes = b"") -> None:
         super().__init__(None)  # type: ignore[arg-type]
+        self._body = body
+        self._has_begun = asyncio.Event()
         self.started: dict[str, Any] = {}
         self.reads = asyncio.Event()
         """Whether the client reads; the server waits for it, as uvicorn does."""
@@ -121,6 +123,13 @@ class Request(EventStream):
             body += self._bodies.get_nowait()
         return json.loads(body) if body else None
 
+    async def begun_or_over(self) -> None:
+        """Wait for the first line of the response."""
+        beginning = asyncio.create_task(self._has_begun.wait())
+        async with asyncio.timeout(SECONDS):
+            await asyncio.wait([beginning, self.task], return_when=asyncio.FIRST_COMPLETED)
+        beginning.cancel()
+
     async def end(self) -> None:
         """The client goes."""
         self.leave.set()
@@ -138,7 +147,7 @@ class Request(EventStream):
     async def _receive(self) -> dict[str, Any]:
         if not self._asked:
             self._asked = True
-            return {"type": "http.request", "body": b"", "more_body": False}
+            return {"type": "http.request", "body": self._body, "more_body": False}
         await self.leave.wait()
         return {"type": "http.disconnect"}
 
@@ -147,5 +156,6 @@ class Request(EventStream):
         if event["type"] == "http.response.start":
             assert not self.started
             self.started = event
+            self._has_begun.set()
         else:
             self._bodies.put_nowait(event["body"])

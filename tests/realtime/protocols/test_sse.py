@@ -202,6 +202,46 @@ def test_the_url_names_the_rooms_and_a_position():
         rooms_in("room=%ff")
 
 
+ODD = [
+    "é",
+    "\u2028\u2029\u0085",
+    "\u202e",
+    "\\u0000",
+    "\N{GRINNING FACE}",
+    "id: x",
+    ":\\n\\n: y",
+    " ",
+]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_odd_text_is_delivered_byte_for_byte(text):
+    payload = f'{{"{text}": "{text}"}}'.encode()
+    position = StreamPosition(["a"])
+    stream = position.stamp(protocol.encode_publication("a", publication(1, payload)))
+    assert payload.decode() in stream
+    [(_, _, message)] = read(stream)
+    assert message["data"] == json.loads(payload)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+@given(json_values, st.sampled_from([None, 0, 2, "\t"]), st.booleans())
+def test_any_value_in_any_layout_is_one_event(value, indent, is_ascii):
+    try:
+        payload = json.dumps(value, indent=indent, ensure_ascii=is_ascii).encode()
+    except UnicodeEncodeError:
+        return  # half of a surrogate pair, which is never published
+    position = StreamPosition(["a"])
+    events = read(position.stamp(2 * protocol.encode_publication("a", publication(1, payload))))
+    assert [message["data"] for _, _, message in events] == [value, value]
+
+
 rooms = st.lists(st.sampled_from(["a", "b", "c/d", "_user/1"]), min_size=1, unique=True)
 
 

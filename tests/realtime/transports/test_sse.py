@@ -45,7 +45,9 @@ async def ask():
     """`ask("room=lobby", user, ...)`: begin a request."""
     requests = []
 
-    def _ask(query, user=None, *, method="GET", path="/realtime/sse/", headers=()):
+    def _ask(
+        query, user=None, *, method="GET", path="/realtime/sse/", headers=(), body=b"", root_path=""
+    ):
         headers = [(b"host", b"testserver"), *headers]
         if user is not None:
             token = user if isinstance(user, str) else str(AccessToken.for_user(user))
@@ -57,11 +59,12 @@ async def ask():
                 "method": method,
                 "scheme": "http",
                 "path": path,
-                "root_path": "",
+                "root_path": root_path,
                 "query_string": query.encode(),
                 "headers": headers,
                 "client": ("192.0.2.1", 50_000),
             },
+            body,
         )
         requests.append(request)
         return request
@@ -539,3 +542,60 @@ async def test_strangers_are_limited(ask, settings, node, lobby):
     request = ask("room=lobby")
     answer = await request.answer()
     assert (request.status, answer["error"]) == (503, 3013)
+
+
+async def test_a_user_has_no_more_streams_than_connections(ask, settings, alice, lobby):
+    settings.REALTIME = {**settings.REALTIME, "CONNECTIONS_PER_USER": 1}
+    stream = ask("room=lobby", alice)
+    await stream.next()
+    second = ask("room=lobby", alice, headers=[(b"accept", b"text/event-stream")])
+    answer = await second.answer()
+    assert (second.status, answer["code"], answer["error"]) == (429, "limit_exceeded", 3504)
+    await stream.end()
+    assert (await ask("room=lobby", alice).next())["type"] == "joined"
+
+
+async def test_a_client_that_comes_back_all_the_time_is_slowed_down(ask, settings, alice, lobby):
+    settings.REALTIME = {**settings.REALTIME, "COMMANDS_PER_SECOND": 1, "COMMANDS_BURST": 4}
+    statuses = []
+    for _ in range(8):
+        request = ask("room=lobby", alice)
+        await request.begun_or_over()
+        await request.end()
+        statuses.append(request.status)
+    assert statuses[0] == 200
+    assert statuses[-1] == 503
+
+
+async def test_many_who_come_and_go_leave_nothing(ask, node, alice, lobby):
+    for _ in range(50):
+        stream = ask("room=lobby", alice)
+        await stream.next()
+        await stream.end()
+    assert not node.sessions
+    others = {task.get_name() for task in asyncio.all_tasks()} - {asyncio.current_task().get_name()}
+    assert not [name for name in others if "commands" in name or "late" in name]
+
+
+async def test_a_body_is_not_read(ask, alice, lobby):
+    request = ask("room=lobby", alice, body=b"x" * 100)
+    answer = await request.answer()
+    assert (request.status, answer["error"]) == (400, 3501)
+
+
+@pytest.mark.parametrize(
+    ("script_name", "root_path", "path", "is_ours"),
+    [
+        ("/app", "", "/app/realtime/sse/", True),
+        ("/app", "", "/realtime/sse/", True),
+        (None, "/app", "/app/realtime/sse/", True),
+        (None, "", "/app/realtime/sse/", False),
+    ],
+)
+async def test_streams_are_below_the_prefix_of_the_views(
+    ask, settings, alice, lobby, script_name, root_path, path, is_ours
+):
+    settings.FORCE_SCRIPT_NAME = script_name
+    request = ask("room=lobby", alice, path=path, root_path=root_path)
+    await request.begun_or_over()
+    assert (request.status == 200) is is_ours
