@@ -24,6 +24,8 @@ class RealtimeSettings:
     ALLOW_ANONYMOUS: bool = False
     CHANNEL_LAYER: str = "default"
     PATH: str = "ws/"
+    SOCKETIO_EVENTS: dict[str, str] = field(default_factory=dict)
+    SOCKETIO_NAMESPACES: tuple[str, ...] = ()
 
     COALESCE_SECONDS: float = 0.005
     CONNECT_SECONDS: float = 10

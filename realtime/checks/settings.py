@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 from .. import conf
 from ..conf import realtime_settings
 from ..rooms.nesting import PAYLOAD_LEVELS
-from . import tokens
+from . import socketio, tokens
 from .credentials import check_authenticator, check_token_size
 
 _PATHS = ("AUTHENTICATOR", "USER_INFO", "USER_LABEL", "SERVER_ROOMS")
@@ -103,6 +103,8 @@ _OF_VALUES: tuple[tuple[tuple[str, ...], Callable[[], list[CheckMessage]]], ...]
     (("AUTHENTICATOR",), tokens.check_library),
     (("UNKNOWN_USERS",), tokens.check_unknown_users),
     (("SCOPES",), tokens.check_scopes),
+    (("SOCKETIO_EVENTS",), socketio.check_events),
+    (("SOCKETIO_NAMESPACES",), socketio.check_namespaces),
     (("TOKEN_MAX_BYTES", "FRAME_MAX_BYTES", "CREDENTIALS"), check_token_size),
 )
 """The checks of values, and the keys that each reads: it is left out if one has a wrong type."""

@@ -205,6 +205,10 @@ class Tickets(Protocol):
         """Store `identity` until `ticket` is redeemed. Blocks, for views and threads."""
         ...
 
+    async def astore_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> None:
+        """The same, for the event loop."""
+        ...
+
     async def redeem_ticket(self, ticket: str) -> bytes | None:
         """Return the identity of `ticket` once: the second caller gets None."""
         ...

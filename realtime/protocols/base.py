@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from ..codes import CloseCode, Error, UnsubscribeCode
 from ..rooms.publications import ClientInfo, Publication
 from .frames import Frame, Message
-from .requests import Command, MalformedCommand
+from .requests import Command, RefusedCommand
 
 Reply = dict[str, Any]
 """The body of the reply to a command."""
@@ -55,7 +55,7 @@ class WireProtocol(Protocol):
         Raises `ProtocolError` if there is none, or more than `most`."""
         ...
 
-    def decode(self, message: Any) -> Command | MalformedCommand:
+    def decode(self, message: Any) -> Command | RefusedCommand:
         """Read one command. Raises `ProtocolError` if it can't be answered."""
         ...
 

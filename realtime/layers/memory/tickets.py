@@ -22,6 +22,9 @@ class MemoryTickets:
             self._tickets = {key: kept for key, kept in self._tickets.items() if kept[0] > now}
             self._tickets[ticket] = (now + ttl_seconds, identity)
 
+    async def astore_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> None:
+        self.store_ticket(ticket, identity, ttl_seconds)
+
     async def redeem_ticket(self, ticket: str) -> bytes | None:
         with self._lock:
             expires_at, identity = self._tickets.pop(ticket, (0.0, b""))

@@ -128,6 +128,9 @@ class RedisRoomLayer(RedisGroups):
     def store_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> None:
         self._tickets.store_ticket(ticket, identity, ttl_seconds)
 
+    def astore_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> Awaited[None]:
+        return self._tickets.astore_ticket(ticket, identity, ttl_seconds)
+
     def redeem_ticket(self, ticket: str) -> Awaited[bytes | None]:
         return self._tickets.redeem_ticket(ticket)
 

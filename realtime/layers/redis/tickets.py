@@ -15,6 +15,10 @@ class Tickets:
         key = self._topology.keys.ticket(ticket)
         self._topology.do_sync(key, lambda client: client.set(key, identity, ex=ttl_seconds))
 
+    async def astore_ticket(self, ticket: str, identity: bytes, ttl_seconds: int) -> None:
+        key = self._topology.keys.ticket(ticket)
+        await self._topology.pipeline(key).send("SET", key, identity, "EX", ttl_seconds)
+
     async def redeem_ticket(self, ticket: str) -> bytes | None:
         key = self._topology.keys.ticket(ticket)
         identity: bytes | None = await self._topology.pipeline(key).send("GETDEL", key)
