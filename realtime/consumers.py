@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection
 from functools import partial
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl
 
 from channels.consumer import AsyncConsumer
 
@@ -19,8 +20,10 @@ from .connection.opening import leave, open_connection
 from .connection.outbox import Outbox
 from .connection.ports import Sink
 from .connection.session import Session
+from .connection.socketio import SocketIOSession, new_protocol
 from .exceptions import AuthenticationError, RealtimeError
 from .hub import collector, drain
+from .protocols import engineio
 from .protocols.base import WireProtocol
 from .protocols.centrifuge import CentrifugeProtocol
 from .protocols.centrifuge_protobuf import CentrifugeProtobufProtocol
@@ -173,10 +176,30 @@ class PlainConsumer(RealtimeConsumer):
                 return
 
 
-def _address(scope: dict[str, Any]) -> str:
-    """The address of the client, as the server sees it; servers can be told to trust a proxy."""
-    client = scope.get("client")
-    return str(client[0]) if client else ""
+class SocketIOConsumer(RealtimeConsumer):
+    """The protocol of Socket.IO over WebSocket."""
+
+    spoken = (subprotocols.JSON,)
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+        if (query.get("EIO"), query.get("transport")) != (engineio.VERSION, "websocket"):
+            _refused.warning("refused a WebSocket: it is not of Socket.IO 3 or 4")
+            await receive()
+            return await send({"type": "websocket.close", "code": 1000})
+        await super().__call__(scope, receive, send)
+
+    def opened(
+        self, session: Session, dispatcher: Dispatcher, scope: dict[str, Any]
+    ) -> Rest | None:
+        """Begin. A credential that was refused is an answer to the connect that follows."""
+        session.open()
+        if scope["type"] == "websocket":
+            session.write(engineio.open_packet(session.id))
+        return None
+
+    def _session(self, scope: dict[str, Any], sink: Sink) -> tuple[Session, Outbox]:
+        return open_connection(scope, sink, new_protocol(), SocketIOSession)
 
 
 def _room(scope: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from django.urls import Resolver404, path, re_path, resolve
 from .authentication import origins
 from .authentication.handshake import with_script_name
 from .conf import realtime_settings
-from .consumers import PlainConsumer, RealtimeConsumer
+from .consumers import PlainConsumer, RealtimeConsumer, SocketIOConsumer
 from .hub.node import close_node
 from .middleware import JWTAuthMiddleware, refuse
 from .sparse_log import SparseLog
@@ -36,19 +36,31 @@ async def not_found(scope: dict[str, Any], receive: Callable[..., Any], send: An
     await refuse(receive, send)
 
 
-def _at_our_paths(many_rooms: Any, one_room: Any) -> list[Any]:
-    return [path(PATH, many_rooms), path(f"{PATH}rooms/<path:room>/", one_room)]
+SOCKETIO_PATH = "socket.io/"
+"""Where clients of Socket.IO look by themselves."""
+
+
+def _at_our_paths(many_rooms: Any, one_room: Any, socketio: Any) -> list[Any]:
+    return [
+        path(PATH, many_rooms),
+        path(f"{PATH}rooms/<path:room>/", one_room),
+        path(SOCKETIO_PATH, socketio),
+    ]
 
 
 # For a router that also has other consumers: here each socket authenticates its client by itself.
 websocket_urlpatterns = _at_our_paths(
-    JWTAuthMiddleware(RealtimeConsumer.as_asgi()), JWTAuthMiddleware(PlainConsumer.as_asgi())
+    JWTAuthMiddleware(RealtimeConsumer.as_asgi()),
+    JWTAuthMiddleware(PlainConsumer.as_asgi()),
+    JWTAuthMiddleware(SocketIOConsumer.as_asgi()),
 )
 
 websocket_application = JWTAuthMiddleware(
     URLRouter(
         [
-            *_at_our_paths(RealtimeConsumer.as_asgi(), PlainConsumer.as_asgi()),
+            *_at_our_paths(
+                RealtimeConsumer.as_asgi(), PlainConsumer.as_asgi(), SocketIOConsumer.as_asgi()
+            ),
             re_path(r"", not_found),  # type: ignore[arg-type]
         ]
     )

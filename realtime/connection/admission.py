@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from ..authentication import ANONYMOUS, Identity, verification
@@ -19,7 +19,7 @@ from ..exceptions import (
 from ..names import personal_room
 from ..protocols import requests
 from ..protocols.base import Reply
-from ..protocols.requests import CloseSession, CommandError
+from ..protocols.requests import CloseSession, CommandError, SubscribeOptions
 from ..version import __version__
 from .allowance import charge
 from .joining import enter_all
@@ -33,7 +33,16 @@ TTL_MAX_SECONDS = 2**32 - 1
 """The largest number that the protocol has for it."""
 
 
-async def connect(session: Session, body: requests.Connect) -> Reply:
+EnterRooms = Callable[
+    [Session, Mapping[str, SubscribeOptions]],
+    Awaitable[tuple[dict[str, Reply], dict[str, SubscribeOptions]]],
+]
+"""What enters the rooms of a connect, as `enter_all` does."""
+
+
+async def connect(
+    session: Session, body: requests.Connect, enter_rooms: EnterRooms = enter_all
+) -> Reply:
     """The first command of every connection."""
     if not session.is_connecting:
         raise CommandError(Error(Error.BAD_REQUEST.code, "bad request: already connected"))
@@ -52,7 +61,7 @@ async def connect(session: Session, body: requests.Connect) -> Reply:
             charge(session, len(asked))
         names = await server_rooms(session)
         session.server_rooms = frozenset(names)
-        subs, late = await enter_all(session, with_server_rooms(names, asked, most))
+        subs, late = await enter_rooms(session, with_server_rooms(names, asked, most))
     except BaseException:
         session.reset(given)
         raise

@@ -170,7 +170,7 @@ class Dispatcher:
             if not self._session.on_pong():
                 self.charge(1)  # it answers no ping
             return True
-        return False
+        return step.name == "part"  # of a command that is not whole yet
 
     async def _answer(self, step: Step, turn: Turn | None) -> Error | None:
         id = 0 if isinstance(step, CloseSession) else step.id
@@ -204,7 +204,7 @@ class Dispatcher:
     def _handler(self, command: Command) -> Handler:
         if self._session.is_connecting and command.name != "connect":
             raise CloseSession(CloseCode.BAD_REQUEST, "the first command is connect")
-        handler = HANDLERS.get(command.name)
+        handler = self._session.own_handlers.get(command.name) or HANDLERS.get(command.name)
         if handler is None:
             raise CommandError(Error.NOT_AVAILABLE)
         return handler

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from enum import Enum
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -18,7 +19,7 @@ from ..exceptions import RealtimeError
 from ..hub.node import Node
 from ..layers.records import Connection
 from ..metrics import metrics
-from ..protocols.base import WireProtocol
+from ..protocols.base import Reply, WireProtocol
 from ..protocols.frames import Frame
 from ..protocols.requests import CommandError
 from ..rights.grants import Answer, Grant
@@ -74,6 +75,9 @@ class Session:
         "timers",
         "transport",
     )
+
+    own_handlers: ClassVar[Mapping[str, Callable[[Any, Any], Awaitable[Reply | None]]]] = {}
+    """The commands that this kind of session carries out by itself."""
 
     def __init__(
         self,

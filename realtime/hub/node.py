@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from ..concurrency import tasks
 from ..control.last_changes import LastChanges
 from ..control.listener import Controlled, ControlListener
 from ..control.reviewer import Reviewer
@@ -17,6 +19,8 @@ from .presence import PresenceTracker
 from .registry import Registry
 from .visits import Visits
 
+FINISH_SECONDS = 1.0
+
 
 class Node:
     """The services that all connections of a process and event loop share."""
@@ -24,6 +28,7 @@ class Node:
     def __init__(self, layer: RoomLayer) -> None:
         self.layer = layer
         self.sessions: set[Controlled] = set()
+        self._finishing: set[asyncio.Task[None]] = set()
         self.hub = Hub(layer, self._on_control_message, self._on_gap)
         self.visits = Visits()
         self.presence = PresenceTracker(layer, self.visits.report)
@@ -35,8 +40,17 @@ class Node:
         self.reviewer: Reviewer[Controlled] = Reviewer(layer)
         self.control = ControlListener(layer, self.sessions, self.reviewer, self.hub.open_channel)
 
+    def finish_later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something for a connection that has ended, before the process ends."""
+        task = asyncio.create_task(work, name="realtime-finish")
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+
     async def close(self) -> None:
         """Stop everything, and remove what this process has written in the layer."""
+        if self._finishing:
+            await asyncio.wait(self._finishing, timeout=FINISH_SECONDS)
+        await tasks.cancel(*self._finishing)
         await self.control.close()
         await self.command_limit.close()
         await self.byte_limit.close()

@@ -164,7 +164,7 @@ def clean_logs(started_sites, secrets):
 @pytest.fixture
 def sign(site, demo_database, secrets):
     """`sign("alice", lifetime=60, key=..., **claims)`: a token made as by another service."""
-    passwords = _password_hashes(site.env["DATABASE_URL"] if site else f"sqlite:///{demo_database}")
+    passwords = password_hashes(site.env["DATABASE_URL"] if site else f"sqlite:///{demo_database}")
 
     def _sign(
         user="alice", *, lifetime=300, key=processes.SIGNING_KEY, algorithm="HS256", **claims
@@ -189,7 +189,7 @@ def sign(site, demo_database, secrets):
 
 
 @functools.cache
-def _password_hashes(database_url):
+def password_hashes(database_url):
     """The user id and the password's digest that SimpleJWT puts into a token, as they were at the
     first question."""
     path = database_url.removeprefix("sqlite:///")

@@ -1,0 +1,1 @@
+"""A site whose clients are those of Socket.IO."""
