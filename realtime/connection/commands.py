@@ -14,8 +14,10 @@ from ..protocols import requests
 from ..protocols.base import Reply
 from ..protocols.requests import CommandError
 from ..rooms import payloads
-from ..rooms.handlers import rpc_handler, send_handlers, takes_client
+from ..rooms.handlers import RoomCall, room_call, rpc_handler, send_handlers
+from ..rooms.procedures import takes_client
 from ..rooms.publications import Publication, retention
+from ..rooms.room_types import CodeRoom
 from ..server_api.reading import to_client_infos
 from . import admission, publisher, subscription_tokens
 from .batches import Turn
@@ -108,12 +110,28 @@ async def _attendance(session: Session, body: requests.Channel, *, infos: bool) 
 
 async def rpc(session: Session, body: requests.Rpc) -> Reply:
     handler = rpc_handler(body.method)
-    if handler is None:
+    call = room_call(body.method) if handler is None else None
+    if handler is None and call is None:
         raise CommandError(Error.METHOD_NOT_FOUND)
     data = payloads.decode(payloads.checked(bytes(body.data)))
-    options = {"client": session.id} if takes_client(handler) else {}
+    options: Mapping[str, Any] = {}
+    if call is not None:
+        handler, options = await _procedure(session, call)
+    assert handler is not None
+    if takes_client(handler):
+        options = {"client": session.id, **options}
     result = await threads.call_hook(session.user_id, handler, session.caller.user, data, **options)
     return {"data": payloads.raw(payloads.encode_result(result))}
+
+
+async def _procedure(
+    session: Session, call: RoomCall
+) -> tuple[Callable[..., Any], Mapping[str, Any]]:
+    """The method of a room type, and what the name of the room captures."""
+    _, room = await require(session, call.right, call.room)
+    if not isinstance(room, CodeRoom):
+        raise CommandError(Error.METHOD_NOT_FOUND)
+    return getattr(room.type, call.method), room.captured
 
 
 async def send(session: Session, body: requests.Send) -> None:

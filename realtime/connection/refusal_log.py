@@ -17,7 +17,7 @@ from ..conf import realtime_settings
 from ..metrics import metrics
 from ..names import is_room_name
 from ..protocols.requests import CloseSession
-from ..rooms.handlers import rpc_names
+from ..rooms.handlers import room_call, rpc_names
 from ..sparse_log import SparseLogs
 from .session import Session
 
@@ -50,12 +50,15 @@ def log_refusal(session: Session, command: str, subject: str, error: Error) -> N
     """Log a command that was refused. `subject` is its room, or the method of an rpc."""
     metrics.refused[_REASONS.get(error.code, "other")] += 1
     action = _RIGHTS.get(command)
+    call = room_call(subject) if command == "rpc" else None
+    if call is not None:
+        action, subject = call.right, call.room
     if action and (error.code in _OF_RIGHTS or error.code in APPLICATION_CODES):
         _log_right(session, action, subject, error)
     elif error.code == Error.METHOD_NOT_FOUND.code:
         _refusals.warning(
             ("rpc", session.user_id),
-            "refused an rpc of %s: no function is registered as %r; %s",
+            "refused an rpc of %s: nothing is registered as %r; %s",
             lambda: _name(session),
             subject[:SHOWN_MAX],
             lambda: _known_rpc(subject),

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from . import procedures
 from .patterns import RoomPattern
 
 HOOKS: Mapping[str, tuple[str, ...]] = {
@@ -34,9 +35,10 @@ def check(room_type: type, base: type, pattern: RoomPattern) -> None:
             "Write `class OrderRoom(rooms.RoomType):`."
         )
     _check_names(room_type, base)
+    _check_procedures(room_type, base, pattern)
     for hook in HOOKS:
         if is_own(room_type, base, hook):
-            _check_hook(room_type, hook, pattern)
+            _check_hook(room_type, hook, pattern, HOOKS[hook])
     _check_options(room_type)
     _check_model(room_type, pattern)
     _check_dependencies(room_type, pattern)
@@ -55,7 +57,8 @@ def is_own(room_type: type, base: type, hook: str) -> bool:
 
 def signature(hook: str, pattern: RoomPattern) -> str:
     """Return how a hook is written for a pattern: `def can_join(self, user, pk)`."""
-    return f"def {hook}({', '.join(('self', *HOOKS[hook], *pattern.captured))})"
+    before = HOOKS.get(hook, procedures.ARGUMENTS)
+    return f"def {hook}({', '.join(('self', *before, *pattern.captured))})"
 
 
 def _check_names(room_type: type, base: type) -> None:
@@ -65,7 +68,7 @@ def _check_names(room_type: type, base: type) -> None:
         if issubclass(base, owner):
             continue
         for name in vars(owner):
-            if name.startswith("_") or name in ours:
+            if name.startswith("_") or name in ours or name in procedures.of_type(room_type):
                 continue
             near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
             # `history` is far from `history_size` by its letters.
@@ -78,7 +81,26 @@ def _check_names(room_type: type, base: type) -> None:
                 )
 
 
-def _check_hook(room_type: type, hook: str, pattern: RoomPattern) -> None:
+def _check_procedures(room_type: type, base: type, pattern: RoomPattern) -> None:
+    for name in procedures.of_type(room_type):
+        if hasattr(base, name):
+            raise ImproperlyConfigured(
+                f"{room_type.__qualname__}.{name} is a part of each room type, so that clients "
+                "can't call it. Take @rooms.rpc away, or choose another name."
+            )
+        function = getattr(room_type, name)
+        wants_client = procedures.takes_client(function) and "client" not in pattern.captured
+        extra = ("client",) if wants_client else ()
+        _check_hook(room_type, name, pattern, procedures.ARGUMENTS, extra)
+
+
+def _check_hook(
+    room_type: type,
+    hook: str,
+    pattern: RoomPattern,
+    before: tuple[str, ...],
+    extra: tuple[str, ...] = (),
+) -> None:
     where = f"{room_type.__qualname__}.{hook}"
     function = getattr(room_type(), hook)
     if not callable(function):
@@ -92,7 +114,7 @@ def _check_hook(room_type: type, hook: str, pattern: RoomPattern) -> None:
     except (TypeError, ValueError):
         return  # such as a function written in C
     try:
-        taken.bind(*HOOKS[hook], **dict.fromkeys(pattern.captured))
+        taken.bind(*before, **dict.fromkeys((*pattern.captured, *extra)))
     except TypeError as error:
         raise ImproperlyConfigured(
             f"{where}{taken} does not fit to the pattern {pattern.text!r}: {error}. "

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, wraps
-from inspect import iscoroutinefunction, signature
-from typing import Any
+from dataclasses import dataclass
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, overload
 
 from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 
+from .. import names
 from ..concurrency import threads
 from ..conf import realtime_settings
 from ..databases import reads_up_to_date, up_to_date_reads
+from . import procedures
 from .payloads import decode, encode_result
-from .room_types import CodeRoom, RoomType
+from .procedures import Method, Right
+from .room_types import CodeRoom, RoomType, find_in_code, registered
 
 Handler = Callable[..., Any]
 
@@ -25,13 +29,29 @@ _rpc: dict[str, Handler] = {}
 _message_handlers: list[Handler] = []
 
 
-def rpc(method: str) -> Callable[[Handler], Handler]:
-    """Register the handler of the rpc `method`: `function(user, data)`, returning a JSON value.
+@overload
+def rpc(method: str) -> Callable[[Method], Method]: ...
+@overload
+def rpc(method: Method) -> Method: ...
+@overload
+def rpc(*, right: Right = "join") -> Callable[[Method], Method]: ...
 
-    If it has a parameter `client`, it also gets the id of the connection that calls.
+
+def rpc(method: Any = None, *, right: Right = "join") -> Any:
+    """Let clients call a function or a method of a room type. It returns a JSON value.
+
+    `@rooms.rpc("orders.count")` registers `function(user, data)` for the rpc of that name.
+    `@rooms.rpc` above `def cancel(self, user, data, pk)` of a room type is called as
+    `orders/42:cancel`, with what the pattern captures, by users who have `right` in the room.
+    Either may have a parameter `client`, for the id of the connection that calls.
     """
+    if method is None:
+        return lambda function: procedures.mark(function, right)
+    if not isinstance(method, str):
+        return procedures.mark(method, right)
 
-    def decorate(function: Handler) -> Handler:
+    def decorate(function: Method) -> Method:
+        procedures.refuse_method(function, method)
         if method in _rpc:
             raise ImproperlyConfigured(
                 f"Two functions are registered for the rpc {method!r}. Rename one of them."
@@ -48,26 +68,40 @@ def on_send(function: Handler) -> Handler:
     return function
 
 
-@cache
-def takes_client(handler: Handler) -> bool:
-    """Return whether the handler of an rpc wants the id of the connection."""
-    try:
-        return "client" in signature(handler).parameters
-    except (TypeError, ValueError):
-        return False  # a function of C without a signature
-
-
 def rpc_handler(method: str) -> Handler | None:
     return _rpc.get(method)
 
 
+@dataclass(frozen=True, slots=True)
+class RoomCall:
+    """The call of a procedure of a room type: `orders/42:cancel`."""
+
+    room: str
+    method: str
+    right: Right
+
+
+def room_call(method: str) -> RoomCall | None:
+    """Return which procedure of which room an rpc calls. Whether the room exists, and the user may
+    enter it, is not known then."""
+    name, _, called = method.rpartition(procedures.SEPARATOR)
+    room = find_in_code(name) if names.is_room_name(name) else None
+    right = None if room is None else procedures.of_type(type(room.type)).get(called)
+    return None if right is None else RoomCall(name, called, right)
+
+
 def rpc_handlers() -> dict[str, Handler]:
-    """Return all rpc functions by their names."""
-    return {name: _rpc[name] for name in rpc_names()}
+    """Return all rpc functions by their names, those of room types by pattern and name."""
+    functions = dict(_rpc)
+    for each in registered():
+        for name in procedures.of_type(type(each.room_type)):
+            function = getattr(each.room_type, name)
+            functions[f"{each.pattern.text}{procedures.SEPARATOR}{name}"] = function
+    return dict(sorted(functions.items()))
 
 
 def rpc_names() -> list[str]:
-    return sorted(_rpc)
+    return list(rpc_handlers())
 
 
 def send_handlers() -> tuple[Handler, ...]:

@@ -38,6 +38,14 @@ class OrderRoom(rooms.RoomType):
     def get_state(self, user: User, pk: int) -> dict[str, int]:
         return {"pk": pk}
 
+    @rooms.rpc
+    def close(self, user: User, data: Any, pk: int) -> bool:
+        return user.is_staff
+
+    @rooms.rpc(right="publish")
+    async def rename(self, user: User, data: Any, pk: int, client: str) -> None:
+        await self.can_publish(user, pk)
+
 
 class StaffRoom(OrderRoom):
     def can_moderate(self, user: User, pk: int) -> bool:
@@ -49,3 +57,12 @@ NAME: str = OrderRoom.name(pk=42)
 
 def name_of(user: User) -> str:
     return room_name(user)
+
+
+@rooms.rpc("typed.count")
+def count(user: User, data: Any) -> int:
+    return 1
+
+
+def counted(user: User) -> int:
+    return count(user, None)

@@ -120,6 +120,8 @@ export interface Room<Data = any, State = any> {
   ): () => void;
   /** Fulfilled when the server has the message, else a RealtimeError. */
   publish(data: Data): Promise<void>;
+  /** Call a method of the room type that has `@rooms.rpc`. */
+  rpc<Result = any>(method: string, data?: any): Promise<Result>;
   /** Who is here: one entry for each connection. */
   presence(): Promise<ClientInfo[]>;
   history(page?: HistoryOptions): Promise<Page>;

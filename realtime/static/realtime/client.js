@@ -164,6 +164,11 @@ class Room {
     return this.#realtime.publish(this.name, data);
   }
 
+  /** Call a method of the room type that has `@rooms.rpc`. */
+  rpc(method, data) {
+    return this.#realtime.rpc(`${this.name}:${method}`, data);
+  }
+
   presence() {
     return this.#realtime.presence(this.name);
   }

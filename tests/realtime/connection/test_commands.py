@@ -143,6 +143,39 @@ class Test_rooms_in_code:
         assert (await call(connected, rpc={"method": "broken"}))["error"]["code"] == 100
         assert connected.state is State.CONNECTED
 
+    async def test_a_method_of_a_room_type_is_called_in_a_room(self, connected):
+        @rooms.register("carts/<int:pk>")
+        class CartRoom(rooms.RoomType):
+            def can_join(self, user, pk):
+                return pk < 10
+
+            def can_publish(self, user, pk):
+                return pk == 1
+
+            @rooms.rpc
+            def total(self, user, data, pk):
+                return [user.username, data, pk]
+
+            @rooms.rpc(right="publish")
+            async def order(self, user, data, pk, client):
+                return client
+
+        reply = await call(connected, rpc={"method": "carts/1:total", "data": {"x": 1}})
+        assert reply["rpc"]["data"] == ["alice", {"x": 1}, 1]
+        reply = await call(connected, rpc={"method": "carts/1:order"})
+        assert reply["rpc"]["data"] == connected.id
+        assert "rpc" in await call(connected, rpc={"method": "carts/2:total"})
+        for method, code in [
+            ("carts/2:order", 103),  # may join, and not publish
+            ("carts/10:total", 103),
+            ("carts/1:can_join", 104),
+            ("carts/1:other", 104),
+            ("orders/1:total", 104),
+            ("lobby:total", 104),
+        ]:
+            error = (await call(connected, rpc={"method": method}))["error"]
+            assert error["code"] == code, method
+
     async def test_send_reaches_its_handlers_and_gets_no_reply(self, connected):
         heard = []
         rooms.on_send(lambda user, data: heard.append((user.username, data)))

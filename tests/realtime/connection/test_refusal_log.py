@@ -9,6 +9,7 @@ from realtime import rooms
 from realtime.authentication import Identity
 from realtime.connection import refusal_log
 from realtime.models import Room
+from realtime.rooms import room_types
 from tests.support.sessions import call, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -80,6 +81,34 @@ async def test_an_unknown_rpc_gets_the_nearest_name(connected, said, monkeypatch
     (line,) = said()
     assert "'order.count'; did you mean 'orders.count'?" in line
     assert SECRET not in line
+
+
+async def test_a_refused_call_of_a_room_names_the_right_that_it_needs(connected, said, monkeypatch):
+    monkeypatch.setattr(room_types, "_types", [])
+
+    @rooms.register("orders/<int:pk>")
+    class OrderRoom(rooms.RoomType):
+        @rooms.rpc(right="publish")
+        def cancel(self, user, data, pk):
+            raise AssertionError
+
+    await call(connected, rpc={"method": "orders/42:cancel", "data": {"text": SECRET}})
+    (line,) = said()
+    assert line.endswith("manage.py realtime explain alice orders/42 publish")
+    assert SECRET not in line
+
+
+async def test_an_unknown_call_of_a_room_gets_the_nearest_name(connected, said, monkeypatch):
+    monkeypatch.setattr(room_types, "_types", [])
+
+    @rooms.register("orders/<int:pk>")
+    class OrderRoom(rooms.RoomType):
+        @rooms.rpc
+        def cancel(self, user, data, pk):
+            raise AssertionError
+
+    await call(connected, rpc={"method": "orders/42:cancle"})
+    assert "did you mean 'orders/<int:pk>:cancel'?" in said()[0]
 
 
 async def test_a_command_of_the_wrong_shape_says_what_was_wanted(connected, said):

@@ -134,6 +134,14 @@ test("commands and rooms wait for the connection", async () => {
   assert.equal(sockets.length, 1);
 });
 
+test("a room calls the methods of its type", async () => {
+  client();
+  let asked;
+  answers.rpc = ({ method, data }) => ((asked = method), { data });
+  assert.deepEqual(await page.room("orders/42").rpc("cancel", { why: "late" }), { why: "late" });
+  assert.equal(asked, "orders/42:cancel");
+});
+
 test("a command that finds no connection in time is refused, and may be tried again", async () => {
   answers.connect = () => null;
   client();
