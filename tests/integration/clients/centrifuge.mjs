@@ -128,6 +128,36 @@ const scenarios = {
     print("heard", heard.slice(-3), "asked", asked);
   },
 
+  async state() {
+    // Bob counts without a pause. Alice enters: what her state does not have follows as messages.
+    const [alice, bob] = [client({ token: tokens.alice }), client({ token: tokens.bob })];
+    bob.connect();
+    await bob.ready();
+    let counting = true;
+    let count = 0;
+    const counted = (async () => {
+      while (counting) {
+        await bob.publish("counts/1", pack(++count));
+        await new Promise((resolve) => setTimeout(resolve, 20)); // within the allowance
+      }
+    })();
+    while (count < 20) await new Promise((resolve) => setTimeout(resolve, 1));
+    const room = alice.newSubscription("counts/1");
+    const heard = [];
+    room.on("publication", ({ data }) => heard.push(read(data)));
+    const joined = once(room, "subscribed");
+    room.subscribe();
+    alice.connect();
+    const { data } = await joined;
+    const state = read(data).count;
+    while (heard.length < 20) await new Promise((resolve) => setTimeout(resolve, 1));
+    counting = false;
+    await counted;
+    print("state", state >= 20, "none is missing", heard[0] <= state + 1 && heard.every((n, i) => n === heard[0] + i));
+    alice.disconnect();
+    bob.disconnect();
+  },
+
   async interrupted() {
     // The handler throws at the first message that is recovered: the client stops, and is started again.
     process.on("unhandledRejection", () => {});
