@@ -17,6 +17,8 @@ from .hub.node import close_node
 from .middleware import JWTAuthMiddleware, refuse
 from .sparse_log import SparseLog
 from .transports import servers, sse
+from .transports.engineio import EngineIO
+from .transports.upgrading import is_upgrade, upgrade
 
 logger = logging.getLogger("realtime.routing")
 _unknown = SparseLog(logger)
@@ -48,14 +50,26 @@ def _at_our_paths(many_rooms: Any, one_room: Any, socketio: Any) -> list[Any]:
     ]
 
 
+def _with_upgrades(application: Any) -> Any:
+    """The same, and the WebSockets of Socket.IO's clients that begin with polling."""
+
+    async def with_upgrades(scope: dict[str, Any], receive: Callable[..., Any], send: Any) -> None:
+        if is_upgrade(scope):
+            await upgrade(scope, receive, send, JWTAuthMiddleware)
+        else:
+            await application(scope, receive, send)
+
+    return with_upgrades
+
+
 # For a router that also has other consumers: here each socket authenticates its client by itself.
 websocket_urlpatterns = _at_our_paths(
     JWTAuthMiddleware(RealtimeConsumer.as_asgi()),
     JWTAuthMiddleware(PlainConsumer.as_asgi()),
-    JWTAuthMiddleware(SocketIOConsumer.as_asgi()),
+    _with_upgrades(JWTAuthMiddleware(SocketIOConsumer.as_asgi())),
 )
 
-websocket_application = JWTAuthMiddleware(
+_websockets = JWTAuthMiddleware(
     URLRouter(
         [
             *_at_our_paths(
@@ -66,9 +80,12 @@ websocket_application = JWTAuthMiddleware(
     )
 )
 
+websocket_application = _with_upgrades(_websockets)
+
 
 def http_application(django: Any) -> Any:
-    """Django's ASGI application together with what it can't serve by itself: event streams.
+    """Django's ASGI application together with what it can't serve by itself: event streams, and
+    clients of Socket.IO that poll.
 
     Everything else goes to Django, which also serves the other addresses of `realtime.urls`.
     """
@@ -77,6 +94,8 @@ def http_application(django: Any) -> Any:
         if _is_at_sse(scope):
             servers.mask_access_log(send)
             await _serve_events(scope, receive, send)
+        elif _is_at_socketio(scope):
+            await _polling(scope, receive, send)
         else:
             await django(scope, receive, send)
 
@@ -96,6 +115,15 @@ def _is_at_sse(scope: dict[str, Any]) -> bool:
     return found.app_names[-1:] == ["realtime"] and found.url_name == "sse"
 
 
+def _is_at_socketio(scope: dict[str, Any]) -> bool:
+    path: str = scope["path"]
+    if not path.endswith(f"/{SOCKETIO_PATH}"):
+        return False
+    scope = with_script_name(scope)
+    below: str = scope["path"].removeprefix(scope.get("root_path", ""))
+    return below == f"/{SOCKETIO_PATH}"
+
+
 async def _serve_events(scope: dict[str, Any], receive: Callable[..., Any], send: Any) -> None:
     if scope["method"] == "GET":
         await _events(origins.with_page_origin(scope), receive, send)
@@ -104,6 +132,7 @@ async def _serve_events(scope: dict[str, Any], receive: Callable[..., Any], send
 
 
 _events = JWTAuthMiddleware(sse.event_stream)
+_polling = EngineIO(SocketIOConsumer(), JWTAuthMiddleware)
 
 
 async def lifespan(scope: dict[str, Any], receive: Callable[..., Any], send: Any) -> None:

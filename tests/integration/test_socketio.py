@@ -34,7 +34,7 @@ def environment(site):
     }
     return {
         "SITE_URLS": json.dumps([site.url]),
-        "TRANSPORTS": '["websocket"]',
+        "TRANSPORTS": '["polling","websocket"]',
         "KEY": SIGNING_KEY,
         "CLAIMS": json.dumps(claims),
     }
@@ -47,6 +47,10 @@ def scenario(run_node, environment):
         return [tuple(line) for line in printed]
 
     return _run
+
+
+over_each_transport = pytest.mark.parametrize("transport", ["websocket", "polling"])
+"""The others change from one to the other, as clients do by default."""
 
 
 def test_the_client_of_the_article_talks_and_a_wrong_token_gets_a_sentence(scenario):
@@ -89,8 +93,9 @@ def test_commands_are_emitted_and_acknowledged(scenario):
     ]
 
 
-def test_bytes_go_both_ways(scenario):
-    assert scenario("binary") == [
+@over_each_transport
+def test_bytes_go_both_ways(scenario, transport):
+    assert scenario("binary", TRANSPORTS=json.dumps([transport])) == [
         ("heard", True, [1, 2, 3], [], "text é", "end"),
         ("heard", True, [1, 2, 3], [], "text é", "end"),
         ("answered", [7], [8, 9]),
@@ -108,8 +113,10 @@ def test_namespaces_fresh_tokens_and_leaving(scenario):
     ]
 
 
-def test_state_is_recovered_in_another_process(scenario, site, other_site):
-    assert scenario("recover", SITE_URLS=json.dumps([site.url, other_site.url])) == [
+@over_each_transport
+def test_state_is_recovered_in_another_process(scenario, site, other_site, transport):
+    env = {"SITE_URLS": json.dumps([site.url, other_site.url])}
+    assert scenario("recover", TRANSPORTS=json.dumps([transport]), **env) == [
         ("first", False),
         ("heard", [1, 2, 3]),
         ("cut", "forced close"),
@@ -145,14 +152,15 @@ def test_what_is_withdrawn_is_withdrawn_at_once(site, environment):
     ]
 
 
-async def test_the_python_client_talks(site, sign):
+@over_each_transport
+async def test_the_python_client_talks(site, sign, transport):
     client, heard = socketio.AsyncClient(), asyncio.Queue()
     client.on("chat message", heard.put)
     joined = asyncio.Event()
     client.on("joined", lambda about: joined.set())
     async with asyncio.timeout(60):
         auth = {"token": sign("alice"), "recovery": False}
-        await client.connect(site.url, auth=auth, transports=["websocket"])
+        await client.connect(site.url, auth=auth, transports=[transport])
         await joined.wait()
         await client.emit("chat message", {"text": "é", "bytes": b"\x00\xff"})
         assert await heard.get() == {"text": "é", "bytes": b"\x00\xff"}
