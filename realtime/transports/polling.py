@@ -46,16 +46,14 @@ class PollingSink:
     def write_frame(self, frame: Frame) -> bool:
         self._packets += messages_of(frame)
         self._bytes += size_of(frame)
-        if self._poll is not None and self._scheduled is None:
-            # What is written in the same tick leaves together.
-            self._scheduled = asyncio.get_running_loop().call_soon(self._answer)
+        self._answer_soon()
         return True
 
     def write_close(self, code: int, reason: str) -> bool:
-        """End with the next answer. The protocol has said why, if its clients can know."""
-        if not self._is_last:
-            self._is_last = True
-            self.write_frame(CLOSE)
+        """End with the answer after the one that takes what waits. The protocol has said why, if
+        its clients can know; in one answer with the end, stock clients would not hear of it."""
+        self._is_last = True
+        self._answer_soon()
         return True
 
     def held_bytes(self) -> int:
@@ -67,7 +65,7 @@ class PollingSink:
     def poll(self) -> asyncio.Future[str]:
         """Take what waits, as soon as something does. There is one poll at a time."""
         poll = self._poll = asyncio.get_running_loop().create_future()
-        if self._packets:
+        if self._packets or self._is_last:
             self._answer()
         return poll
 
@@ -81,6 +79,11 @@ class PollingSink:
         packets, self._packets, self._bytes = self._packets, [], 0
         return tuple(packets)
 
+    def _answer_soon(self) -> None:
+        if self._poll is not None and self._scheduled is None:
+            # What is written in the same tick leaves together.
+            self._scheduled = asyncio.get_running_loop().call_soon(self._answer)
+
     def _answer(self) -> None:
         if self._scheduled is not None:
             self._scheduled.cancel()
@@ -88,8 +91,9 @@ class PollingSink:
         poll, self._poll = self._poll, None
         if poll is None or poll.done():
             return
-        poll.set_result(encode_payload(self.take()))
-        if self._is_last:
+        packets = self.take()
+        poll.set_result(encode_payload(packets or (CLOSE,)))
+        if not packets:
             self._on_last()
 
     def end(self, last: str) -> None:
