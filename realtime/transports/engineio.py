@@ -16,7 +16,7 @@ from ..conf import realtime_settings
 from ..exceptions import AuthenticationError, LayerUnavailable
 from ..hub import collector, drain
 from ..protocols.engineio import VERSION, Refused, open_packet
-from . import http
+from . import http, servers
 from .asgi import Receive, Send
 from .polling import PollingSession
 from .polling_sessions import DIFFERS, Answer, Sessions, get_sessions, refusal
@@ -53,6 +53,7 @@ class EngineIO:
         self._handshake = authenticate(self._begin)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        servers.mask_access_log(send)
         method = scope["method"]
         if method == "OPTIONS":
             await http.answer_preflight(scope, send, methods="GET, POST", names=_ALLOWED_HEADERS)
