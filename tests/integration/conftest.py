@@ -97,7 +97,7 @@ def start_site(demo_database, tmp_path_factory, request, started_sites):
     are words for the command line of the server.
     """
 
-    def _start(server, *, redis=False, beside=None, options=(), application=None, **env):
+    def _start(server, *, redis=False, beside=None, options=(), **env):
         folder = tmp_path_factory.mktemp(server)
         if beside is None:
             database = folder / "db.sqlite3"
@@ -108,8 +108,7 @@ def start_site(demo_database, tmp_path_factory, request, started_sites):
                 env["REDIS_PREFIX"] = f"test-{uuid.uuid4().hex[:8]}"
         else:
             env = {**beside.env, **env}
-        given = {} if application is None else {"application": application}
-        site = processes.start_site(server, folder, env, options=options, **given)
+        site = processes.start_site(server, folder, env, options=options)
         started_sites.append(site)
         return site
 

@@ -7,17 +7,16 @@ import socket
 import time
 
 import pytest
+from playwright.async_api import expect
 
 from tests.support.round_robin import round_robin
-
-APPLICATION = "tests.support.small_socketio:application"
 
 
 @pytest.fixture(scope="module")
 def neighbours(start_site):
     """A Daphne and a uvicorn of one site."""
-    daphne = start_site("daphne", redis=True, application=APPLICATION)
-    return daphne, start_site("uvicorn-fast", beside=daphne, application=APPLICATION)
+    daphne = start_site("daphne", redis=True)
+    return daphne, start_site("uvicorn-fast", beside=daphne)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,6 @@ def talk(run_node, sign):
             URLS=json.dumps(urls),
             TOKENS=json.dumps(tokens),
             OPTIONS=json.dumps(options),
-            EVENT="message",
             MESSAGES=str(messages),
         )
 
@@ -126,3 +124,20 @@ def test_wrong_requests_end_a_session_and_leave_no_traceback(neighbours, number)
     assert client.send("DELETE")[0] == 400
     assert client.send(path="/socket.io/?EIO=3&transport=polling")[0] == 400
     assert client.send("POST", "x" * 10_485_760)[0] in (400, 413)
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["daphne", "uvicorn"])
+async def test_a_page_of_the_site_polls_with_the_session_of_django(neighbours, sign_in_at, number):
+    page = await sign_in_at(neighbours[number], "alice")
+    await expect(page.locator("#connection")).to_have_text("Connected")
+    answers = await page.evaluate(
+        """async () => {
+            const url = "/socket.io/?EIO=4&transport=polling";
+            const ask = async (options) => (await fetch(url + sid, options)).text();
+            let sid = "";
+            sid = "&sid=" + JSON.parse((await ask()).slice(1)).sid;
+            return [await ask({ method: "POST", body: "40" }), await ask()];
+        }"""
+    )
+    assert answers[0] == "ok"
+    assert answers[1].startswith('40{"sid":')

@@ -1,7 +1,7 @@
 // Stock clients of Socket.IO in one room. Prints what happens, one JSON value a line.
 import { io } from "socket.io-client";
 
-const { URLS, TOKENS, OPTIONS, EVENT, MESSAGES, UPGRADE_FIRST } = process.env;
+const { URLS, TOKENS, OPTIONS, MESSAGES } = process.env;
 const [urls, tokens] = [JSON.parse(URLS), JSON.parse(TOKENS)];
 const options = JSON.parse(OPTIONS);
 const most = Number(MESSAGES);
@@ -12,23 +12,14 @@ function connected(url, token) {
   socket.io.on("error", (error) => print("error", error.message));
   socket.on("connect_error", (error) => print("connect_error", error.message));
   socket.on("disconnect", (reason) => print("disconnect", reason));
-  const settled = new Promise((resolve) => {
-    socket.io.engine.on("upgrade", () => resolve("upgrade"));
-    socket.io.engine.on("upgradeError", () => resolve("upgradeError"));
-  });
-  return new Promise((resolve) => {
-    socket.on("connect", async () => {
-      if (UPGRADE_FIRST) await settled;
-      resolve(socket);
-    });
-  });
+  return new Promise((resolve) => socket.on("connect", () => resolve(socket)));
 }
 
 const sockets = await Promise.all(tokens.map((token, i) => connected(urls[i % urls.length], token)));
 const complete = sockets.map((socket) => {
   const heard = [];
   return new Promise((resolve) => {
-    socket.on(EVENT, (room, data) => {
+    socket.on("publication", ({ data }) => {
       heard.push(data);
       if (heard.length === most) resolve(heard);
     });
