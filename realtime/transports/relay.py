@@ -46,7 +46,7 @@ class Relay:
         self._on_lost = on_lost
         self._opening = asyncio.Lock()
         self._is_open = False
-        self._asked: dict[str, tuple[asyncio.Future[None], asyncio.Future[Body]]] = {}
+        self._asked: dict[str, tuple[asyncio.Future[None], asyncio.Future[Body | None]]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.listeners: dict[str, Callable[[Body], None]] = {}
         """Called with what is told to them, by their ids."""
@@ -60,6 +60,7 @@ class Relay:
                 channel = await self._layer.new_channel("realtime.relay.")
                 self._layer.on_message(channel, self._receive, _drop)
                 await self._layer.group_add(_group(self._process), channel)
+                self._layer.on_reconnect(self._on_gap)
                 self._is_open = True
 
     async def ask(self, process: str, question: Body, seconds: float) -> Body | None:
@@ -73,7 +74,7 @@ class Relay:
             async with asyncio.timeout(TAKEN_SECONDS):
                 await taken
             async with asyncio.timeout(seconds):
-                answer: Body = await answered
+                answer: Body | None = await answered
                 return answer
         except (TimeoutError, LayerUnavailable) as error:
             logger.info("the process %s has not answered: %s", process, type(error).__name__)
@@ -107,6 +108,14 @@ class Relay:
             if kind == _ANSWER and not answered.done():
                 answered.set_result(message["answer"])
 
+    def _on_gap(self) -> None:
+        """Answers may have been missed: wait for none of them."""
+        for taken, answered in self._asked.values():
+            if not taken.done():
+                taken.set_result(None)
+            if not answered.done():
+                answered.set_result(None)
+
     def _run(self, id: str, work: Any) -> None:
         task = self._tasks[id] = asyncio.create_task(work, name="realtime-relay")
         task.add_done_callback(lambda _: self._tasks.pop(id, None))
@@ -136,10 +145,6 @@ class Relay:
             _lost.warning("a request that came to another process is lost: %s", error)
             return False
         return True
-
-    async def close(self) -> None:
-        for task in list(self._tasks.values()):
-            task.cancel()
 
 
 def _group(process: str) -> str:

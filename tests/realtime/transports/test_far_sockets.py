@@ -27,9 +27,8 @@ async def here(either_layer, monkeypatch, polling_settings):
     for session in sessions._sessions.copy().values():
         session.end()
     async with asyncio.timeout(30):
-        while sessions._far_sockets or sessions.relay.listeners:
+        while sessions._far_sockets or sessions.relay.listeners or sessions.relay._tasks:
             await asyncio.sleep(0.01)
-    await sessions.relay.close()
     await close_node()
 
 

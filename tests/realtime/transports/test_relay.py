@@ -21,8 +21,9 @@ async def here(either_layer, monkeypatch, polling_settings):
     yield sessions
     for session in sessions._sessions.copy().values():
         session.end()
-    await sessions.relay.close()
-    assert not sessions.relay._tasks
+    async with asyncio.timeout(30):
+        while sessions.relay._tasks:
+            await asyncio.sleep(0)
     await close_node()
 
 
@@ -114,6 +115,12 @@ async def test_without_redis_the_session_is_unknown(client, elsewhere, monkeypat
 
     monkeypatch.setattr(elsewhere.relay._layer, "group_send", fail)
     assert (await client.request()).code == 1
+
+
+async def test_answers_that_may_have_been_missed_are_not_waited_for(client, elsewhere):
+    poll = await start_poll(client)
+    elsewhere.relay._on_gap()
+    assert (await poll).code == 1
 
 
 async def test_a_session_ends_if_an_answer_of_it_is_lost(client, here, consumer, monkeypatch):
