@@ -21,7 +21,7 @@ _NEED_REDIS = (
     *("presence_sync", "admit", "beat", "write_connections", "live_processes_sync"),
     *("store_ticket", "redeem_ticket", "mark_changes_sync", "mark_changes", "last_changes"),
     *("end_sign_in_sync", "ended_sign_ins", "send_order_sync", "last_order", "orders_since"),
-    "add_usage",
+    *("add_usage", "write_metrics", "metrics_sync"),
 )
 
 
