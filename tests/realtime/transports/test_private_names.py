@@ -239,7 +239,7 @@ def test_autobahn_says_what_it_has_read(name):
 
 
 def test_autobahn_formats_the_options_of_a_connection_in_one_line(monkeypatch):
-    use = "takes half of the CPU time of a handshake"
+    use = "takes a third of the CPU time of a handshake"
     called = "attrs=pformat(" in inspect.getsource(AutobahnProtocol._connectionMade)
     assert called, complaint("autobahn", "pformat", "daphne.py", use)
     monkeypatch.setattr(autobahn_protocol, "pformat", pprint.pformat)
