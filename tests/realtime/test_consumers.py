@@ -1,9 +1,13 @@
 """The edge: which connections are taken over from the server."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from realtime import consumers
+from realtime.codes import CloseCode
 from realtime.consumers import PlainConsumer, RealtimeConsumer
+from realtime.protocols.plain import plain_protocol
 from realtime.sparse_log import SparseLog
 
 
@@ -98,3 +102,18 @@ async def test_a_client_that_asks_for_a_form_that_is_not_spoken_is_refused(
 )
 def test_the_subprotocol_says_in_which_form_a_client_is_served(offered, name):
     assert RealtimeConsumer().protocol(Handshake(*offered).scope).name == name
+
+
+@pytest.mark.parametrize(("is_busy", "closed"), [(False, [CloseCode.NO_PONG]), (True, [])])
+def test_a_client_of_the_plain_protocol_has_to_answer_pings(monkeypatch, is_busy, closed):
+    codes, pings = [], []
+    session = SimpleNamespace(protocol=plain_protocol("lobby"), is_busy=is_busy, close=codes.append)
+    socket = SimpleNamespace(
+        listen=lambda inbox: None, start_pings=pings.append, expect_end=lambda seconds: None
+    )
+    monkeypatch.setattr(PlainConsumer, "_session", lambda *_: (session, SimpleNamespace()))
+    monkeypatch.setattr(PlainConsumer, "_open", lambda *_: None)
+    PlainConsumer()._hand_over({}, socket)
+    (on_silence,) = pings
+    on_silence()
+    assert codes == closed, "one whose command is running may not be read at the moment"
