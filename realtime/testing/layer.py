@@ -19,7 +19,14 @@ _NEED_REDIS = (
     *("group_add", "group_send", "group_send_sync", "history", "history_sync", "positions"),
     *("earlier_position_sync", "heard_sync", "renew", "renew_sync", "update_presence", "presence"),
     *("presence_sync", "admit", "beat", "write_connections", "live_processes_sync"),
-    *("store_ticket", "redeem_ticket", "mark_changes_sync", "mark_changes", "last_changes"),
+    *(
+        "store_ticket",
+        "astore_ticket",
+        "redeem_ticket",
+        "mark_changes_sync",
+        "mark_changes",
+        "last_changes",
+    ),
     *("end_sign_in_sync", "ended_sign_ins", "send_order_sync", "last_order", "orders_since"),
     *("add_usage", "write_metrics", "metrics_sync"),
 )
