@@ -146,6 +146,17 @@ async def test_a_client_that_leaves_its_poll_has_left(client):
     assert not len(get_sessions())
 
 
+async def test_packets_beyond_the_allowance_are_refused_unread(client, settings):
+    settings.REALTIME = {**settings.REALTIME, "COMMANDS_BURST": 20, "COMMANDS_PER_SECOND": 0.01}
+    await client.call(id=1, connect={})
+    session = client.app._opener.sessions[0]
+    await client.post(*['4{"id":2,"rpc":{"method":"x"}}'] * 200)
+    assert session.is_closed
+    answers = await client.poll()
+    assert answers[-1] == f"4closed {int(CloseCode.TOO_MANY_REQUESTS)}"
+    assert len(answers) < 100
+
+
 # The end
 
 
