@@ -125,16 +125,17 @@ def query_of(scope: dict[str, Any]) -> dict[str, str]:
 
 
 def credential_of(scope: dict[str, Any]) -> str:
-    """A digest of the credential of a request; "" without one."""
+    """The way of the credential of a request, and its digest; "" without one."""
     try:
         found = credentials.find(scope)
     except AuthenticationError as error:
-        text = f"refused: {error}"
+        way, text = "refused", str(error)
     else:
         if found is None:
             return ""
-        text = f"{found.way}: {found.value}"
-    return salted_hmac("realtime.engineio", text, algorithm="sha256").hexdigest()
+        way, text = found.way, found.value
+    digest = salted_hmac("realtime.engineio", text, algorithm="sha256").hexdigest()
+    return f"{way}:{digest}"
 
 
 async def user_of(scope: dict[str, Any], authenticate: Callable[[Any], Any]) -> str | None:

@@ -140,12 +140,13 @@ def is_of(session: PollingSession, credential: str, user: str | None) -> bool | 
     """Return whether a request belongs to a session: its credential is the one of the session, or
     proves the same user. None if the user has to be found out.
 
-    A client that authenticates later, over its session, brings none at all.
+    A client that authenticates later, over its session, brings none at all. And python-socketio
+    sends an `Authorization` header with the first request only.
     """
     if credential == session.credential:
         return True
     if not credential:
-        return False
+        return session.credential.startswith("header:")
     if user is None:
         return None
     if user != session.user_id:

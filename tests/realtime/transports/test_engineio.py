@@ -158,12 +158,21 @@ async def test_an_id_of_another_user_is_unknown(app):
     await alice.call(id=1, connect={})
 
 
-async def test_an_id_without_the_credential_that_came_with_it_is_unknown(app):
-    alice = PollingClient(app, token="alice")
+async def test_an_id_without_the_cookie_that_came_with_it_is_unknown(app, settings):
+    settings.REALTIME = {**settings.REALTIME, "CREDENTIALS": ["cookie"]}
+    alice = PollingClient(app, headers=[ORIGIN, (b"cookie", b"access_token=alice")])
     await alice.open()
     thief = PollingClient(app)
     thief.sid = alice.sid
     assert (await thief.request()).code == 1
+
+
+async def test_a_header_may_come_with_the_first_request_only(app):
+    """As python-socketio sends it."""
+    alice = PollingClient(app, token="alice")
+    await alice.open()
+    alice.headers = []
+    await alice.call(id=1, connect={})
 
 
 async def test_a_newer_token_of_the_same_user_is_taken(app):
