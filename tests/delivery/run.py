@@ -26,13 +26,14 @@ from tests.delivery.clients import (
 )
 from tests.delivery.ledger import Ledger
 from tests.delivery.site import Plan, Site
+from tests.delivery.socketio_members import SocketIOMember
 from tests.delivery.streams import StreamMember
 
 SETTLE_SECONDS = 30
 AWAY_SECONDS = 4.0
 SOME_LATER_SECONDS = 0.6
 
-MEMBERS: list[type[Member]] = [Member, Member, Member, StreamMember]
+MEMBERS: list[type[Member]] = [Member, SocketIOMember, Member, StreamMember]
 """The kinds of clients, in turn."""
 
 Publisher = SocketPublisher | ServerPublisher
