@@ -167,6 +167,16 @@ class SocketIO(Dialect):
         return f'42{number}["echo","{text}"]'
 
 
+class OurSocketIO(SocketIO):
+    """The same on our server: with a JWT, an acknowledged join and numbered messages."""
+
+    refusal = b'"error"'
+    offset = Realtime.offset
+
+    def headers(self, token: str) -> tuple[str, ...]:
+        return (f"Authorization: Bearer {token}",)
+
+
 class Bare(Dialect):
     """The chat servers without a protocol of their own: the room is in the path."""
 
@@ -190,6 +200,7 @@ DIALECTS: dict[str, Dialect] = {
     "plain": Plain(),
     "tutorial": Tutorial(),
     "socketio": SocketIO(),
+    "our socketio": OurSocketIO(),
     "bare": Bare(),
 }
 

@@ -29,7 +29,7 @@ class Peer:
 
     @property
     def is_ours(self) -> bool:
-        return self.dialect == "realtime"
+        return self.dialect in ("realtime", "our socketio")
 
     @property
     def needs_node(self) -> bool:
@@ -86,6 +86,13 @@ PEERS = {
             "ours-uvicorn",
             "realtime on uvicorn with realtime.uvicorn:WebSocketProtocol",
             "realtime",
+            _uvicorn("config.asgi:application", ws="realtime.uvicorn:WebSocketProtocol"),
+            _OURS,
+        ),
+        Peer(
+            "ours-socketio",
+            "realtime on the same uvicorn, stock clients of Socket.IO",
+            "our socketio",
             _uvicorn("config.asgi:application", ws="realtime.uvicorn:WebSocketProtocol"),
             _OURS,
         ),
