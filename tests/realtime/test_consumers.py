@@ -6,7 +6,7 @@ import pytest
 
 from realtime import consumers
 from realtime.codes import CloseCode
-from realtime.consumers import PlainConsumer, RealtimeConsumer
+from realtime.consumers import PlainConsumer, RealtimeConsumer, SocketIOConsumer
 from realtime.protocols.plain import plain_protocol
 from realtime.sparse_log import SparseLog
 
@@ -117,3 +117,11 @@ def test_a_client_of_the_plain_protocol_has_to_answer_pings(monkeypatch, is_busy
     (on_silence,) = pings
     on_silence()
     assert codes == closed, "one whose command is running may not be read at the moment"
+
+
+@pytest.mark.parametrize("query", ["", "EIO=3&transport=websocket", "EIO=4&transport=polling"])
+async def test_clients_of_another_engineio_are_refused(query):
+    server = Handshake()
+    scope = {**server.scope, "query_string": query.encode()}
+    await SocketIOConsumer()(scope, server.receive, server.send)
+    assert server.sent == [{"type": "websocket.close", "code": 1000}]

@@ -15,7 +15,8 @@ from realtime import apublish
 from realtime.authentication import Identity
 from realtime.codes import CloseCode
 from realtime.connection.socketio import SocketIOSession
-from realtime.exceptions import AuthenticationError
+from realtime.exceptions import AuthenticationError, LayerUnavailable
+from realtime.hub.hub import Entering
 from realtime.hub.node import Node
 from realtime.layers import get_layer
 from realtime.models import Membership, Room
@@ -199,6 +200,34 @@ async def test_the_attachments_of_a_packet_over_the_limit_are_not_read(connect, 
     await send(session, b"x")
     assert session.transport.closed is None
     assert '"code":111' in session.transport.frames[-1]
+
+
+async def test_a_room_that_can_not_be_entered_now_is_entered_later(connect, lobby, monkeypatch):
+    async def not_now(self):
+        raise LayerUnavailable("not now")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Entering, "__aenter__", not_now)
+        session = await connect()
+        assert session.transport.reply["sid"] == session.id and not session.rooms
+    async with asyncio.timeout(60):
+        while not session.transport.events("joined"):
+            session.transport.changed.clear()
+            await session.transport.changed.wait()
+    await say(1)
+    await until_heard(session, 1)
+    assert set(session.protocol.joined) == {"lobby"}
+
+
+async def test_the_server_may_go_while_it_connects(connect, lobby, monkeypatch):
+    async def not_now(self, ticket):
+        raise LayerUnavailable("not now")
+
+    monkeypatch.setattr(type(get_layer()), "redeem_ticket", not_now)
+    session = await connect(pid=f"{uuid.uuid4()}.{16 * 'x'}")
+    # A close without a packet: the client library comes back by itself.
+    assert session.transport.closed[0] == CloseCode.INTERNAL
+    assert session.transport.frames == [] and not session.rooms
 
 
 class Test_recovery:
