@@ -26,7 +26,8 @@ from ..protocols import requests
 from ..protocols.base import Reply
 from ..protocols.requests import CloseSession, CommandError
 from ..protocols.requests import SubscribeOptions as Options
-from ..protocols.socketio import SocketConnect, SocketIOProtocol
+from ..protocols.socketio import SocketIOProtocol
+from ..protocols.socketio_connect import SocketConnect
 from ..protocols.socketio_positions import Journal, Record, record
 from ..rights import grants
 from ..rights.grants import Grant

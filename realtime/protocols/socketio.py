@@ -4,8 +4,6 @@ https://socket.io/docs/v4/socket-io-protocol/
 
 A connection is in one namespace. What a client emits is a command, a message for a room that the
 site has mapped the event to, or a call of one of the site's handlers. What clients get are events.
-
-Long, because each kind of packet has a method.
 """
 
 from __future__ import annotations
@@ -16,12 +14,13 @@ from typing import Any, ClassVar
 import msgspec
 
 from ..codes import CloseCode, Error, UnsubscribeCode
-from ..conf import realtime_settings
 from ..rooms.publications import ClientInfo, Publication
 from .base import ProtocolError, Reply
 from .engineio import MESSAGE, PONG
 from .frames import Frame, Message
 from .requests import CloseSession, Command, MalformedCommand, RefusedCommand
+from .socketio_attachments import Assembly
+from .socketio_connect import is_namespace, read_auth
 from .socketio_events import encode_event, history_entry, read_event
 from .socketio_packets import (
     ACK,
@@ -35,7 +34,6 @@ from .socketio_packets import (
     Packet,
     read_packet,
     read_parts,
-    with_attachments,
     write_packet,
 )
 from .socketio_positions import Joined, Journal
@@ -52,35 +50,6 @@ _IGNORED = "0156"
 _encode = msgspec.json.Encoder(enc_hook=history_entry).encode
 
 
-class SocketConnect(msgspec.Struct):
-    """`auth` of the client, in which the client library writes `pid` and `offset`. Without
-    `recovery` events have no last argument that tells their position."""
-
-    token: str | None = ""
-    pid: str | None = None
-    offset: str | None = None
-    recovery: bool = True
-
-
-_decode_auth = msgspec.json.Decoder(SocketConnect).decode
-
-
-class _Partial:
-    """A packet whose attachments are on the way."""
-
-    __slots__ = ("attachments", "is_refused", "packet", "size")
-
-    def __init__(self, packet: Packet) -> None:
-        self.packet = packet
-        self.attachments: list[bytes] = []
-        self.size = 0
-        self.is_refused = False
-
-    @property
-    def is_whole(self) -> bool:
-        return len(self.attachments) == self.packet.attachments
-
-
 class SocketIOProtocol:
     """Decodes and encodes for one connection: each knows its namespace, the rooms that it has
     entered, and a packet that is not whole yet."""
@@ -94,10 +63,10 @@ class SocketIOProtocol:
 
     __slots__ = (
         "_address",
+        "_assembly",
         "_has_left",
         "_has_positions",
         "_journal",
-        "_partial",
         "_refused",
         "is_connected",
         "joined",
@@ -118,7 +87,7 @@ class SocketIOProtocol:
         """The namespace as packets have it."""
         self._has_left = False
         self._has_positions = True
-        self._partial: _Partial | None = None
+        self._assembly = Assembly()
         self._refused = ""
         """The namespace of a refused connect."""
 
@@ -133,7 +102,8 @@ class SocketIOProtocol:
 
     def decode(self, message: Message) -> Command | RefusedCommand:
         if isinstance(message, bytes):
-            return self._attach(message)
+            whole = self._assembly.add(message)
+            return PART if whole is None else self._event(*whole)
         kind = message[:1]
         if kind == MESSAGE:
             return self._read(message)
@@ -146,21 +116,17 @@ class SocketIOProtocol:
     def id_in(self, message: Message) -> int:
         """Of a packet that is refused, the attachments are refused with it."""
         if isinstance(message, bytes):
-            if self._partial is None:
-                return 0
-            self._attach_refused(self._partial)
-            return self._partial.packet.id if self._partial is not None else 0
+            return self._assembly.refuse()
         try:
             packet = read_packet(message)
         except ProtocolError:
             return 0
-        if packet.attachments and self._partial is None:
-            self._partial = _Partial(packet)
-            self._partial.is_refused = True
+        if packet.attachments and not self._assembly.is_open:
+            self._assembly.begin(packet, is_refused=True)
         return packet.id if packet.kind in (EVENT, BINARY_EVENT) else 0
 
     def _read(self, message: str) -> Command | RefusedCommand:
-        if self._partial is not None:
+        if self._assembly.is_open:
             raise ProtocolError("a packet before the attachments of the one before it")
         packet = read_packet(message)
         if packet.kind == CONNECT:
@@ -171,13 +137,13 @@ class SocketIOProtocol:
             self._has_left = True
             raise CloseSession(CloseCode.NORMAL)
         if packet.attachments:
-            self._partial = _Partial(packet)
+            self._assembly.begin(packet)
             return PART
         return self._event(packet, packet.json)
 
     def _connect(self, packet: Packet) -> Command | RefusedCommand:
         namespace = packet.namespace
-        if namespace != "/" and namespace.strip("/") not in _namespaces():
+        if not is_namespace(namespace):
             self._refused = namespace
             return RefusedCommand(0, INVALID_NAMESPACE)
         if self.is_connected:
@@ -187,39 +153,12 @@ class SocketIOProtocol:
             return RefusedCommand(0, OTHER_NAMESPACE)
         self.namespace = namespace
         self._address = "" if namespace == "/" else namespace + ","
-        try:
-            body = _decode_auth(packet.json or "{}")
-        except msgspec.ValidationError as error:
-            return MalformedCommand(0, f"bad request: {error}, in auth")
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise ProtocolError("auth is not JSON") from error
+        body = read_auth(packet.json)
+        if isinstance(body, MalformedCommand):
+            return body
         self._has_positions = body.recovery
         self.name = f"socketio{self._address}{'' if body.recovery else '-'}"
         return Command(0, "connect", body)
-
-    def _attach(self, attachment: bytes) -> Command | RefusedCommand:
-        partial = self._partial
-        if partial is None:
-            raise ProtocolError("an attachment without a packet")
-        if partial.is_refused:
-            self._attach_refused(partial)
-            return PART
-        partial.attachments.append(attachment)
-        partial.size += len(attachment)
-        if partial.size > realtime_settings.FRAME_MAX_BYTES:
-            raise ProtocolError("the attachments are too large")
-        if not partial.is_whole:
-            return PART
-        self._partial = None
-        return self._event(
-            partial.packet, with_attachments(partial.packet.json, partial.attachments)
-        )
-
-    def _attach_refused(self, partial: _Partial) -> None:
-        partial.is_refused = True
-        partial.attachments.append(b"")
-        if partial.is_whole:
-            self._partial = None
 
     def _event(self, packet: Packet, text: str) -> Command | RefusedCommand:
         try:
@@ -355,7 +294,3 @@ def _about(room: str, reply: Reply) -> dict[str, Any]:
     if "data" in reply:
         about["state"] = reply["data"]
     return about
-
-
-def _namespaces() -> set[str]:
-    return {name.strip("/") for name in realtime_settings.SOCKETIO_NAMESPACES}
