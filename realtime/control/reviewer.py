@@ -15,22 +15,19 @@ from ..changes import changes
 from ..concurrency import tasks
 from ..concurrency.background import RETRY_SECONDS, DelayedCalls, attempt
 from ..conf import realtime_settings
-from ..exceptions import LayerUnavailable
 from ..layers import RoomLayer
 from ..layers.records import Change
 from ..rights import audience, grants
 from ..rights.grants import Answer, Grant, Question
-from ..sparse_log import SparseLog
 from .apart import ApartReviews
+from .lost_rights import LostRights
 from .messages import Audience
 
 logger = logging.getLogger("realtime.reviewer")
-_unwritten = SparseLog(logger)
 
 SESSIONS_AT_ONCE = 200
 TELL_SECONDS = 0.1
 PAUSE_MIN_SECONDS = 0.5
-MARK_SECONDS = 0.2
 
 
 class Reviewed(Protocol):
@@ -69,7 +66,6 @@ class Reviewer(Generic[AnyReviewed]):
     """
 
     def __init__(self, layer: RoomLayer) -> None:
-        self._layer = layer
         self._of_user: dict[str, set[AnyReviewed]] = {}
         # What to look at: whole sessions (None), or some of their rooms.
         self._due: dict[AnyReviewed, set[str] | None] = {}
@@ -81,7 +77,7 @@ class Reviewer(Generic[AnyReviewed]):
         self._apart = ApartReviews(self._accept_apart, self._look_again, self._keep)
         # Rooms that some have got access to, who are not told yet.
         self._opened: set[str] = set()
-        self._marking: set[asyncio.Task[None]] = set()
+        self._lost_rights = LostRights(layer)
 
     def enroll(self, session: AnyReviewed) -> None:
         """Keep the rights of a session current from now on. It has an identity."""
@@ -177,7 +173,7 @@ class Reviewer(Generic[AnyReviewed]):
         async with self._reviewing:
             await tasks.cancel(self._task)
         await self._apart.close()
-        await asyncio.gather(*self._marking, return_exceptions=True)
+        await self._lost_rights.close()
         self._task = None
 
     def _everybody(self) -> list[AnyReviewed]:
@@ -242,7 +238,7 @@ class Reviewer(Generic[AnyReviewed]):
             for (session, question), answer in zip(asked, answers, strict=True)
         ]
         known = [each for each in answered if not each[2].is_in_doubt]
-        await self._mark_what_is_lost([(session, answer) for session, _, answer in known])
+        await self._lost_rights.record(_lost((session, answer) for session, _, answer in known))
         for session, identity, answer in known:
             if session.identity is identity:
                 session.accept_review(answer, version)
@@ -258,7 +254,7 @@ class Reviewer(Generic[AnyReviewed]):
         self, session: AnyReviewed, identity: Identity, answer: Answer, version: int
     ) -> None:
         """Take over what code of the site has answered."""
-        await self._mark_what_is_lost([(session, answer)])
+        await self._lost_rights.record(_lost([(session, answer)]))
         # Reviews replace the identity by one that is equal. Whether the user may stay connected
         # also depends on what is not compared.
         now = session.identity
@@ -275,26 +271,13 @@ class Reviewer(Generic[AnyReviewed]):
     def _look_again(self, session: AnyReviewed, room: str | None) -> None:
         self.look_at([session], room)
 
-    async def _mark_what_is_lost(self, answered: list[tuple[AnyReviewed, Answer]]) -> None:
-        """A right that went without a signal: who has it again later must not catch up on the time
-        between. A Redis that hangs must not hold up that the right ends."""
-        lost: set[Change] = {
-            (session.user_id, room)
-            for session, answer in answered
-            for room in (session.rooms if answer.user is None else answer.grants)
-            if room in session.rooms
-            and (answer.user is None or "join" not in answer.grants[room].actions)
-        }
-        if lost:
-            marking = asyncio.create_task(self._mark(lost), name="realtime-lost-rights")
-            self._marking.add(marking)
-            marking.add_done_callback(self._marking.discard)
-            await asyncio.wait([marking], timeout=MARK_SECONDS)
 
-    async def _mark(self, lost: set[Change]) -> None:
-        try:
-            await self._layer.mark_changes(lost, gone=True)
-        except LayerUnavailable:
-            _unwritten.warning("a right that was lost could not be written down")
-        except Exception:
-            logger.exception("a right that was lost could not be written down")
+def _lost(answered: Iterable[tuple[AnyReviewed, Answer]]) -> set[Change]:
+    """Return whose rights have gone in which rooms: perhaps without a signal."""
+    return {
+        (session.user_id, room)
+        for session, answer in answered
+        for room in (session.rooms if answer.user is None else answer.grants)
+        if room in session.rooms
+        and (answer.user is None or "join" not in answer.grants[room].actions)
+    }

@@ -10,6 +10,9 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from realtime.authentication import Identity
+from realtime.concurrency import background
+from realtime.control import lost_rights
+from realtime.exceptions import LayerUnavailable
 from realtime.models import Membership, Room
 from tests.support.races import bob, join
 from tests.support.sessions import call
@@ -109,8 +112,77 @@ async def test_the_end_of_a_right_does_not_wait_for_a_redis_that_hangs(session, 
     monkeypatch.setattr(node.layer, "mark_changes", hang)
     await Membership.objects.all().adelete()
     await session.transport.until(lambda frame: "unsubscribe" in frame.get("push", {}))
-    assert "private" not in session.rooms and node.reviewer._marking
+    assert "private" not in session.rooms and node.reviewer._lost_rights.recording
     answers.set()
-    await asyncio.gather(*node.reviewer._marking)
+    await asyncio.gather(*node.reviewer._lost_rights.recording)
     user = session.user_id
     assert (await node.layer.last_changes([(user, "private")]))[0] == inf
+
+
+async def test_a_lost_right_that_redis_could_not_take_is_recorded_when_it_is_back(
+    session, node, monkeypatch, caplog
+):
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.01)
+    tried, is_back, mark_changes = asyncio.Event(), asyncio.Event(), node.layer.mark_changes
+
+    async def unavailable(changes, **options):
+        if not is_back.is_set():
+            tried.set()
+            raise LayerUnavailable("away")
+        await mark_changes(changes, **options)
+
+    room = await Room.objects.acreate(name="private")
+    await Membership.objects.acreate(room=room, user=session.identity.user)
+    assert "subscribe" in await call(session, subscribe={"channel": "private"})
+    monkeypatch.setattr(node.layer, "mark_changes", unavailable)
+    await sync_to_async(Membership.objects.all()._raw_delete)("default")  # sends no signal
+    node.reviewer.on_gap()
+    await session.transport.until(lambda frame: "unsubscribe" in frame.get("push", {}))
+    await tried.wait()
+    asked = [(session.user_id, "private")]
+    assert (await node.layer.last_changes(asked))[0] != inf
+    is_back.set()
+    async with asyncio.timeout(30):
+        while (await node.layer.last_changes(asked))[0] != inf:
+            await asyncio.sleep(0.01)
+    assert caplog.text.count("could not be recorded; retrying") == 1
+
+
+async def test_of_very_many_lost_rights_a_change_of_all_is_recorded(monkeypatch):
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(lost_rights, "MOST_OWED", 2)
+    written, done = [], asyncio.Event()
+
+    class Layer:
+        async def mark_changes(self, changes, *, gone):
+            if len(changes) > 1:
+                raise LayerUnavailable("away")
+            written.append((set(changes), gone))
+            done.set()
+
+    lost = lost_rights.LostRights(Layer())
+    await lost.record({(str(number), "lobby") for number in range(3)})
+    async with asyncio.timeout(30):
+        await done.wait()
+    await lost.close()
+    assert written == [({(None, None)}, False)]
+
+
+async def test_a_room_whose_redis_is_dead_keeps_no_other_room_from_being_recorded(monkeypatch):
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0.01)
+    written, tries = [], asyncio.Semaphore(0)
+
+    class Layer:
+        async def mark_changes(self, changes, *, gone):
+            tries.release()
+            if any(room == "dead" for _, room in changes):
+                raise LayerUnavailable("away")
+            written.append(set(changes))
+
+    lost = lost_rights.LostRights(Layer())
+    await lost.record({("1", "dead"), ("1", "lobby")})
+    async with asyncio.timeout(30):
+        for _ in range(6):
+            await tries.acquire()
+    await lost.close()
+    assert written == [{("1", "lobby")}]
