@@ -86,7 +86,18 @@ PUBLIC_NAMES = [
             "Rejected",
         ]
     ],
-    "realtime.signals.publish_failed",
+    *[
+        f"realtime.signals.{name}"
+        for name in [
+            "publish_failed",
+            "connected",
+            "disconnected",
+            "joined",
+            "left",
+            "published",
+            "refused",
+        ]
+    ],
     "realtime.models.Room",
     "realtime.models.Membership",
     "realtime.admin.LiveConnectionsMixin",

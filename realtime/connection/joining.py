@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any
 
+from .. import signals
 from ..changes import changes
 from ..codes import CloseCode, Error
 from ..conf import realtime_settings
@@ -22,7 +23,7 @@ from ..rights.grants import Grant
 from ..rooms.finding import AnyRoom
 from ..rooms.publications import Position, Publication, Retention, retention
 from ..rooms.room_types import find_in_code
-from . import states
+from . import events, states
 from .allowance import charge_refusal
 from .batches import Budget, Turn, parts, turns
 from .refusal_log import log_refusal
@@ -206,6 +207,7 @@ def _enter_now(
     entry.add(session, watches=options.join_leave and room.presence)
     session.hold(name, grant)
     session.node.registry.update(session)
+    events.send(signals.joined, session, room=name)
     info = session.client_info()
     if room.presence and info is not None:
         session.node.presence.enter(name, Member(session.id, session.user_id, info))

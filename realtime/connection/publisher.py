@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import Any
 
+from .. import signals
 from ..exceptions import LayerUnavailable
 from ..layers.base import OnKept
 from ..metrics import ONE_OF, metrics
@@ -14,6 +15,7 @@ from ..protocols.requests import Command
 from ..rooms.handlers import has_publish_hook, run_publish_hook
 from ..rooms.payloads import checked
 from ..rooms.publications import publication_body, retention
+from . import events
 from .joining import require
 from .replies import acknowledge, refuse
 from .session import Session
@@ -35,6 +37,7 @@ async def publish(session: Session, name: str, data: bytes) -> None:
     body = publication_body(data, session.client_info())
     await session.node.layer.append(room.name, body, retention(room))
     metrics.published += 1
+    events.send(signals.published, session, room=room.name, data=data)
 
 
 class Publisher:
@@ -88,6 +91,11 @@ class Publisher:
         session.node.layer.append_soon(room.name, body, retention(room), on_kept)
         return True
 
+    def _announce(self, command: Command) -> None:
+        wanted = command.body
+        data = bytes(wanted.data)
+        events.send(signals.published, self._session, room=wanted.channel, data=data)
+
     def _on_kept_at(self, began_at: float, on_kept: OnKept, outcome: Any) -> None:
         metrics.publish_seconds.observe(time.monotonic() - began_at)
         on_kept(outcome)
@@ -102,5 +110,7 @@ class Publisher:
             refuse(session, command.id, outcome.error)
         else:
             metrics.published += 1
+            if signals.published.receivers:
+                self._announce(command)
             acknowledge(session, command)
         session.finish()

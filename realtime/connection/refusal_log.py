@@ -11,6 +11,7 @@ import shlex
 
 from django.conf import settings
 
+from .. import signals
 from ..authentication import profiles
 from ..codes import APPLICATION_CODES, CloseCode, Error
 from ..conf import realtime_settings
@@ -19,6 +20,7 @@ from ..names import is_room_name
 from ..protocols.requests import CloseSession
 from ..rooms.handlers import room_call, rpc_names
 from ..sparse_log import SparseLogs
+from . import events
 from .session import Session
 
 logger = logging.getLogger("realtime.refusals")
@@ -49,6 +51,7 @@ _OF_RIGHTS = (Error.UNKNOWN_CHANNEL.code, Error.PERMISSION_DENIED.code)
 def log_refusal(session: Session, command: str, subject: str, error: Error) -> None:
     """Log a command that was refused. `subject` is its room, or the method of an rpc."""
     metrics.refused[_REASONS.get(error.code, "other")] += 1
+    events.send(signals.refused, session, command=command, subject=subject, code=error.code)
     action = _RIGHTS.get(command)
     call = room_call(subject) if command == "rpc" else None
     if call is not None:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from .. import signals
 from ..authentication import ANONYMOUS, Identity, profiles
 from ..changes import changes
 from ..codes import CloseCode, Error, UnsubscribeCode
@@ -24,6 +25,7 @@ from ..protocols.frames import Frame
 from ..protocols.requests import CommandError
 from ..rights.grants import Answer, Grant
 from ..rooms.publications import ClientInfo
+from . import events
 from .ports import Late, Transport
 from .subscriptions import Subscriptions, is_outdated
 from .timers import Timers
@@ -130,6 +132,7 @@ class Session:
         self.timers.on_connect()
         self._leave_unauthenticated()
         self.node.registry.enter(self)
+        events.send(signals.connected, self)
         self.timers.watch_expiry()
         if self.protocol.has_pings:
             self.timers.start_pings()
@@ -152,12 +155,12 @@ class Session:
             return
         metrics.closed[str(int(code))] += 1
         reason = reason or code.reason
-        self.end()
+        self.end(code)
         self.transport.close(code, reason, self.protocol.encode_disconnect(code, reason))
 
-    def end(self) -> None:
+    def end(self, code: CloseCode | None = None) -> None:
         """Leave nothing behind: no room, no clock. Called also when the socket has gone."""
-        self.state = State.CLOSED
+        was_connected, self.state = self.state is State.CONNECTED, State.CLOSED
         self.deliver = _drop
         self.timers.stop()
         self._leave_unauthenticated()
@@ -166,6 +169,8 @@ class Session:
         if self.late_rooms is not None:
             self.late_rooms.stop()
         self.leave_all()
+        if was_connected:
+            events.send(signals.disconnected, self, code=None if code is None else int(code))
 
     @property
     def is_connecting(self) -> bool:
@@ -334,6 +339,7 @@ class Session:
         self.node.hub.leave(name, self)
         self.node.presence.leave(name, self.id)
         self.node.registry.update(self)
+        events.send(signals.left, self, room=name)
         return True
 
     def leave_all(self) -> None:

@@ -212,9 +212,9 @@ class SocketIOSession(Session):
         self._is_final = self._is_final or code is CloseCode.NORMAL or code >= 3500
         super().close(code, reason)
 
-    def end(self) -> None:
+    def end(self, code: CloseCode | None = None) -> None:
         kept = self._what_is_kept()
-        super().end()
+        super().end(code)
         self.protocol.leave_all()
         if kept is not None:
             self.node.finish_later(_keep(self.node, *kept))
