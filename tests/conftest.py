@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
 
 from tests.support import processes
 
 pytest_plugins = ["realtime.pytest_plugin"]
+
+
+# A machine that has other things to do takes longer for one example: no test measures speed.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

