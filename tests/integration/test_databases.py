@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.support import databases, processes
+from tests.support.lengths import LONG
 
 TESTS = [
     # Saved changes, transactions and rollbacks, and what they do to rights.
@@ -25,7 +26,11 @@ TESTS = [
 ]
 
 
-@pytest.mark.parametrize("server", [databases.postgresql, databases.mariadb])
+# PgBouncer is not installed by `make test`: LONG=1, and `apt-get install pgbouncer`.
+SERVERS = [databases.postgresql, databases.mariadb, *([databases.pgbouncer] if LONG else [])]
+
+
+@pytest.mark.parametrize("server", SERVERS)
 def test_the_tests_of_rows_pass_on(server):
     with server() as url:
         paths = [f"tests/realtime/{path}" for path in TESTS]

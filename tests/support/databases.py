@@ -59,6 +59,37 @@ def postgresql() -> Iterator[str]:
             server.kill()
 
 
+PGBOUNCER = """
+[databases]
+* = host=127.0.0.1 port={server} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 4
+"""
+
+
+@contextmanager
+def pgbouncer() -> Iterator[str]:
+    """The URL of a PgBouncer that pools the transactions of a PostgreSQL."""
+    program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
+    if program is None:
+        raise RuntimeError("pgbouncer is missing: apt-get install pgbouncer")
+    with postgresql() as url, _folder("postgres") as folder:
+        port = free_port()
+        settings = folder / "pgbouncer.ini"
+        settings.write_text(PGBOUNCER.format(server=url.split(":")[-1].split("/")[0], port=port))
+        command = [*_as_user("postgres"), program, str(settings)]
+        pooler = processes.start(command, folder / "log", port)
+        try:
+            yield f"postgres://postgres@127.0.0.1:{port}/postgres"
+        finally:
+            pooler.kill()
+
+
 @contextmanager
 def mariadb() -> Iterator[str]:
     """The URL of a MariaDB."""
