@@ -112,10 +112,10 @@ const scenarios = {
     const bob = client({ token: tokens.bob });
     bob.connect();
     await bob.ready();
-    for (const n of [1, 2, 3]) await bob.publish("lobby", pack(n));
-    const { offset } = await bob.history("lobby", { limit: 0 });
+    for (const n of [1, 2, 3]) await bob.publish("beginning", pack(n));
+    const { offset } = await bob.history("beginning", { limit: 0 });
     let asked = 0;
-    const room = bob.newSubscription("lobby", { getState: async () => (asked++, {}) });
+    const room = bob.newSubscription("beginning", { getState: async () => (asked++, {}) });
     const heard = [];
     const all = new Promise((resolve) => {
       room.on("publication", (message) => {
