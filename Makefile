@@ -43,7 +43,7 @@ features: system setup
 
 docs: setup
 	$(PYTHON) -m mkdocs build --quiet
-	@echo "Open build/docs/index.html"
+	@echo "Open build/docs/index.html. To search: $(PYTHON) -m http.server --bind 127.0.0.1 --directory build/docs 8001"
 
 release: system setup
 	@$(PYTHON) .ci/release.py "$(URL)"

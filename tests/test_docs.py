@@ -13,4 +13,4 @@ def test_the_site_is_built_and_no_link_leads_nowhere(tmp_path):
         command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "settings" / "index.html").is_file()
+    assert (tmp_path / "settings.html").is_file()

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 IS_INSTALLED = find_spec("prometheus_client") is not None
 PERMISSION = "realtime.view_connection"
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_MISSING = "Install prometheus-client: pip install django-realtime-rooms[prometheus]\n"
+_MISSING = "Install prometheus-client: it is the extra `prometheus` of this package.\n"
 _FORBIDDEN = (
-    f"For users with the permission {PERMISSION}, or with METRICS_TOKEN as a bearer token.\n"
+    f"For users who are signed in to Django and have the permission {PERMISSION}, or with "
+    "METRICS_TOKEN as a bearer token.\n"
 )
 
 

@@ -113,4 +113,4 @@ def test_it_says_what_is_missing(client, settings, monkeypatch):
     monkeypatch.setattr(endpoint, "IS_INSTALLED", False)
     answer = client.get(ADDRESS, headers=headers)
     assert answer.status_code == 501
-    assert b"pip install django-realtime-rooms[prometheus]" in answer.content
+    assert b"it is the extra `prometheus` of this package" in answer.content
