@@ -68,12 +68,18 @@ class Test_the_javascript_sdk:
             ("stats", True),
         ]
 
-    def test_gets_everything_if_it_has_no_position(self, scenario, sign, site):
-        # A room that keeps all that was said in it, unlike those of other tests by now.
+    @pytest.fixture
+    def beginning(self, site):
+        """A room that keeps all that was said in it, unlike those of other tests by now. They share
+        the servers, and list the rooms."""
         site.shell(
             "from realtime.models import Room; "
             "Room.objects.create(name='beginning', access='authenticated')"
         )
+        yield
+        site.shell("from realtime.models import Room; Room.objects.get(name='beginning').delete()")
+
+    def test_gets_everything_if_it_has_no_position(self, scenario, sign, beginning):
         assert scenario("beginning", bob=sign("bob")) == [("heard", [1, 2, 3], "asked", 1)]
 
     def test_comes_back_for_the_rest_if_interrupted(self, scenario, sign):
