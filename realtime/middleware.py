@@ -122,7 +122,9 @@ def _require_own_page(scope: dict[str, Any]) -> None:
 
 
 async def _redeem(ticket: str) -> Identity:
-    kept = await layers.get_layer().redeem_ticket(ticket)
+    kept = None
+    if tickets.is_ticket(ticket):
+        kept = await layers.get_layer().redeem_ticket(ticket)
     if kept is None:
         raise AuthenticationError("the ticket is unknown, used or too old")
     return await tickets.redeem(kept)

@@ -384,6 +384,10 @@ class Session:
         for name in rooms:
             self.node.hub.suspend(name, self)
 
+    def fall_behind(self) -> None:
+        """It gets messages of a room later than what was published after them in other rooms. That
+        matters where the client knows one position for all its rooms."""
+
     def resume(self, rooms: Iterable[str]) -> None:
         """Get what was kept in the meantime."""
         for name in list(rooms):

@@ -207,6 +207,10 @@ class SocketIOSession(Session):
         super().__init__(**options)
         self._is_final = False
 
+    def fall_behind(self) -> None:
+        # Its last message does not say any more what it has got in each room: nothing is recovered.
+        self.protocol.pid = ""
+
     def close(self, code: CloseCode, reason: str = "") -> None:
         # One that was ended for good, or by the client itself, is not taken up again.
         self._is_final = self._is_final or code is CloseCode.NORMAL or code >= 3500

@@ -56,6 +56,10 @@ class Recipient(Protocol):
         """Queues a frame for the client. Never waits."""
         ...
 
+    def fall_behind(self) -> None:
+        """It gets messages of a room later than what was published after them in other rooms."""
+        ...
+
     def unsubscribe(self, room: str, code: UnsubscribeCode, reason: str) -> None: ...
 
 
@@ -200,7 +204,10 @@ class LocalRoom:
             theirs = [each for each in batch if each.is_for(session.id, session.user_id)]
             if not is_suspended:
                 self._deliver_to(session, theirs)
-            elif not self.suspended.keep(session, theirs):
+                continue
+            if theirs:
+                session.fall_behind()
+            if not self.suspended.keep(session, theirs):
                 # It starts again, and reads them when it is let in.
                 session.unsubscribe(self.name, UnsubscribeCode.INSUFFICIENT_STATE, _INSUFFICIENT)
         return others

@@ -19,6 +19,7 @@ from realtime.exceptions import AuthenticationError, LayerUnavailable
 from realtime.hub.hub import Entering
 from realtime.hub.node import Node
 from realtime.layers import get_layer
+from realtime.middleware import JWTAuthMiddleware
 from realtime.models import Membership, Room
 from realtime.protocols.socketio import SocketIOProtocol
 from realtime.protocols.socketio_positions import Journal
@@ -404,3 +405,41 @@ class Test_recovery:
 async def _peek(pid):
     """What is kept; it is not kept any longer."""
     return await get_layer().redeem_ticket(f"socketio/{pid}")
+
+
+async def test_what_came_later_than_its_turn_makes_recovery_impossible(connect, rooms, node):
+    """The last message that the client has got is older than others that it has got before."""
+    session = await connect()
+    for room in rooms:
+        await send(session, f'42["join","{room.name}"]')
+    pid = session.protocol.pid
+    node.hub.suspend("room1", session)
+    await say(1, "room1")
+    await say(2, "room2")
+    await until_heard(session, 2)
+    node.hub.resume("room1", session)
+    await until_heard(session, 1)
+    last = session.transport.heard()[-1][1]
+    await lose(session)
+    again = await connect(pid=pid, offset=last)
+    assert numbers(again) == []
+    assert again.transport.reply["pid"] != pid
+
+
+async def test_the_record_of_a_session_is_no_ticket(connect, lobby, hub_layer):
+    session = await connect()
+    pid = session.protocol.pid
+    await lose(session)
+    scope = {
+        **{"type": "websocket", "path": "/ws/", "query_string": f"ticket=socketio/{pid}".encode()},
+        **{"headers": [], "subprotocols": [], "client": ("127.0.0.1", 1)},
+    }
+    found = {}
+
+    async def inner(scope, receive, send):
+        found.update(scope)
+
+    await JWTAuthMiddleware(inner)(scope, None, None)
+    assert found["identity"] is None
+    assert "unknown" in str(found["authentication_error"])
+    assert (await connect(pid=pid)).transport.reply["pid"] == pid
