@@ -19,9 +19,9 @@ def ends(keys: Collection[str]) -> dict[str, float | None]:
     return found
 
 
-def is_known(key: str) -> bool:
-    """Return whether it can be known in advance when this one ends."""
-    return not _is_token(key) and django_sessions.know_their_ends()
+def is_session(key: str) -> bool:
+    """Return whether this is a Django session, which ends by itself."""
+    return not _is_token(key)
 
 
 def are_final(key: str) -> bool:

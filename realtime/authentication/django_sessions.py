@@ -19,6 +19,7 @@ from django.utils.module_loading import import_string
 
 from ..databases import reads_up_to_date
 from ..exceptions import AuthenticationUnavailable
+from . import cached_sessions
 
 KEYS_AT_ONCE = 500
 
@@ -50,11 +51,14 @@ def _rows(session_keys: Collection[str], **conditions: Any) -> Iterator[Any]:
 @reads_up_to_date
 def ends(session_keys: Collection[str]) -> dict[str, float | None]:
     """Return when each of these sessions ends or has ended, in Unix time; None if the store does
-    not know, as a cache. One that was deleted is not in the answer. Raises
+    not know, as some caches. One that was deleted is not in the answer. Raises
     `AuthenticationUnavailable` or the error of the database if they can't be read.
 
-    One query for each 500 of them if sessions are in the database; otherwise each one is loaded.
+    One query for each 500 of them if sessions are in the database, or in a cache alone; otherwise
+    each one is loaded.
     """
+    if cached_sessions.are_read_together(_store()):
+        return cached_sessions.ends(_store(), session_keys)
     if _table() is None:
         answers = {key: _end_of(key) for key in session_keys}
         return {key: end for key, end in answers.items() if end != _DELETED}
@@ -105,14 +109,6 @@ def have_lasting_keys() -> bool:
     """Return whether a session keeps its key while it is extended. One that is in a cookie alone
     has the cookie as its key, and another one after each save."""
     return not issubclass(_store(), signed_cookies.SessionStore)
-
-
-def know_their_ends() -> bool:
-    """Return whether the store knows when a session ends."""
-    store = _store()
-    return _table() is not None or issubclass(
-        store, file.SessionStore | signed_cookies.SessionStore
-    )
 
 
 def are_available() -> bool:

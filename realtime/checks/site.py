@@ -7,11 +7,10 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.core.checks import CheckMessage, Error, Info, Warning
+from django.core.checks import CheckMessage, Error, Warning
 from django.utils.module_loading import import_string
 
 from .. import user_models
-from ..conf import realtime_settings
 from ..control.sign_ins import SignInMiddleware
 from ..rights.backend import is_listed
 from .listed import listed
@@ -19,7 +18,6 @@ from .listed import listed
 _ROOM_BACKEND = "realtime.rights.RoomBackend"
 _MIDDLEWARE = "realtime.sign_ins.SignInMiddleware"
 _COOKIE_SESSIONS = "django.contrib.sessions.backends.signed_cookies"
-_CACHE_SESSIONS = "django.contrib.sessions.backends.cache"
 
 
 def check_backend(**kwargs: Any) -> list[CheckMessage]:
@@ -103,18 +101,6 @@ def check_sessions(**kwargs: Any) -> list[CheckMessage]:
                 hint='Use another SESSION_ENGINE, or remove "session" from '
                 'REALTIME["CREDENTIALS"].',
                 id="realtime.W014",
-            )
-        ]
-    if settings.SESSION_ENGINE == _CACHE_SESSIONS:
-        seconds = realtime_settings.RECHECK_SECONDS
-        return [
-            Info(
-                "Sessions are in a cache, which does not say when one ends: connections of a "
-                f"session that expires stay open for up to {seconds:g} seconds "
-                "(RECHECK_SECONDS). A sign-out closes them at once.",
-                hint='Use "django.contrib.sessions.backends.cached_db" if they must end in time, '
-                "or silence this message.",
-                id="realtime.I001",
             )
         ]
     return []

@@ -23,6 +23,10 @@ logger = logging.getLogger("realtime.sessions")
 SECOND_LOOK_SECONDS = 5.0
 PAUSE_SECONDS = 1.0
 """Between two looks: what ends within this time is looked at together."""
+PROBE_SECONDS = 2.0
+"""Between two looks at the sessions whose end nobody knows."""
+PROBE_SHARE = 0.05
+"""The part of a thread's time that is spent on these looks at most: each loads all of them."""
 LOOK_SECONDS = 60.0
 """Sessions that are not in the database are loaded one by one."""
 
@@ -39,8 +43,8 @@ class SessionWatch:
     """Looks whether the Django sessions of connections are still there: at each one when it ends,
     and at all of them every `RECHECK_SECONDS`.
 
-    A session may be extended in the meantime, so its end is read again before it is believed. A
-    cache does not know when a session ends; there the regular look finds it.
+    A session may be extended in the meantime, so its end is read again before it is believed. Some
+    caches don't know when a session ends; there all of them are looked at every other second.
     """
 
     def __init__(self, connections: Collection[WithSession]) -> None:
@@ -50,19 +54,20 @@ class SessionWatch:
         self._new: set[str] = set()
         self._has_new = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._second_look: asyncio.Task[bool] | None = None
+        self._second_looks: set[asyncio.Task[bool]] = set()
+        self._probe_at = 0.0
 
     def watch(self, session_key: str) -> None:
         """A connection has this session now."""
-        if session_key not in self._ends and credential_ends.is_known(session_key):
+        if session_key not in self._ends and credential_ends.is_session(session_key):
             self._new.add(session_key)
             self._has_new.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="realtime-session-watch")
 
     async def close(self) -> None:
-        await tasks.cancel(self._task, self._second_look)
-        self._task = self._second_look = None
+        await tasks.cancel(self._task, *self._second_looks)
+        self._task = None
 
     async def _run(self) -> None:
         regular_at = _next_regular_look()
@@ -78,7 +83,8 @@ class SessionWatch:
     async def _wait_until(self, regular_at: float) -> None:
         """Wait until a session ends, there is a new one, or a regular look is due."""
         first_end = min((end for end in self._ends.values() if end is not None), default=None)
-        seconds = regular_at - time.monotonic()
+        next_look = min(regular_at, self._probe_at) if self._untold() else regular_at
+        seconds = next_look - time.monotonic()
         if first_end is not None:
             seconds = min(seconds, first_end - time.time())
         try:
@@ -90,8 +96,7 @@ class SessionWatch:
     async def look(self) -> None:
         """Look at all sessions, and close the connections of those that have ended."""
         await self._look_at_all()
-        if self._second_look is not None:
-            await self._second_look
+        await asyncio.gather(*self._second_looks)
 
     async def _look_at_all(self) -> None:
         keys = {each.session_key for each in self._connections} - {""}
@@ -101,23 +106,40 @@ class SessionWatch:
     async def _look_at_some(self) -> None:
         now = time.time()
         due = {key for key, end in self._ends.items() if end is not None and end <= now}
-        await self._look_at(due | self._new)
+        started = time.monotonic()
+        is_probe = started >= self._probe_at
+        await self._look_at(due | self._new | (self._untold() if is_probe else set()))
+        if is_probe:
+            ended = time.monotonic()
+            self._probe_at = ended + max(PROBE_SECONDS, (ended - started) / PROBE_SHARE)
+
+    def _untold(self) -> set[str]:
+        """The sessions whose end nobody knows."""
+        return {
+            key
+            for key, end in self._ends.items()
+            if end is None and credential_ends.is_session(key)
+        }
 
     async def _look_at(self, keys: set[str]) -> None:
         ends = await _read(keys)
         self._new -= keys
         if not self._new:
             self._has_new.clear()
+        gone = keys - ends.keys()
+        expired = gone & _past(self._ends)
         self._ends |= ends
-        self._close(_past(ends))
-        missing = keys - ends.keys()
+        self._close(_past(ends) | expired)
+        missing = gone - expired
         for key in missing:
             self._ends.pop(key, None)
-        if missing and (self._second_look is None or self._second_look.done()):
-            self._second_look = asyncio.create_task(
+        if missing:
+            second_look = asyncio.create_task(
                 attempt(lambda: self._look_again_at(missing), "no second look", logger),
                 name="realtime-session-second-look",
             )
+            self._second_looks.add(second_look)
+            second_look.add_done_callback(self._second_looks.discard)
 
     async def _look_again_at(self, missing: set[str]) -> None:
         """A session that just got a new key is deleted before its new key is announced."""

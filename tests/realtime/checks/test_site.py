@@ -68,19 +68,6 @@ def test_sessions_that_no_server_holds_are_reported(settings):
     assert checks.check_sessions() == []
 
 
-def test_sessions_in_a_cache_that_does_not_say_when_they_end_are_mentioned(settings):
-    settings.REALTIME = {"CREDENTIALS": ["session"], "RECHECK_SECONDS": 45}
-    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
-    (found,) = checks.check_sessions()
-    assert found.id == "realtime.I001" and not found.is_serious()
-    assert "up to 45 seconds" in found.msg and "cached_db" in found.hint
-    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
-    assert checks.check_sessions() == []
-    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
-    settings.REALTIME = {"CREDENTIALS": ["header"]}
-    assert checks.check_sessions() == []
-
-
 def test_a_user_model_that_cannot_sign_in_is_an_error(monkeypatch):
     class Visitor(models.Model):
         is_anonymous = False

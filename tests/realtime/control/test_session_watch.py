@@ -22,7 +22,7 @@ from tests.support.sessions import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ENGINES = ["db", "cached_db", "cache", "file", "signed_cookies"]
+ENGINES = ["db", "cached_db", "cache", "cache on Redis", "file", "signed_cookies"]
 
 
 class Connection:
@@ -42,9 +42,13 @@ def no_pause(monkeypatch):
 
 
 @pytest.fixture(params=ENGINES)
-def client(request, settings, alice, tmp_path):
+def client(request, settings, alice, tmp_path, redis_server):
     """A browser in which Alice is signed in."""
-    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
+    engine, _, cache = request.param.partition(" on ")
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    if cache:
+        backend = "django.core.cache.backends.redis.RedisCache"
+        settings.CACHES = {"default": {"BACKEND": backend, "LOCATION": f"{redis_server}/9"}}
     settings.SESSION_FILE_PATH = str(tmp_path)
     client = Client()
     client.force_login(alice)
@@ -85,13 +89,11 @@ async def test_a_connection_ends_when_its_session_expires(settings, client):
     assert connection.closed is (CloseCode.EXPIRED if in_cookie else CloseCode.INVALID_TOKEN)
 
 
-KNOWN_ENDS = ["db", "cached_db", "file", "signed_cookies"]
-
-
 @pytest.fixture
 def short_session(settings, monkeypatch):
     """`key, ends = await short_session(client)`: a session that ends in some seconds."""
     monkeypatch.setattr(session_watch, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(session_watch, "PROBE_SECONDS", 0.1)
     settings.REALTIME = {"RECHECK_SECONDS": 3600}
     settings.SESSION_COOKIE_AGE = 3
 
@@ -103,7 +105,6 @@ def short_session(settings, monkeypatch):
     return sync_to_async(_sign_in)
 
 
-@pytest.mark.parametrize("client", KNOWN_ENDS, indirect=True)
 async def test_a_connection_ends_when_its_session_does(client, short_session):
     asked = time.time()
     key = await short_session(client)
@@ -116,7 +117,7 @@ async def test_a_connection_ends_when_its_session_does(client, short_session):
     await watch.close()
 
 
-@pytest.mark.parametrize("client", ["db", "cached_db", "file"], indirect=True)
+@pytest.mark.parametrize("client", ["db", "cached_db", "cache on Redis", "file"], indirect=True)
 async def test_a_session_that_was_extended_lives_on(client, settings, monkeypatch):
     monkeypatch.setattr(session_watch, "PAUSE_SECONDS", 0.05)
     settings.REALTIME = {"RECHECK_SECONDS": 3600}
@@ -194,3 +195,22 @@ async def test_a_session_is_watched_under_its_new_key(open_session, node, alice)
     node.control.carry_out({**to_dict(message), "id": "1"})
     assert session.session_key == "new"
     assert "new" in node.control._session_watch._new
+
+
+@pytest.mark.parametrize("client", ["cache on Redis"], indirect=True)
+async def test_redis_is_not_asked_again_before_a_session_ends(client, settings, monkeypatch):
+    monkeypatch.setattr(session_watch, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(session_watch, "PROBE_SECONDS", 0.01)
+    key = key_of(client, settings)
+    watch = SessionWatch([Connection(key)])
+    watch.watch(key)
+    async with asyncio.timeout(20):
+        while key not in watch._ends:
+            await asyncio.sleep(0.01)
+    left = watch._ends[key] - time.time()
+    assert settings.SESSION_COOKIE_AGE - 60 < left <= settings.SESSION_COOKIE_AGE
+    looks = []
+    monkeypatch.setattr(session_watch, "_read", looks.append)
+    await asyncio.sleep(0.1)
+    assert looks == []
+    await watch.close()
