@@ -20,7 +20,7 @@ make_system() {  # RELEASE PACKAGES
     root=$folder/$1
     if [ ! -e "$root/made" ]; then
         rm -rf "$root"
-        packages=ca-certificates,python3,python3-venv,redis-server,$2
+        packages=ca-certificates,nodejs,python3,python3-venv,redis-server,$2
         debootstrap --variant=minbase --include="$packages" "$1" "$root" >"$folder/logs/$1.log"
         mkdir -p "$root/valkey"
         ln -s /usr/bin/valkey-server "$root/valkey/redis-server"
@@ -51,7 +51,7 @@ run() {  # SYSTEM REDIS DJANGO LOG COMMAND...; one row of the table
     "$@" >"$log" 2>&1 || failed=1
     python=$(sed -n 's/^Python //p' "$log" | head -1)
     django=$(sed -n 's/^Django==//p' "$log" | head -1)
-    result=$(grep -E '^[0-9]+ (passed|failed)' "$log" | tail -1 | sed 's/ in .*//')
+    result=$(sed -nE 's/^=* *([0-9]+ (passed|failed).*) in .*/\1/p' "$log" | tail -1)
     echo "| ${python:-?} | $system | ${django:-?} | $redis | ${result:-did not run, see $log} |"
 }
 

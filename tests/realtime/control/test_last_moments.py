@@ -74,7 +74,7 @@ async def test_a_message_of_the_same_transaction(alice_and_bob, take_away, order
 
     await sync_to_async(do)()
     await until_heard(bob, "secret")
-    await asyncio.to_thread(publish, "team", "later")
+    await sync_to_async(publish)("team", "later")
     await until_heard(bob, "later")
     assert heard(alice) == []
     assert heard(bob) == ["secret", "later"]
@@ -101,12 +101,12 @@ async def test_a_change_that_takes_nothing_away_delays_but_loses_nothing(
 
     await sync_to_async(change)()
     for number in range(3):
-        await asyncio.to_thread(publish, "team", number)
+        await sync_to_async(publish)("team", number)
         await until_heard(bob, number)
     assert heard(alice) == []
     may_answer.set()
     await until_heard(alice, 2)
-    await asyncio.to_thread(publish, "team", 3)
+    await sync_to_async(publish)("team", 3)
     await until_heard(alice, 3)
     assert heard(alice) == heard(bob) == [0, 1, 2, 3]
 
@@ -120,5 +120,5 @@ async def test_a_right_that_can_not_be_computed_holds_nothing_back(alice_and_bob
     monkeypatch.setattr(reviewer.grants, "review", away)
     group = await Group.objects.acreate(name="staff")
     await sync_to_async(alice.identity.user.groups.add)(group)
-    await asyncio.to_thread(publish, "team", "hello")
+    await sync_to_async(publish)("team", "hello")
     await until_heard(alice, "hello")
