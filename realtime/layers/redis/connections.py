@@ -18,7 +18,7 @@ from . import clocks, scripts
 from .codec import Codec
 from .keys import owner
 from .pipeline import Pipeline
-from .refusals import Refused
+from .refusals import Refused, report
 from .repairs import living, outcomes
 from .topology import Topology
 
@@ -233,6 +233,10 @@ class Connections:
                 pipeline.hvals(connections)
             replies = pipeline.execute(raise_on_error=False)
         found = []
+        for reply in replies:
+            # What another program has written is left out; what Redis refuses is no empty list.
+            if isinstance(reply, Exception) and not _is_about_data(refused := report(reply)):
+                raise refused from reply
         for info, infos in zip(replies[::2], replies[1::2], strict=True):
             if isinstance(info, bytes) and isinstance(infos, list):
                 unpacked = list(map(self._codec.unpack_info, infos))

@@ -9,8 +9,7 @@ from ...metrics import metrics
 from ...sparse_log import SparseLogs
 
 CURES = {
-    "NOPERM": "Give the ACL user the prefix of the layer, as keys and as channels, and all commands"
-    " of the layer: ACL SETUSER <user> ~<prefix>* &<prefix>* +@all -@admin",
+    "NOPERM": "Give the account the rights that `manage.py realtime redis-acl` prints",
     "NOAUTH": "Redis wants a password: put it into the URL of the host",
     "WRONGPASS": "The username or the password in the URL of the host is wrong, or the user is off",
     "OOM": "Redis is out of memory: raise its maxmemory, or keep less history",
@@ -43,6 +42,7 @@ _WITHOUT_PASSWORD = (
 )
 _IN_A_SCRIPT = "ACL failure in script: "
 """Redis 7.2 and newer, and Valkey, put this before what the ACL refuses to a script."""
+_IN_A_TRANSACTION = "Transaction discarded because of: "
 _MOST_CHARACTERS = 200
 
 _log = SparseLogs(logging.getLogger("realtime.layers.redis"))
@@ -75,10 +75,11 @@ def refusal(error: BaseException) -> Refused | None:
     known = _KINDS_OF_CLASSES.get(type(error).__name__)
     text = str(error)
     if known is None:
-        if type(error).__name__ != "ResponseError":
+        if type(error).__name__ not in ("ResponseError", "ExecAbortError"):
             cause = error.__context__
             return None if cause is None or cause is error else refusal(cause)
         text = text.removeprefix("ERR ")  # redis-py leaves ERR out
+        text = text.removeprefix(_IN_A_TRANSACTION)
         first, _, rest = text.partition(" ")
         if text.startswith(_IN_A_SCRIPT):
             known, text = "NOPERM", text.removeprefix(_IN_A_SCRIPT)

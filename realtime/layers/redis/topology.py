@@ -13,6 +13,7 @@ import redis
 import redis.asyncio
 
 from ...exceptions import LayerUnavailable
+from . import acl
 from .availability import in_time
 from .clients import Clients, Enough, run
 from .keys import Keys, pubsub_name
@@ -69,6 +70,13 @@ class Topology:
         places = "\n".join(self.places)
         digest = hashlib.blake2b(places.encode(errors="replace"), digest_size=8).hexdigest()
         return [f"{index + 1} of {self.count}, {digest}" for index in range(self.count)]
+
+    def acl_rules(self, user: str) -> dict[str, str]:
+        """For each shard, by where it is, the command that gives `user` the rights it needs."""
+        return {
+            place: acl.rule(user, self.keys.prefix, number)
+            for place, number in zip(self.places, self._databases, strict=True)
+        }
 
     def name_on(self, index: int, name: str) -> str:
         """Return the pub/sub channel of `name` on a shard that need not be its own."""

@@ -18,11 +18,14 @@ from ...conf import realtime_settings
 from ...exceptions import RealtimeError
 from ...layers import get_layer
 from ...layers.memory import MemoryRoomLayer
+from ...layers.redis import RedisRoomLayer
 from ...rights.backend import ACTIONS
 from ...rights.explanation import MOST_COMPARED, Explanation, Rule, explain, nearest
 from ...rights.verdicts import Verdict
 from ...rooms import finding
 from ...server_api import connections, publishing
+from ..doctor import LEVELS, Remark, examine
+from ..doctor.remarks import Level
 from ..site_setup import SiteSetup
 from ..tables import connection_rows, counted, printable, process_rows, table, totals
 
@@ -60,17 +63,27 @@ class Command(BaseCommand):
         explain.add_argument("--json", action="store_true", help="print JSON")
         init = commands.add_parser("init", help="Show what this site needs, as a diff.")
         init.add_argument("--write", action="store_true", help="change the files")
-        for each in (publish, status, disconnect, explain, init):
+        doctor = commands.add_parser("doctor", help="Tell what is wrong or risky here.")
+        doctor.add_argument("--json", action="store_true", help="print JSON")
+        doctor.add_argument(
+            "--fail-level",
+            default="error",
+            choices=LEVELS[2:],
+            help="from which level on the exit status is 1 (default: error)",
+        )
+        acl = commands.add_parser("redis-acl", help="Print the rights that Redis has to give.")
+        acl.add_argument("--user", default="realtime", help="the name of the account in Redis")
+        for each in (publish, status, disconnect, explain, init, doctor, acl):
             _take_options_of_django(each)
 
     def execute(self, *args: Any, **options: Any) -> Any:
-        if options.get("command") == "init":
-            options["skip_checks"] = True  # it is there to set right what they report
+        if options.get("command") in ("init", "doctor"):
+            options["skip_checks"] = True  # one sets right what they report, one reports it itself
         return super().execute(*args, **options)
 
     def handle(self, *args: Any, command: str, **options: Any) -> None:
         try:
-            getattr(self, command)(**options)
+            getattr(self, command.replace("-", "_"))(**options)
         except RealtimeError as error:
             raise CommandError(str(error)) from error
 
@@ -191,6 +204,40 @@ class Command(BaseCommand):
             self.stdout.write("Next: manage.py check, and manage.py migrate.")
         else:
             self.stdout.write("Nothing is written. To write it: manage.py realtime init --write")
+
+    def doctor(self, *, fail_level: Level, **options: Any) -> None:
+        remarks = list(examine())
+        if options["json"]:
+            self.stdout.write(json.dumps(msgspec.to_builtins(remarks), indent=2))
+        else:
+            self._print_remarks(remarks)
+        failing = LEVELS[LEVELS.index(fail_level) :]
+        found = sum(remark.level in failing for remark in remarks)
+        if found:
+            raise CommandError(f"{counted(found, 'remark')} of level {fail_level} or worse.")
+
+    def _print_remarks(self, remarks: list[Remark]) -> None:
+        colours = {
+            "fine": self.style.SUCCESS,
+            "note": self.style.NOTICE,
+            "warning": self.style.WARNING,
+            "error": self.style.ERROR,
+        }
+        for about in dict.fromkeys(remark.about for remark in remarks):
+            self.stdout.write(printable(about))
+            own = [remark for remark in remarks if remark.about == about]
+            rows = [(f"  {each.level}", f"{each.text} {each.cure}".strip()) for each in own]
+            for line in table(rows, [(colours[each.level], None) for each in own]):
+                self.stdout.write(line)
+
+    def redis_acl(self, *, user: str, **options: Any) -> None:
+        _require_shared_layer()
+        layer = get_layer()
+        if not isinstance(layer, RedisRoomLayer):
+            raise CommandError("The channel layer is not the one on Redis.")
+        for place, rule in layer.topology.acl_rules(user).items():
+            self.stdout.write(f"# {place}")
+            self.stdout.write(rule)
 
 
 def _take_options_of_django(parser: CommandParser) -> None:

@@ -1,14 +1,16 @@
 """Both room layers, for the contract that they keep; and Redis layers for what only they have."""
 
 import asyncio
+import shlex
 import uuid
 
 import pytest
+import redis
 
 from realtime.exceptions import LayerUnavailable
 from realtime.layers.groups import group_name
 from realtime.layers.memory import MemoryRoomLayer
-from realtime.layers.redis import RedisRoomLayer
+from realtime.layers.redis import RedisRoomLayer, acl
 from realtime.rooms.publications import Retention
 
 KEEP_THREE = Retention(3, 60)
@@ -30,6 +32,26 @@ async def open_redis_layer(redis_server):
         await layer.flush()
 
 
+@pytest.fixture
+def least_rights(redis_server):
+    """`url = least_rights(prefix)`: Redis, for an account that may what the layer needs and no
+    more."""
+    users = []
+
+    def _make(prefix, database=0):
+        with redis.Redis.from_url(redis_server) as admin:
+            rule = acl.rule(f"user-of-{prefix}", prefix, database)
+            admin.execute_command(*shlex.split(rule.replace(">PASSWORD", ">secret")))
+        users.append(f"user-of-{prefix}")
+        address = redis_server.removeprefix("redis://")
+        return f"redis://{users[-1]}:secret@{address}/{database}"
+
+    yield _make
+    with redis.Redis.from_url(redis_server) as admin:
+        for user in users:
+            admin.acl_deluser(user)
+
+
 @pytest.fixture(params=["memory", "redis", "redis, encrypted", "redis, database 2"])
 def layer(request):
     """Each of the layers, empty."""
@@ -38,8 +60,9 @@ def layer(request):
     open_redis_layer = request.getfixturevalue("open_redis_layer")
     if "encrypted" in request.param:
         return open_redis_layer(symmetric_encryption_keys=["k" * 32])
-    database = "2" if "database" in request.param else "0"
-    return open_redis_layer(hosts=[f"{request.getfixturevalue('redis_server')}/{database}"])
+    prefix = f"test-{uuid.uuid4().hex[:8]}"
+    url = request.getfixturevalue("least_rights")(prefix, 2 if "database" in request.param else 0)
+    return open_redis_layer(hosts=[url], prefix=prefix)
 
 
 @pytest.fixture

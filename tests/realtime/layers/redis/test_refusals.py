@@ -211,7 +211,7 @@ def limited(own_redis, open_redis_layer):
 async def test_what_could_not_be_broadcast_is_not_kept(limited, own_redis, said):
     layer = limited("+@all", "resetchannels")
     sentence = await refused(layer)
-    assert "NOPERM" in sentence and "ACL SETUSER" in sentence
+    assert "NOPERM" in sentence and "realtime redis-acl" in sentence
     page = await layer.history("lobby", limit=10)
     assert (page.position.offset, page.publications) == (0, [])
     assert said() == [sentence]

@@ -1,0 +1,6 @@
+"""`manage.py realtime doctor`: looks at the settings, Redis, the databases and the processes."""
+
+from .examination import examine
+from .remarks import LEVELS, Remark
+
+__all__ = ["LEVELS", "Remark", "examine"]
