@@ -23,7 +23,7 @@ from .availability import ERRORS, TIMEOUT_SECONDS
 from .connection import Command, RedisConnection
 from .keys import Keys
 from .pools import pool_address
-from .refusals import Refused, no_answer, report
+from .refusals import Refused, no_answer, report, unreachable
 from .scripts import Call, Script, adopt, all_of
 
 logger = logging.getLogger("realtime.layers.redis")
@@ -149,8 +149,8 @@ class Pipeline:
                 address = pool_address(self._pool())
                 _unreachable.warning(
                     address,
-                    "Redis at %s can't be reached (%s). Start it, or correct CHANNEL_LAYERS.",
-                    address,
+                    "%s (%s)",
+                    unreachable(error, address),
                     type(error).__name__,
                 )
                 if isinstance(error, TimeoutError | RedisTimeoutError):

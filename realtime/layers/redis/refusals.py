@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 
 from ...exceptions import LayerUnavailable
 from ...metrics import metrics
@@ -100,12 +101,30 @@ def no_answer(address: str = "") -> str:
     return f"Redis does not answer{place}. Start it, or correct CHANNEL_LAYERS."
 
 
+def unreachable(error: BaseException, address: str) -> str:
+    """The sentence about a Redis that `error` keeps from answering."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, ssl.SSLError):
+        seen = seen.__cause__ or seen.__context__
+    if seen is None:
+        return no_answer(address)
+    if isinstance(seen, ssl.SSLCertVerificationError):
+        return (
+            f"The certificate of Redis at {address} is not accepted: {seen.verify_message}. Name "
+            "the authority that signed it (`ssl_ca_certs` of the host), or the host as it does."
+        )
+    return (
+        f"Redis at {address} refuses TLS ({seen.reason}). It may want a certificate of ours "
+        "(`ssl_certfile` and `ssl_keyfile` of the host), or speak none: redis:// is without TLS."
+    )
+
+
 def report(error: BaseException, address: str = "") -> LayerUnavailable:
     """Return the error for the caller. A refusal is logged, once a minute for each kind."""
     refused = refusal(error)
     if refused is None:
         metrics.redis_refused["no answer"] += 1
-        return LayerUnavailable(no_answer(address))
+        return LayerUnavailable(unreachable(error, address))
     metrics.redis_refused[refused.kind if refused.kind in CURES else "other"] += 1
     if not refused.is_about_data:  # of those, the parts report which room is concerned
         _log.warning(refused.kind, "%s", refused)

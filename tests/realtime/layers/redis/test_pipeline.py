@@ -84,6 +84,6 @@ async def test_a_redis_that_can_not_be_reached_is_named_once_a_minute(unused_por
         with pytest.raises(LayerUnavailable):
             await layer.history("lobby")
     await layer.flush()
-    (record,) = [each for each in caplog.records if "can't be reached" in each.getMessage()]
+    (record,) = [each for each in caplog.records if "does not answer" in each.getMessage()]
     assert f"127.0.0.1:{unused_port}" in record.getMessage()
     assert "secret" not in caplog.text
