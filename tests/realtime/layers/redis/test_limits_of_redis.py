@@ -1,4 +1,4 @@
-"""What Redis does when it is short of memory, paused, or loses what it knew: never a wrong number."""
+"""Redis is short of memory, paused, or loses what it knew: never is a wrong number given."""
 
 import asyncio
 
@@ -148,7 +148,7 @@ async def test_without_memory_what_keeps_nothing_is_refused_too(layer, admin):
     """A number that can't be kept could be given twice."""
     await layer.append("lobby", b"1", NOTHING)
     admin.config_set("maxmemory", "1")
-    with pytest.raises(LayerUnavailable, match="OOM .* raise its maxmemory"):
+    with pytest.raises(LayerUnavailable, match=r"OOM .* raise its maxmemory"):
         await layer.append("lobby", b"2", NOTHING)
     admin.config_set("maxmemory", "0")
     assert (await layer.append("lobby", b"3", NOTHING)).offset == 2
