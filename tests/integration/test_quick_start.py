@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import re
+import subprocess
 
 import pytest
 from playwright.async_api import expect
 
-from tests.support import processes, quick_start
+from tests.support import declared, processes, quick_start
 
 PEOPLE = """\
 import uuid
@@ -63,10 +65,14 @@ def test_it_takes_at_most_30_lines(chapter):
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory):
-    """The Python of a fresh environment, with the wheel."""
-    folder = tmp_path_factory.mktemp("wheel")
-    return quick_start.make_environment(folder / "venv", quick_start.build_wheel(folder))
+def wheel(tmp_path_factory):
+    return quick_start.build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory, wheel):
+    """The Python of a fresh environment, with the wheel and what it declares."""
+    return quick_start.make_environment(tmp_path_factory.mktemp("python") / "venv", wheel)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +147,7 @@ async def test_two_people_talk_on_a_fresh_site_with_sessions_alone(
     await talk(await open_chat(site, "alice"), await open_chat(site, "bob"))
 
 
-def test_the_tests_of_the_site_pass(plain_site):
+def test_the_tests_of_the_site_pass(plain_site, tmp_path, wheel):
     """Those of docs/testing.md, with both runners."""
     page = (processes.ROOT / "docs" / "testing.md").read_text()
     snippets = re.findall(r"^```python\n# (\S+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
@@ -151,7 +157,10 @@ def test_the_tests_of_the_site_pass(plain_site):
     plain_site.manage("test", "chat.tests")
     commands = re.findall(r"^\$ python (.*)$", page, re.MULTILINE)
     assert commands == ["manage.py test chat", "-m pytest --ds mysite.settings chat"]
-    printed = plain_site.run(*commands[1].split(), "-o", "python_files=tests.py test_*.py")
+    (wanted,) = re.findall(r"`pip install (.*?)`", page)
+    site = copy.copy(plain_site)
+    site.python = quick_start.make_environment(tmp_path / "venv", wheel, *wanted.split())
+    printed = site.run(*commands[1].split(), "-o", "python_files=tests.py test_*.py")
     assert "5 passed" in printed
 
 
@@ -188,3 +197,26 @@ async def test_two_people_talk_over_two_processes_and_redis(
     plain_site.manage("realtime", "publish", "lobby", '"Closing time"')
     for page in (alice, bob):
         await expect(page.get_by_role("listitem").last).to_have_text("site: Closing time")
+
+
+def test_extras_are_what_the_tests_have(wheel):
+    needed = declared.requirements_of(wheel)
+    extras = declared.extras_of(wheel)
+    assert "uvicorn" in extras
+    for extra in extras:
+        of_extra = [
+            each
+            for each in needed
+            if declared.is_asked_for(each, extra) and not declared.is_asked_for(each)
+        ]
+        assert [declared.installed(each) for each in of_extra], extra
+
+
+def test_what_is_not_declared_is_not_there(python):
+    """Else the tests of this file would not notice a dependency that the wheel forgets."""
+    found = "import django, daphne, realtime"
+    assert subprocess.run([python, "-c", found], check=False).returncode == 0
+    for name in ("pytest", "prometheus_client", "uvicorn"):
+        words = [python, "-c", f"import {name}"]
+        missing = subprocess.run(words, capture_output=True, check=False)
+        assert b"No module named" in missing.stderr, name

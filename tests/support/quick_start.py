@@ -7,12 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import venv
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support import processes
+from packaging.requirements import Requirement
+
+from tests.support import declared, processes
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"^(?:#|//|<!--) ([\w/]+\.\w+)")
@@ -61,16 +62,17 @@ def build_wheel(folder: Path) -> Path:
     return wheel
 
 
-def make_environment(folder: Path, wheel: Path) -> Path:
-    """Return the Python of a fresh environment with the wheel. Its dependencies are those of the
-    tests, so that nothing is downloaded."""
+def make_environment(folder: Path, wheel: Path, *more: str) -> Path:
+    """Return the Python of a fresh environment with the wheel, what it declares, and `more`.
+    Nothing is downloaded: the dependencies are those that the tests have, without the others."""
     venv.create(folder, symlinks=True)
     python = folder / "bin" / "python"
     install = ["install", "--no-deps", "--no-index", "--no-compile", "--quiet", str(wheel)]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     _run([*pip, "--python", str(python), *install], folder)
     (packages,) = folder.glob("lib/python*/site-packages")
-    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    needed = [*declared.requirements_of(wheel), *map(Requirement, more)]
+    declared.limit(packages, declared.closure(needed))
     return python
 
 

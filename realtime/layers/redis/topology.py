@@ -132,6 +132,16 @@ class Topology:
         """Run a script on the shard of a room."""
         return self._clients.do(self.room_index(room), lambda client: run(client, call))
 
+    def examine_sync(self, work: Callable[[redis.Redis], T]) -> list[T | LayerUnavailable]:
+        """Do something that takes many commands on each shard, one after the other."""
+        found: list[T | LayerUnavailable] = []
+        for index in range(self.count):
+            try:
+                found.append(self._clients.examine(index, work))
+            except LayerUnavailable as error:
+                found.append(error)
+        return found
+
     def on_shards_sync(
         self,
         work: Callable[[redis.Redis, int], T],

@@ -37,11 +37,10 @@ def examine() -> Iterator[Remark]:
         return
     if not isinstance(layer, RedisRoomLayer):
         return
-    looks = layer.topology.on_shards_sync(
-        lambda client, _: _Look(client, layer.topology.keys.prefix)
-    )
+    prefix = layer.topology.keys.prefix
+    looks = layer.topology.examine_sync(lambda client: _Look(client, prefix))
     seen: set[str] = set()
-    for index, look in looks.items():
+    for index, look in enumerate(looks):
         about = f"Redis at {layer.topology.places[index]}"
         if isinstance(look, LayerUnavailable):
             yield Remark("error", about, str(look))
