@@ -81,6 +81,8 @@ class Client:
     has_handshake = True
     """Whether there is a connection before it is authenticated."""
     ways = ("subprotocol", "header", "connect", "ticket", "query", "session", "cookie")
+    enters_later = False
+    """Whether rooms that can't be entered now are entered as soon as they can."""
     reports_codes = True
     """Whether its client learns why a connection ends that is not authenticated yet."""
     bad_input = {}
@@ -129,6 +131,10 @@ class Client:
 
     async def publish_text(self, room, text):
         """Publish JSON that is written already, and wait until it is acknowledged."""
+        raise NotImplementedError
+
+    def begin(self, room, text):
+        """Begin to publish, and wait for nothing."""
         raise NotImplementedError
 
     def send_raw(self, message):
@@ -287,6 +293,8 @@ class _WebSocket(Client):
 class _Commands(Client):
     """Commands with ids, and their replies."""
 
+    history_options = {}
+
     def __init__(self):
         super().__init__()
         self._replies = {}
@@ -311,15 +319,15 @@ class _Commands(Client):
         self.rooms.remove(room)
 
     async def history(self, room):
-        return await self.command("history", channel=room)
+        return await self.command("history", channel=room, **self.history_options)
 
     async def presence(self, room):
         return (await self.command("presence", channel=room))["presence"]
 
     async def publish_text(self, room, text):
-        await self.reply_to(self.begin_publish(room, text))
+        await self.reply_to(self.begin(room, text))
 
-    def begin_publish(self, room, text):
+    def begin(self, room, text):
         id = next(_ids)
         self._send_command(id, "publish", {"channel": room}, text)
         return id
@@ -334,6 +342,7 @@ class _Commands(Client):
 
 class Native(_Commands, _WebSocket):
     name = "native"
+    history_options = {"limit": -1}
     bad_input = {
         **dict.fromkeys(('{"a":', "", "]", "5", "null", "[]", "{}{}", "\ufeff{}"), 3501),
         '{"connect":{}}': 3501,
@@ -499,6 +508,9 @@ class Plain(_OneConnectionARoom, _WebSocket):
         await self.until(lambda: self.messages[heard:] or self._errors[refused:] or None)
         if self._errors[refused:]:
             raise self._errors[-1]
+
+    def begin(self, room, text):
+        self.send_raw(text)
 
     def _take(self, message):
         frame = json.loads(message, parse_constant=_never)
@@ -667,6 +679,7 @@ class Polling(_SocketIO):
 class EventStream(_OneConnectionARoom):
     name = "sse"
     can_send = False
+    enters_later = True
     ways = ("header", "ticket", "query", "session", "cookie")
     _reader = None
     _request = None

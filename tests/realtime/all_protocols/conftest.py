@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+import msgspec
 import pytest
 from channels.layers import channel_layers
 from django.contrib.auth.models import User
@@ -15,6 +16,7 @@ from realtime.hub.node import close_node, get_node
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.models import Room
 from realtime.rooms import room_types
+from realtime.rooms.publications import ClientInfo, Retention, publication_body
 from realtime.transports.polling_sessions import get_sessions
 from tests.support.protocol_clients import PROTOCOLS, SECONDS, Credential, Native
 
@@ -67,6 +69,12 @@ class Site:
     async def enter(self, user, room="lobby", kind=None):
         """A client that is in a room."""
         return await self.client(kind).enter(self.credential(user), room)
+
+    async def publish(self, user, room, data):
+        """Publish in the name of a user, whose own client may not be able to."""
+        info = msgspec.json.encode(ClientInfo(str(user.pk), "elsewhere"))
+        body = publication_body(msgspec.json.encode(data), info)
+        await self.layer.append(room, body, Retention(100, 300))
 
     async def until(self, condition):
         async with asyncio.timeout(SECONDS):
