@@ -527,7 +527,7 @@ class _SocketIO(_Commands):
 
     bad_input = {
         **dict.fromkeys(("7", "48", "42", "42[]", "42{}", "42nonsense", '42["connect"]'), 3501),
-        **dict.fromkeys(("40", "451-[]", '42/other,["a"]', '43["a"', "45[", "4"), 3501),
+        **dict.fromkeys(("40", '42/other,["a"]', '43["a"', "45[", "4"), 3501),
         **dict.fromkeys(('42["join"]', '42["join",5]', '42["publish","lobby"]'), 107),
     }
 
@@ -604,7 +604,7 @@ class Polling(_SocketIO):
     ways = ("header", "connect", "ticket", "query", "session", "cookie")
     bad_input = {
         **_SocketIO.bad_input,
-        **dict.fromkeys(("", "9", "4\x1e", "b*", b"\xff"), 400),
+        **dict.fromkeys(("", "7", "9", "4\x1e", "b*", b"\xff"), 400),
     }
     _poll = None
 

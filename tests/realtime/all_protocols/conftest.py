@@ -15,7 +15,7 @@ from realtime.authentication import Identity, tickets
 from realtime.hub.node import close_node, get_node
 from realtime.layers.memory import MemoryRoomLayer
 from realtime.models import Room
-from realtime.rooms import room_types
+from realtime.rooms import payloads, room_types
 from realtime.rooms.publications import ClientInfo, Retention, publication_body
 from realtime.transports.polling_sessions import get_sessions
 from tests.support.protocol_clients import PROTOCOLS, SECONDS, Credential, Native
@@ -72,8 +72,12 @@ class Site:
 
     async def publish(self, user, room, data):
         """Publish in the name of a user, whose own client may not be able to."""
+        await self.publish_text(user, room, msgspec.json.encode(data).decode())
+
+    async def publish_text(self, user, room, text):
+        """As `publish`, with JSON that is written already."""
         info = msgspec.json.encode(ClientInfo(str(user.pk), "elsewhere"))
-        body = publication_body(msgspec.json.encode(data), info)
+        body = publication_body(payloads.checked(text.encode()), info)
         await self.layer.append(room, body, Retention(100, 300))
 
     async def until(self, condition):
