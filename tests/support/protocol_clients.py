@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import json
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -28,6 +28,11 @@ HOST = (b"host", b"testserver")
 ORIGIN = (b"origin", b"http://testserver")
 
 _ids = itertools.count(1)
+
+
+@cache
+def _http():
+    return http_application(get_asgi_application())
 
 
 class Refused(Exception):
@@ -69,17 +74,18 @@ class Credential:
 
 
 NOBODY = Credential()
+_HTTP = {
+    "bearers": "an HTTP request has no subprotocols",
+    "paths": "Django answers for all other paths of HTTP",
+}
 
 
 class Client:
     """What all have in common: what came, and waiting for it."""
 
     name = ""
-    can_send = True
-    has_commands = True
-    """Whether it can ask for history and presence, and leave a room without leaving for good."""
-    has_handshake = True
-    """Whether there is a connection before it is authenticated."""
+    lacks = {}
+    """The abilities that the protocol has no notion of, each with a sentence that says why."""
     ways = ("subprotocol", "header", "connect", "ticket", "query", "session", "cookie")
     enters_later = False
     """Whether rooms that can't be entered now are entered as soon as they can."""
@@ -102,19 +108,9 @@ class Client:
         self.reads = asyncio.Event()
         self.reads.set()
 
-    def need(self, ability):
-        """Skip a case for which the protocol has no notion."""
-        reasons = {
-            "can_send": "a stream of events carries nothing from its client",
-            "has_commands": "it has one purpose, and no commands to ask for more",
-            "has_handshake": "its client is authenticated by the handshake, or refused at once",
-        }
-        if not getattr(self, ability):
-            pytest.skip(f"{self.name}: {reasons[ability]}")
-
-    def need_way(self, way):
-        if way not in self.ways:
-            pytest.skip(f"{self.name}: no place for a credential by {way!r}")
+    @classmethod
+    def has(cls, ability):
+        return ability not in cls.lacks
 
     # What a protocol has of its own
 
@@ -223,6 +219,9 @@ class _WebSocket(Client):
     subprotocols = ()
     fixed_query = ()
     _task = None
+
+    async def open_at(self, path, credential):
+        await self._open(credential, path)
 
     async def _open(self, credential, path=""):
         self.credential = credential
@@ -402,6 +401,7 @@ class Native(_Commands, _WebSocket):
 
 class Protobuf(Native):
     name = "protobuf"
+    lacks = {"bearers": "its own subprotocol can be selected beside that of a token"}
     subprotocols = ("centrifuge-protobuf",)
     bad_input = {
         **dict.fromkeys((b"", b"\x05abcd", b"\x80", b"\xff" * 20, b"\x0b\x0c"), 3501),
@@ -457,8 +457,10 @@ def _never(constant):
 class _OneConnectionARoom(Client):
     """Connecting is entering: there is no command for it."""
 
-    has_commands = False
-    has_handshake = False
+    lacks = {
+        "commands": "connecting is entering, and there are no commands",
+        "silence": "its client is authenticated by the handshake, or refused at once",
+    }
 
     async def connect(self, credential=NOBODY):
         await self._enter(credential, ["lobby"])
@@ -477,6 +479,7 @@ class _OneConnectionARoom(Client):
 
 class Plain(_OneConnectionARoom, _WebSocket):
     name = "plain"
+    lacks = {**_OneConnectionARoom.lacks, "rooms": "each connection is in one room"}
     ways = ("subprotocol", "header", "ticket", "query", "session", "cookie")
     bad_input = {
         **dict.fromkeys(('{"a":', "", "]", "{}{}", "\ufeff{}", "nonsense", "'a'"), 107),
@@ -600,6 +603,7 @@ class SocketIO(_SocketIO, _WebSocket):
 
 class Polling(_SocketIO):
     name = "polling"
+    lacks = {**_HTTP}
     reports_codes = False
     ways = ("header", "connect", "ticket", "query", "session", "cookie")
     bad_input = {
@@ -611,7 +615,7 @@ class Polling(_SocketIO):
     async def open(self, credential=NOBODY):
         self.credential, self.close_code = credential, None
         self._requests = PollingClient(
-            http_application(get_asgi_application()),
+            _http(),
             query=credential.query,
             headers=credential.headers,
         )
@@ -678,7 +682,11 @@ class Polling(_SocketIO):
 
 class EventStream(_OneConnectionARoom):
     name = "sse"
-    can_send = False
+    lacks = {
+        **_OneConnectionARoom.lacks,
+        "sending": "a stream of events carries nothing from its client",
+        **_HTTP,
+    }
     enters_later = True
     ways = ("header", "ticket", "query", "session", "cookie")
     _reader = None
@@ -690,7 +698,7 @@ class EventStream(_OneConnectionARoom):
     async def open(self, credential=NOBODY, rooms=("lobby",)):
         self.credential, self.close_code = credential, None
         self._request = Request(
-            http_application(get_asgi_application()),
+            _http(),
             {
                 "type": "http",
                 "method": "GET",
@@ -763,6 +771,16 @@ class EventStream(_OneConnectionARoom):
         if self._reader is not None:
             await self._reader
         self._request = self._reader = None
+
+
+def needs(ability):
+    """Mark a test that is for clients with this ability: see `Client.lacks`."""
+
+    def mark(test):
+        test.ability = ability
+        return test
+
+    return mark
 
 
 PROTOCOLS = (Native, Protobuf, Plain, SocketIO, Polling, EventStream)

@@ -103,7 +103,10 @@ class Site:
 
 @pytest.fixture(params=PROTOCOLS, ids=lambda kind: kind.name)
 def kind(request):
-    return request.param
+    kind, ability = request.param, getattr(request.function, "ability", "")
+    if not kind.has(ability):
+        pytest.skip(f"{kind.name}: {kind.lacks[ability]}")
+    return kind
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 from realtime.authentication import verification
 from realtime.codes import CloseCode, Error
 from realtime.hub.node import get_node
-from tests.support.protocol_clients import ORIGIN, Credential, Forbidden
+from tests.support.protocol_clients import ORIGIN, Credential, Forbidden, needs
 
 ALL_WAYS = ["subprotocol", "header", "connect", "ticket", "query", "session", "cookie"]
 INVALID = CloseCode.INVALID_TOKEN
@@ -21,6 +21,7 @@ FOREIGN = [
     b"null",
     b"http://testserver.evil.example",
 ]
+NOWHERE = ["/ws/x", "/ws/\r\nSet-Cookie: a=b", "/ws/\x1b[2J", "/" + "x" * 8_192, "/socket.io"]
 
 
 def by_header(*values):
@@ -36,10 +37,10 @@ def every_way(settings):
     settings.REALTIME = {**settings.REALTIME, "CREDENTIALS": ALL_WAYS}
 
 
+@needs("silence")
 async def test_a_client_that_says_nothing_is_closed_in_time_and_is_never_present(site, settings):
     settings.REALTIME = {**settings.REALTIME, "CONNECT_SECONDS": 0.05}
     client = site.client()
-    client.need("has_handshake")
     await client.open()
     code = await client.until_closed()
     assert code == (CloseCode.STALE if client.reports_codes else 400)
@@ -63,13 +64,6 @@ async def test_a_credential_proves_the_same_user_whichever_way_it_comes(site, ev
             assert client.accepted["subprotocol"] == "realtime.v1"
         await client.drop()
         await site.until_nothing_left()
-
-
-async def test_ways_that_are_off_are_refused(site, alice):
-    for way in ("query", "cookie"):
-        client = site.client()
-        credential = Credential.by(way, site.token(alice))
-        assert (await client.refusal(client.connect(credential)))[0] == INVALID, way
 
 
 async def test_two_credentials_at_once_are_refused(site, every_way, alice):
@@ -96,21 +90,39 @@ async def test_two_credentials_at_once_are_refused(site, every_way, alice):
         )
 
 
+@needs("bearers")
 async def test_a_bearer_subprotocol_needs_one_that_can_be_selected(site, alice):
     client = site.client()
-    client.need_way("subprotocol")
-    if client.name == "protobuf":
-        pytest.skip("protobuf: its own subprotocol is one that can be selected")
     credential = Credential(subprotocols=(f"bearer.{site.token(alice)}",))
     code, message = await client.refusal(client.connect(credential))
     assert (code, "together with realtime.v1" in message) == (INVALID, True)
 
 
-async def test_headers_of_other_kinds_are_refused_and_case_does_not_matter(site, alice):
-    for value in ("Basic x", "Bearer", "", "Token " + site.token(alice)):
+async def test_other_kinds_of_headers_and_ways_that_are_off_are_refused(site, alice):
+    token = site.token(alice)
+    given = [by_header(value) for value in ("Basic x", "Bearer", "", f"Token {token}")]
+    for credential in (*given, Credential.by("query", token), Credential.by("cookie", token)):
         client = site.client()
-        assert (await client.refusal(client.connect(by_header(value))))[0] == INVALID, value
-    await site.client().enter(by_header(f"bearer {site.token(alice)}"))
+        assert (await client.refusal(client.connect(credential)))[0] == INVALID
+    await site.client().enter(by_header(f"bearer {token}"))
+
+
+@needs("paths")
+async def test_a_path_that_is_none_is_refused_with_one_line_in_the_log(site, alice, caplog):
+    for path in (
+        "/ws/x",
+        "/ws/\r\nSet-Cookie: a=b",
+        "/ws/\x1b[2J",
+        "/" + "x" * 8_192,
+        "/socket.io",
+    ):
+        caplog.clear()
+        with pytest.raises(Forbidden):
+            await site.client().open_at(path, site.credential(alice))
+        [record] = [each for each in caplog.records if each.name == "realtime.routing"]
+        said = record.getMessage()
+        assert said.isprintable() and len(said) < 500
+    assert not sessions_of(alice)
 
 
 async def test_a_token_that_is_not_valid_is_refused_with_its_code(site, every_way, alice):
@@ -167,7 +179,7 @@ async def test_a_page_of_another_origin_gets_no_connection(site, every_way, alic
 
 async def test_a_client_that_is_cut_before_it_says_who_it_is_leaves_nothing(site, alice):
     client = site.client()
-    if client.has_handshake:
+    if client.has("silence"):
         await client.open()
     await site.is_left_by(client)
 

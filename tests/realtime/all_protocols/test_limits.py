@@ -2,16 +2,14 @@
 
 import asyncio
 
-import pytest
-
 from realtime.codes import CloseCode, Error
 from realtime.hub.node import get_node
-from tests.support.protocol_clients import SECONDS, Refused
+from tests.support.protocol_clients import SECONDS, Refused, needs
 
 
+@needs("silence")
 async def test_clients_that_say_nothing_are_counted_by_their_address(site, settings, alice):
     client = site.client()
-    client.need("has_handshake")
     settings.REALTIME = {**settings.REALTIME, "UNAUTHENTICATED_PER_ADDRESS": 2}
     await client.open()
     await site.client().open()
@@ -51,7 +49,7 @@ async def test_a_client_that_asks_too_often_is_refused_and_then_closed(site, set
     limits = {"COMMANDS_PER_SECOND": 0.001, "COMMANDS_BURST": 20}
     settings.REALTIME = {**settings.REALTIME, **limits}
     codes = []
-    if client.can_send:
+    if client.has("sending"):
         for number in range(60):
             client.begin("lobby", str(number))
         codes.append(await client.until_closed())
@@ -73,11 +71,10 @@ async def test_a_client_that_asks_too_often_is_refused_and_then_closed(site, set
     assert await other.receive() == "from elsewhere"
 
 
+@needs("rooms")
 async def test_a_client_is_in_so_many_rooms_and_no_more(site, settings, alice):
     settings.REALTIME = {**settings.REALTIME, "ROOMS_PER_CONNECTION": 2}
     client = await site.enter(alice)
-    if client.name == "plain":
-        pytest.skip("plain: each connection is in one room")
     await client.subscribe("aside")
     code, _ = await client.refusal(client.subscribe("news"))
     assert code == (Error.BAD_REQUEST if client.name == "sse" else Error.LIMIT_EXCEEDED).code
@@ -86,7 +83,7 @@ async def test_a_client_is_in_so_many_rooms_and_no_more(site, settings, alice):
 async def test_coming_and_going_leaves_nothing(site, alice):
     for _ in range(10):
         client = await site.enter(alice)
-        if client.has_commands:
+        if client.has("commands"):
             for _ in range(5):
                 await client.unsubscribe("lobby")
                 await client.subscribe("lobby")

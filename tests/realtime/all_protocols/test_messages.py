@@ -13,7 +13,7 @@ from realtime import rooms
 from realtime.codes import CloseCode, Error
 from realtime.exceptions import InvalidPayload
 from realtime.server_api.publishing import apublish
-from tests.support.protocol_clients import Refused
+from tests.support.protocol_clients import Polling, Refused, SocketIO, needs
 
 BAD_REQUEST = Error.BAD_REQUEST.code
 TOO_LARGE = Error.LIMIT_EXCEEDED.code
@@ -53,9 +53,8 @@ async def answer_to(client, raw):
     return await client.until(look, True)
 
 
+@needs("sending")
 async def test_what_is_not_of_the_protocol_is_answered_or_ends_the_connection(site, alice):
-    if not site.kind.bad_input:
-        pytest.skip("sse: a stream of events carries nothing from its client")
     for raw, expected in site.kind.bad_input.items():
         client = await site.enter(alice)
         assert await answer_to(client, raw) == expected, raw
@@ -65,9 +64,9 @@ async def test_what_is_not_of_the_protocol_is_answered_or_ends_the_connection(si
         await site.is_left_by(client)
 
 
+@needs("sending")
 async def test_a_client_that_goes_on_with_mistakes_is_closed(site, alice):
     client = await site.enter(alice)
-    client.need("can_send")
     for _ in range(9):
         assert (await client.refusal(client.publish_text("lobby", "NaN")))[0] == BAD_REQUEST
     await client.publish("lobby", "a good one starts the count again")
@@ -77,10 +76,10 @@ async def test_a_client_that_goes_on_with_mistakes_is_closed(site, alice):
     assert await client.until_closed() == CloseCode.TOO_MANY_ERRORS
 
 
+@needs("sending")
 async def test_payloads_that_not_every_client_can_read_are_refused(site, alice, bob):
     reader = await site.enter(bob)
     client = await site.enter(alice)
-    client.need("can_send")
     given = NOT_PORTABLE + ([b'"\xff"', b"\x00"] if client.name == "protobuf" else [])
     for text in given:
         try:
@@ -97,7 +96,7 @@ async def test_payloads_that_not_every_client_can_read_are_refused(site, alice, 
 
 async def test_payloads_arrive_byte_for_byte(site, alice, bob):
     reader = await site.enter(bob)
-    writer = await site.enter(alice) if reader.can_send else None
+    writer = await site.enter(alice) if reader.has("sending") else None
     for text in AS_THEY_ARE:
         if writer is not None:
             await writer.publish_text("lobby", text)
@@ -116,9 +115,9 @@ async def test_payloads_arrive_byte_for_byte(site, alice, bob):
     assert await reader.receive() == [1, 2, "a"]
 
 
+@needs("sending")
 async def test_nesting_and_size_have_limits(site, alice):
     client = await site.enter(alice)
-    client.need("can_send")
     for levels in (1_000, 30_000):
         text = "[" * levels + "]" * levels
         code, _ = await client.refusal(client.publish_text("lobby", text))
@@ -148,6 +147,7 @@ async def test_what_the_site_publishes_reaches_everybody_or_nobody(site, alice):
     assert await client.receive() == {"text": "hello"}
 
 
+@needs("sending")
 async def test_a_hook_that_raises_is_an_error_with_a_reference(site, alice, room_in_code, caplog):
     site.errors = ["a command failed, reference"]
 
@@ -160,7 +160,6 @@ async def test_a_hook_that_raises_is_an_error_with_a_reference(site, alice, room
 
     room_in_code("broken", Broken)
     client = await site.enter(alice, "broken")
-    client.need("can_send")
     code, message = await client.refusal(client.publish("broken", 1))
     assert code == Error.INTERNAL.code
     [reference] = re.findall("reference ([0-9a-f]{8})", message)
@@ -176,16 +175,14 @@ PIECES += ["{}", '["join","lobby"]', '["publish","lobby",1]', "NaN", "/x,", "7",
 messages = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=8).map("".join)
 
 
+@pytest.mark.parametrize("kind", [SocketIO, Polling], indirect=True)
 async def test_no_message_of_any_form_is_a_mistake_of_the_server(site, alice):
     """Any text, in any order, and beside it a client that goes on."""
     client = await site.enter(alice)
-    client.need("can_send")
-    if client.name in ("native", "protobuf", "plain"):
-        pytest.skip(f"{client.name}: a state machine of its own asks for more of this")
     found = []
 
     @examples(
-        max_examples=40,
+        max_examples=15,
         derandomize=True,
         database=None,
         deadline=None,

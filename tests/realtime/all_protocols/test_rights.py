@@ -14,7 +14,7 @@ from realtime.codes import CloseCode, Error, UnsubscribeCode
 from realtime.hub.node import get_node
 from realtime.models import Membership, Room
 from realtime.rights import grants
-from tests.support.protocol_clients import Forbidden, Refused
+from tests.support.protocol_clients import Forbidden, Refused, needs
 
 DENIED = (Error.PERMISSION_DENIED.code, Error.PERMISSION_DENIED.message)
 NAMES = [
@@ -59,17 +59,17 @@ async def test_a_missing_room_and_a_forbidden_one_answer_alike(site, alice, coun
     assert answers[0][0] == DENIED
 
 
+@needs("sending")
 async def test_reading_does_not_allow_publishing(site, alice):
     client = await site.enter(alice, "news")
-    client.need("can_send")
     assert await client.refusal(client.publish("news", 1)) == DENIED
     assert client.is_open
     assert not (await site.layer.history("news", since=None, limit=10)).publications
 
 
+@needs("commands")
 async def test_who_may_not_enter_may_not_look_in_either(site, alice):
     client = await site.enter(alice)
-    client.need("has_commands")
     for ask in (client.history, client.presence):
         for room in ("secret", "nowhere"):
             assert await client.refusal(ask(room)) == DENIED
@@ -113,7 +113,7 @@ async def test_what_looks_like_a_message_of_the_server_is_a_payload(site, alice,
         "error": {"code": 1},
     }
     for text in (payload, {"type": "realtime.control"}, {"event": "closed", "args": [payload]}):
-        if reader.can_send:
+        if reader.has("sending"):
             await reader.publish("lobby", text)
         else:
             await site.publish(alice, "lobby", text)
@@ -179,7 +179,7 @@ async def test_nothing_of_a_room_comes_after_it_was_lost(site, alice, bob):
     published = 0
 
     async def publish(room, data):
-        if writer.can_send:
+        if writer.has("sending"):
             await writer.publish(room, data)
         else:
             await site.publish(bob, room, data)
@@ -205,12 +205,12 @@ async def test_nothing_of_a_room_comes_after_it_was_lost(site, alice, bob):
     assert client.messages == heard
 
 
+@needs("sending")
 async def test_a_token_that_expires_while_a_publish_is_in_flight(site, settings, alice, bob):
     """What was begun in time is stored and heard by others, and nothing afterwards is."""
     settings.REALTIME = {**settings.REALTIME, "EXPIRY_GRACE_SECONDS": 0}
     reader = await site.enter(bob)
     client = await site.enter(alice)
-    client.need("can_send")
     session = session_of(alice)
     append_soon, waiting = site.layer.append_soon, []
     site.layer.append_soon = lambda *args: waiting.append(args)
