@@ -1,6 +1,7 @@
 """One client for each protocol, with the same methods, so that the same can be asked of all.
 
 There is no network: the applications of `realtime.routing` get what a server would hand them.
+Long, because there is a class for each protocol, and all are read side by side.
 """
 
 from __future__ import annotations
