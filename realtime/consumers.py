@@ -20,7 +20,7 @@ from .connection.opening import leave, open_connection
 from .connection.outbox import Outbox
 from .connection.ports import Sink
 from .connection.session import Session
-from .connection.socketio import SocketIOSession, new_protocol
+from .connection.socketio_namespaces import Namespaces
 from .exceptions import AuthenticationError, RealtimeError
 from .hub import collector, drain
 from .protocols import engineio
@@ -78,9 +78,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
     def take_over(self, receive: Receive, send: Send) -> TakenOver | None:
         return servers.take_over(receive, send)
 
-    def opened(
-        self, session: Session, dispatcher: Dispatcher, scope: dict[str, Any]
-    ) -> Rest | None:
+    def opened(self, session: Session, receiver: Any, scope: dict[str, Any]) -> Rest | None:
         """Begin. What is returned has to be done before the client is listened to."""
         session.open()
         error = scope.get("authentication_error")
@@ -90,33 +88,43 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
 
     def _hand_over(self, scope: dict[str, Any], socket: TakenOver) -> Outbox:
         try:
-            session, outbox = self._session(scope, socket)
+            opened = self._session(scope, socket)
         except BaseException:
             socket.shutdown()  # nobody else would close it
             raise
-        dispatcher = Dispatcher(session)
+        session, outbox, receiver = opened
         outbox.on_close = partial(socket.expect_end, realtime_settings.CLOSE_SECONDS)
-        inbox = Inbox(dispatcher, on_end=partial(leave, session, outbox))
+        inbox = Inbox(receiver, on_end=partial(self.ended, *opened))
         socket.listen(inbox)
         if not session.protocol.has_pings:
             socket.start_pings(partial(_end_silent, session))
-        inbox.begin(partial(self._open, session, dispatcher, scope))
+        inbox.begin(partial(self._open, session, receiver, scope))
         return outbox
 
     def open_polling(self, scope: dict[str, Any], polling: PollingSession) -> None:
         """Begin the session of a client that polls over HTTP."""
-        session, outbox = self._session(scope, polling.sink)
-        dispatcher = Dispatcher(session)
-        inbox = Inbox(dispatcher, on_end=partial(_leave_polling, polling, session, outbox))
+        session, outbox, receiver = opened = self._session(scope, polling.sink)
+
+        def end() -> None:
+            self.ended(*opened)
+            polling.ended()
+
+        inbox = Inbox(receiver, on_end=end)
         polling.listen(outbox, inbox, lambda: session.user_id)
-        inbox.begin(partial(self._open, session, dispatcher, scope))
+        inbox.begin(partial(self._open, session, receiver, scope))
 
-    def _session(self, scope: dict[str, Any], sink: Sink) -> tuple[Session, Outbox]:
-        return open_connection(scope, sink, self.protocol(scope))
+    def _session(self, scope: dict[str, Any], sink: Sink) -> tuple[Session, Outbox, Any]:
+        """Return the session, its outbox, and what takes the frames of the client."""
+        session, outbox = open_connection(scope, sink, self.protocol(scope))
+        return session, outbox, Dispatcher(session)
 
-    def _open(self, session: Session, dispatcher: Dispatcher, scope: dict[str, Any]) -> Rest | None:
+    def ended(self, session: Session, outbox: Outbox, receiver: Any) -> None:
+        """The connection has ended."""
+        leave(session, outbox)
+
+    def _open(self, session: Session, receiver: Any, scope: dict[str, Any]) -> Rest | None:
         if not drain.is_draining():
-            return self.opened(session, dispatcher, scope)
+            return self.opened(session, receiver, scope)
         session.close(CloseCode.SHUTDOWN)
         return None
 
@@ -135,11 +143,6 @@ def _close_of(error: RealtimeError) -> tuple[CloseCode, str]:
     return CloseCode.INTERNAL, ""
 
 
-def _leave_polling(polling: PollingSession, session: Session, outbox: Outbox) -> None:
-    leave(session, outbox)
-    polling.ended()
-
-
 def _end_silent(session: Session) -> None:
     """A ping was not answered."""
     if not session.is_busy:  # else the client may not be read at the moment
@@ -154,11 +157,9 @@ class PlainConsumer(RealtimeConsumer):
     def protocol(self, scope: dict[str, Any]) -> WireProtocol:
         return plain_protocol(_room(scope))
 
-    def opened(
-        self, session: Session, dispatcher: Dispatcher, scope: dict[str, Any]
-    ) -> Rest | None:
+    def opened(self, session: Session, receiver: Any, scope: dict[str, Any]) -> Rest | None:
         session.open()
-        return self._join(session, dispatcher, scope)
+        return self._join(session, receiver, scope)
 
     async def _join(self, session: Session, dispatcher: Dispatcher, scope: dict[str, Any]) -> None:
         try:
@@ -189,17 +190,19 @@ class SocketIOConsumer(RealtimeConsumer):
             return await send({"type": "websocket.close", "code": 1000})
         await super().__call__(scope, receive, send)
 
-    def opened(
-        self, session: Session, dispatcher: Dispatcher, scope: dict[str, Any]
-    ) -> Rest | None:
+    def opened(self, session: Session, receiver: Any, scope: dict[str, Any]) -> Rest | None:
         """Begin. A credential that was refused is an answer to the connect that follows."""
         session.open()
         if scope["type"] == "websocket":
             session.write(engineio.open_packet(session.id))
         return None
 
-    def _session(self, scope: dict[str, Any], sink: Sink) -> tuple[Session, Outbox]:
-        return open_connection(scope, sink, new_protocol(), SocketIOSession)
+    def _session(self, scope: dict[str, Any], sink: Sink) -> tuple[Session, Outbox, Any]:
+        namespaces = Namespaces(scope, sink)
+        return namespaces.session, namespaces.outbox, namespaces
+
+    def ended(self, session: Session, outbox: Outbox, receiver: Namespaces) -> None:
+        receiver.end()
 
 
 def _room(scope: dict[str, Any]) -> str:

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from ..codes import CloseCode
 from ..hub.node import get_node
 from ..protocols.base import WireProtocol
 from .outbox import Outbox
-from .ports import Sink
+from .ports import Sink, Transport
 from .session import Session
+
+Kind = TypeVar("Kind", bound=Session)
 
 
 def open_connection(
     scope: dict[str, Any], sink: Sink, protocol: WireProtocol, kind: type[Session] = Session
 ) -> tuple[Session, Outbox]:
     """Make the session of a connection that `JWTAuthMiddleware` has looked at."""
-    node = get_node()
     outbox = Outbox(sink, protocol)
+    session = new_session(scope, outbox, protocol, kind)
+    outbox.on_overflow = partial(session.close, CloseCode.SLOW)
+    return session, outbox
+
+
+def new_session(
+    scope: dict[str, Any], transport: Transport, protocol: WireProtocol, kind: type[Kind]
+) -> Kind:
+    """Make a session for what the middleware has found, and make it known to its process."""
+    node = get_node()
     session = kind(
-        transport=outbox,
+        transport=transport,
         protocol=protocol,
         node=node,
         identity=scope.get("identity"),
         authentication_error=scope.get("authentication_error"),
         address=_address(scope),
     )
-    outbox.on_overflow = partial(session.close, CloseCode.SLOW)
     node.sessions.add(session)
-    return session, outbox
+    return session
 
 
 def leave(session: Session, outbox: Outbox) -> None:

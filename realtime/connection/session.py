@@ -134,8 +134,13 @@ class Session:
         self.node.registry.enter(self)
         events.send(signals.connected, self)
         self.timers.watch_expiry()
-        if self.protocol.has_pings:
+        if self.pings:
             self.timers.start_pings()
+
+    @property
+    def pings(self) -> bool:
+        """Return whether it is for this session to ping the client."""
+        return self.protocol.has_pings
 
     def reset(self, given: Identity | None) -> None:
         """It was not let in: it stays as it was, and may ask again."""

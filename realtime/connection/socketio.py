@@ -13,7 +13,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -37,6 +37,7 @@ from . import admission
 from .allowance import charge
 from .batches import Budget
 from .joining import enter
+from .ports import Transport
 from .refusal_log import log_refusal
 from .session import Session
 
@@ -195,10 +196,25 @@ def _key(pid: str) -> str:
     return f"socketio/{pid}"
 
 
+def is_final(code: CloseCode) -> bool:
+    """Return whether a client does not come back after this code."""
+    return code is CloseCode.NORMAL or code >= 3500
+
+
+class Branch(Transport, Protocol):
+    """The part of a connection that a namespace writes to."""
+
+    def may_ping(self, session: SocketIOSession) -> bool:
+        """Return whether this session is the one that pings the client."""
+        ...
+
+
 class SocketIOSession(Session):
     """A session that its client may take up again."""
 
     __slots__ = ("_is_final",)
+
+    transport: Branch
 
     own_handlers: ClassVar[Mapping[str, Handler]] = {"connect": connect}
     protocol: SocketIOProtocol
@@ -207,13 +223,17 @@ class SocketIOSession(Session):
         super().__init__(**options)
         self._is_final = False
 
+    @property
+    def pings(self) -> bool:
+        return self.transport.may_ping(self)
+
     def fall_behind(self) -> None:
         # Its last message does not say any more what it has got in each room: nothing is recovered.
         self.protocol.pid = ""
 
     def close(self, code: CloseCode, reason: str = "") -> None:
         # One that was ended for good, or by the client itself, is not taken up again.
-        self._is_final = self._is_final or code is CloseCode.NORMAL or code >= 3500
+        self._is_final = self._is_final or is_final(code)
         super().close(code, reason)
 
     def end(self, code: CloseCode | None = None) -> None:

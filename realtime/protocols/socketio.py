@@ -2,8 +2,9 @@
 
 https://socket.io/docs/v4/socket-io-protocol/
 
-A connection is in one namespace. What a client emits is a command, a message for a room that the
-site has mapped the event to, or a call of one of the site's handlers. What clients get are events.
+A connection may be in several namespaces, each of which has a protocol of its own. What a client
+emits is a command, a message for a room that the site has mapped the event to, or a call of one of
+the site's handlers. What clients get are events.
 """
 
 from __future__ import annotations
@@ -41,18 +42,16 @@ from .socketio_positions import Joined, Journal
 PART = Command(0, "part")
 """A message that is no whole command: nothing is to be done."""
 INVALID_NAMESPACE = Error(Error.UNKNOWN_CHANNEL.code, "Invalid namespace")
-OTHER_NAMESPACE = Error(
-    Error.NOT_AVAILABLE.code,
-    "one namespace for each connection: connect to this one with forceNew: true",
-)
 _IGNORED = "0156"
 """What Engine.IO's server takes over a WebSocket, and does nothing about."""
+ENGINE_PACKETS = frozenset(_IGNORED + PONG)
+"""Those that are for no namespace."""
 _encode = msgspec.json.Encoder(enc_hook=history_entry).encode
 
 
 class SocketIOProtocol:
-    """Decodes and encodes for one connection: each knows its namespace, the rooms that it has
-    entered, and a packet that is not whole yet."""
+    """Decodes and encodes for one namespace of one connection: each knows its name, the rooms that
+    it has entered, and a packet that is not whole yet."""
 
     message_types: ClassVar[tuple[type, ...]] = (str, bytes)
     separator: ClassVar[str | None] = None
@@ -90,6 +89,11 @@ class SocketIOProtocol:
         self._assembly = Assembly()
         self._refused = ""
         """The namespace of a refused connect."""
+
+    @property
+    def is_assembling(self) -> bool:
+        """Return whether attachments of a packet are expected."""
+        return self._assembly.is_open
 
     @property
     def journal(self) -> Journal:
@@ -147,10 +151,7 @@ class SocketIOProtocol:
             self._refused = namespace
             return RefusedCommand(0, INVALID_NAMESPACE)
         if self.is_connected:
-            if namespace == self.namespace:
-                raise ProtocolError("already connected")
-            self._refused = namespace
-            return RefusedCommand(0, OTHER_NAMESPACE)
+            raise ProtocolError("already connected")
         self.namespace = namespace
         self._address = "" if namespace == "/" else namespace + ","
         body = read_auth(packet.json)

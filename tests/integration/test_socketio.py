@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 import socketio
+from playwright.async_api import expect
 
 from tests.integration.conftest import CLIENTS, password_hashes
 from tests.support.processes import SIGNING_KEY
@@ -114,6 +115,22 @@ def test_namespaces_fresh_tokens_and_leaving(scenario):
 
 
 @over_each_transport
+def test_one_connection_is_in_several_namespaces(scenario, transport):
+    assert scenario("several", TRANSPORTS=json.dumps([transport])) == [
+        ("two", True, False, False),
+        ("rights", "staff", REFUSED),
+        ("heard", [1, 2], "hello"),
+        ("heard", [1, 2], "hello"),
+        ("refused", "Invalid namespace"),
+        ("refused", "the token is not valid", True, True),
+        ("heard", "alone"),
+        ("back", True, True),
+        ("heard", "again"),
+        ("heard", "again"),
+    ]
+
+
+@over_each_transport
 def test_state_is_recovered_in_another_process(scenario, site, other_site, transport):
     env = {"SITE_URLS": json.dumps([site.url, other_site.url])}
     assert scenario("recover", TRANSPORTS=json.dumps([transport]), **env) == [
@@ -150,6 +167,38 @@ def test_what_is_withdrawn_is_withdrawn_at_once(site, environment):
         ["disconnect", "io server disconnect", False],
         ["beat", True],
     ]
+
+
+BUNDLE = CLIENTS / "node_modules" / "socket.io-client" / "dist" / "socket.io.min.js"
+TALK_IN_A_PAGE = """async (transports) => {
+    // The session of the page is the credential.
+    const socket = io({ transports, forceNew: true });
+    const transport = () => socket.io.engine.transport.name;
+    const once = (name) => new Promise((resolve) => socket.once(name, (...args) => resolve(args)));
+    await Promise.all([once("connect"), once("joined")]);
+    while (transport() !== transports.at(-1)) await new Promise((wake) => setTimeout(wake, 20));
+    const heard = once("chat message");
+    const answer = await socket.emitWithAck("chat message", new Uint8Array([1, 2]), "é");
+    const [bytes, text] = await heard;
+    const back = once("connect");
+    socket.io.engine.close();
+    await back;
+    const found = [transport(), answer, [...new Uint8Array(bytes)], text, socket.recovered];
+    socket.disconnect();
+    return found;
+}"""
+
+
+@pytest.mark.parametrize(
+    "transports", [["websocket"], ["polling"], ["polling", "websocket"]], ids="-".join
+)
+async def test_a_page_in_chromium_talks(site, sign_in_at, transports):
+    page = await sign_in_at(site, "alice")
+    await expect(page.locator("#connection")).to_have_text("Connected")
+    await page.evaluate(BUNDLE.read_text())
+    found = await page.evaluate(TALK_IN_A_PAGE, transports)
+    assert found[0] in transports
+    assert found[1:] == [{}, [1, 2], "é", True]
 
 
 @over_each_transport

@@ -111,7 +111,7 @@ def test_a_client_of_the_plain_protocol_has_to_answer_pings(monkeypatch, is_busy
     socket = SimpleNamespace(
         listen=lambda inbox: None, start_pings=pings.append, expect_end=lambda seconds: None
     )
-    monkeypatch.setattr(PlainConsumer, "_session", lambda *_: (session, SimpleNamespace()))
+    monkeypatch.setattr(PlainConsumer, "_session", lambda *_: (session, SimpleNamespace(), None))
     monkeypatch.setattr(PlainConsumer, "_open", lambda *_: None)
     PlainConsumer()._hand_over({}, socket)
     (on_silence,) = pings

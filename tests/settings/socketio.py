@@ -8,6 +8,6 @@ REALTIME = {
     **REALTIME,
     "CREDENTIALS": ["subprotocol", "header", "connect", "ticket", "session", "query"],
     "SOCKETIO_EVENTS": {"chat message": "lobby", "moderators only": "announcements"},
-    "SOCKETIO_NAMESPACES": ["/shop"],
+    "SOCKETIO_NAMESPACES": ["/shop", "/blog"],
     "PING_SECONDS": 2,
 }

@@ -60,9 +60,9 @@ class MessageConsumer(RealtimeConsumer):
         return MessageProtocol()
 
     def _session(self, scope, sink):
-        session, outbox = super()._session(scope, sink)
-        self.sessions.append(session)
-        return session, outbox
+        opened = super()._session(scope, sink)
+        self.sessions.append(opened[0])
+        return opened
 
 
 def authenticate(inner):

@@ -1,6 +1,6 @@
 // The stock client of Socket.IO against one site, or two. Prints what happens, one JSON value a line.
 import jwt from "jsonwebtoken";
-import { io } from "socket.io-client";
+import { Manager, io } from "socket.io-client";
 
 const { SITE_URLS, SCENARIO, TRANSPORTS, KEY, CLAIMS } = process.env;
 const [url, otherUrl = url] = JSON.parse(SITE_URLS);
@@ -142,6 +142,42 @@ const scenarios = {
     const left = once(fresh, "disconnect");
     fresh.disconnect();
     print("left", (await left)[0]);
+  },
+
+  async several() {
+    // Two users in two namespaces of one connection, as the client library does by default.
+    const manager = new Manager(url, { transports, reconnectionDelay: 50 });
+    const join = (name, token) => {
+      const socket = manager.socket(name, { auth: { token } });
+      sockets.push(socket);
+      return socket;
+    };
+    const main = join("/", sign("alice"));
+    const shop = join("/shop", sign("bob"));
+    await Promise.all([main, shop].flatMap((socket) => [once(socket, "connect"), once(socket, "joined")]));
+    print("two", main.id !== shop.id, main.recovered, shop.recovered);
+    print("rights", (await main.emitWithAck("join", "staff")).room, await shop.emitWithAck("join", "absent"));
+    let heard = [main, shop].map((socket) => once(socket, "chat message"));
+    shop.emit("chat message", Buffer.from([1, 2]), "hello");
+    for (const [bytes, text] of await Promise.all(heard)) print("heard", [...bytes], text);
+    const nowhere = join("/nowhere", sign("alice"));
+    print("refused", (await once(nowhere, "connect_error"))[0].message);
+    const blog = join("/blog", "x.y.z");
+    print("refused", (await once(blog, "connect_error"))[0].message, main.connected, shop.connected);
+    main.disconnect();
+    for (const _ of [1, 2]) await once(manager, "ping"); // the other one is pinged now
+    heard = once(shop, "chat message");
+    shop.emit("chat message", "alone");
+    print("heard", (await heard)[0]);
+    main.connect();
+    await once(main, "connect");
+    const back = [main, shop].map((socket) => once(socket, "connect"));
+    manager.engine.close();
+    await Promise.all(back);
+    print("back", main.recovered, shop.recovered);
+    heard = [main, shop].map((socket) => once(socket, "chat message"));
+    main.emit("chat message", "again");
+    for (const [text] of await Promise.all(heard)) print("heard", text);
   },
 
   async wait() {

@@ -38,6 +38,9 @@ class Wire(RecordingTransport):
 
     write_along = write
 
+    def may_ping(self, session):
+        return True
+
     def events(self, name):
         events = [json.loads(frame[2:]) for frame in self.frames if frame.startswith("42[")]
         return [event[1:] for event in events if event[0] == name]

@@ -85,11 +85,6 @@ class Test_connecting:
             assert json.loads(frame[3 + len(name) :])["message"] == "Invalid namespace"
         assert protocol.encode_notice("x").startswith('42["notice"')
 
-    def test_a_second_namespace_needs_a_connection_of_its_own(self, protocol):
-        refused = protocol.decode("40/shop,")
-        frame = protocol.encode_error(refused.id, refused.error)
-        assert frame.startswith("44/shop,") and "forceNew" in frame
-
     def test_an_error_before_it_is_connected_is_one_of_the_connect(self):
         protocol = SocketIOProtocol(Journal())
         protocol.decode("40/shop,")
