@@ -13,13 +13,24 @@ def rows():
     return [line for line in page.splitlines() if line.startswith("| J")]
 
 
-def test_every_row_names_tests_that_exist():
+def known_tests():
     sources = [path.read_text() for path in ROOT.glob("tests/**/test_*.py")]
-    known = {name for source in sources for name in re.findall(r"def (test_\w+)\(", source)}
+    return {name for source in sources for name in re.findall(r"def (test_\w+)\(", source)}
+
+
+def test_every_row_names_tests_that_exist():
+    known = known_tests()
     for row in rows():
         named = re.findall(r"`(test_\w+)`", row)
         assert named, row
         assert set(named) <= known, set(named) - known
+
+
+def test_other_pages_name_tests_that_exist():
+    known = known_tests()
+    for page in (ROOT / "docs").glob("*.md"):
+        named = set(re.findall(r"`(test_\w+)`", page.read_text()))
+        assert named <= known, (page.name, named - known)
 
 
 def test_rows_are_numbered():

@@ -49,6 +49,13 @@ class Process:
         """Send SIGTERM to the whole process group, as some supervisors do."""
         os.killpg(self.popen.pid, signal.SIGTERM)
 
+    def pause(self) -> None:
+        """Let it hang, with its connections open."""
+        self.popen.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.popen.send_signal(signal.SIGCONT)
+
     def stop(self, seconds: float = 10) -> None:
         if self.popen.poll() is None:
             self.popen.terminate()
