@@ -48,7 +48,21 @@ class Visitor:
 
     async def queries(self) -> int:
         """How many queries the server has sent to its database so far."""
-        return int((await self._ask({"rpc": {"method": "queries", "data": None}}))[1])
+        return await self.call("queries")
+
+    async def call(self, method: str, data: object = None) -> int:
+        """Call a procedure that returns a number."""
+        return int((await self._ask({"rpc": {"method": method, "data": data}}))[1])
+
+    async def publish(self, data: str) -> None:
+        await self._ask({"publish": {"channel": self.room, "data": data}})
+
+    async def enter_all(self, rooms: Sequence[str]) -> None:
+        """Enter all rooms with one frame."""
+        await self._ask(*({"subscribe": {"channel": room}} for room in rooms))
+
+    async def leave_all(self, rooms: Sequence[str]) -> None:
+        await self._ask(*({"unsubscribe": {"channel": room}} for room in rooms))
 
     async def _ask(self, *commands: dict[str, object]) -> re.Match[bytes]:
         """Send the commands in one frame. Return the match of the reply to the last one."""

@@ -1,10 +1,10 @@
-"""RPC methods of the measured site: an echo, and the number of database queries."""
+"""RPC methods of the measured site: an echo, and what the server has counted."""
 
 from typing import Any
 
 from realtime import rooms
 
-from . import queries
+from . import counted, queries
 
 
 @rooms.rpc("echo")
@@ -15,3 +15,8 @@ async def echo(user: Any, data: Any) -> Any:
 @rooms.rpc("queries")
 async def count_queries(user: Any, data: Any) -> int:
     return queries.asked()
+
+
+@rooms.rpc("mark")
+async def mark(user: Any, data: Any) -> int:
+    return counted.mark(data)
