@@ -194,7 +194,8 @@ class Dispatcher:
         except Exception:
             error = _mistake()
         else:
-            reply(self._session, step, result)
+            # The replies to subscribes that came together are ready together.
+            reply(self._session, step, result, along=turn is not None)
             return None
         if turn is not None:
             await turn.wait()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..codes import CloseCode, Error
 from ..conf import realtime_settings
 from ..protocols.base import Reply
-from ..protocols.frames import size_of
+from ..protocols.frames import Frame, size_of
 from ..protocols.requests import Command
 from .allowance import charge_reply
 from .session import Session
@@ -13,8 +13,15 @@ from .session import Session
 _TOO_LARGE = Error(Error.LIMIT_EXCEEDED.code, "limit exceeded: the reply is too large")
 
 
-def reply(session: Session, command: Command, result: Reply | None) -> None:
-    """Answer a command that was carried out. If `result` is None, nothing is said."""
+ALONG_BYTES = 4_096
+"""Larger replies are not joined to others, because that copies them."""
+
+
+def reply(session: Session, command: Command, result: Reply | None, *, along: bool = False) -> None:
+    """Answer a command that was carried out. If `result` is None, nothing is said.
+
+    With `along`, a small reply leaves in one frame with what else the client gets in this tick.
+    """
     session.errors_in_a_row = 0
     if result is None:
         return
@@ -23,8 +30,12 @@ def reply(session: Session, command: Command, result: Reply | None) -> None:
         refuse(session, command.id, _TOO_LARGE)
         return
     for frame in frames:
-        session.write(frame)
-        charge_reply(session, size_of(frame))
+        size = size_of(frame)
+        if along and size <= ALONG_BYTES:
+            _write_along(session, frame)
+        else:
+            session.write(frame)
+        charge_reply(session, size)
     session.release()
 
 
@@ -32,10 +43,8 @@ def acknowledge(session: Session, command: Command) -> None:
     """Answer a command that was carried out and has no result, in one frame with what else the
     client gets in this tick."""
     session.errors_in_a_row = 0
-    if not session.is_closed:
-        for frame in session.protocol.encode_reply(command, {}):
-            session.transport.write_along(frame)
-            session.node.hub.ticks.then(session.transport.flush)
+    for frame in session.protocol.encode_reply(command, {}):
+        _write_along(session, frame)
 
 
 def refuse(session: Session, command: int, error: Error) -> None:
@@ -45,3 +54,9 @@ def refuse(session: Session, command: int, error: Error) -> None:
         session.errors_in_a_row += 1
         if session.errors_in_a_row >= realtime_settings.ERRORS_IN_A_ROW:
             session.close(CloseCode.TOO_MANY_ERRORS)
+
+
+def _write_along(session: Session, frame: Frame) -> None:
+    if not session.is_closed:
+        session.transport.write_along(frame)
+        session.node.hub.ticks.then(session.transport.flush)

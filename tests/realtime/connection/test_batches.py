@@ -7,9 +7,11 @@ import pytest
 
 from realtime import rooms
 from realtime.authentication import Identity
-from realtime.connection import batches
+from realtime.connection import batches, replies
+from realtime.connection.outbox import Outbox
 from realtime.models import Membership, Room
 from realtime.rooms import room_types
+from realtime.transports.asgi import ASGISink
 from tests.support.sessions import call, is_publication, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,6 +79,19 @@ def frame(*bodies):
     )
 
 
+@pytest.fixture
+async def sent(connected):
+    """The frames that leave the server."""
+    frames = asyncio.Queue()
+
+    async def keep(event):
+        frames.put_nowait(event["text"])
+
+    outbox = connected.transport = Outbox(ASGISink(keep), connected.protocol)
+    yield frames
+    outbox.end()
+
+
 def answers(session):
     """The replies of a frame, in the order in which they came."""
     return [frame for frame in session.transport.frames if frame.get("id", 0) >= FIRST_ID]
@@ -93,6 +108,35 @@ async def test_a_hundred_are_looked_up_and_read_together(
     assert all("subscribe" in reply for reply in replies)
     assert list(connected.rooms) == NAMES
     assert len(queries) < 10
+
+
+async def test_the_replies_to_a_hundred_leave_in_few_frames(connected, many_rooms, together, sent):
+    together(100)
+    await send(connected, frame(*({"channel": name} for name in NAMES)))
+    frames, lines = 0, []
+    async with asyncio.timeout(60):
+        while len(lines) < 100:
+            lines += (await sent.get()).split("\n")
+            frames += 1
+    assert [json.loads(line)["id"] for line in lines] == list(range(FIRST_ID, FIRST_ID + 100))
+    assert frames < 10
+
+
+async def test_a_reply_does_not_wait_for_a_later_one(connected, two_rooms, many_rooms, held, sent):
+    async with asyncio.TaskGroup() as group, asyncio.timeout(60):
+        bodies = {"channel": "room-1"}, {"channel": "first"}
+        group.create_task(send(connected, frame(*bodies)))
+        await held.asked.wait()
+        assert json.loads(await sent.get())["id"] == FIRST_ID
+        held.set()
+        assert json.loads(await sent.get())["id"] == FIRST_ID + 1
+
+
+async def test_large_replies_are_not_copied_into_one(connected, many_rooms, monkeypatch, sent):
+    monkeypatch.setattr(replies, "ALONG_BYTES", 0)
+    await send(connected, frame({"channel": "room-1"}, {"channel": "room-2"}))
+    for id in (FIRST_ID, FIRST_ID + 1):
+        assert json.loads(await sent.get())["id"] == id
 
 
 async def test_the_rooms_of_a_connect_are_read_together(
