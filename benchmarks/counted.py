@@ -12,6 +12,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+SWITCH = "COUNTS"
+"""The environment variable of a server that counts."""
 FOLDER = "COUNTS_FOLDER"
 """The environment variable with the folder for the names of functions."""
 _calls = count()

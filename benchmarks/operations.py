@@ -12,9 +12,9 @@ from .dialects import DIALECTS
 from .flights import STALLED_SECONDS
 from .joins import Visitor
 
-WARM_UPS, WINDOWS = 2, 5
-OPERATIONS = 10
-MEMBERS = 50
+WARM_UPS, WINDOWS = 1, 4
+OPERATIONS = 8
+MEMBERS = 40
 LOBBY, PAIR, HALL, GATE = "lobby", "pair", "hall", "gate"
 SUBSCRIBED = [f"room{number}" for number in range(100)]
 ROOMS = [LOBBY, PAIR, HALL, GATE, *SUBSCRIBED]
@@ -44,9 +44,7 @@ async def run(port: int, tokens: list[str]) -> dict[str, list[Window]]:
         "echo": await marks.around(lambda: _echo(visitor), OPERATIONS),
         "message to two": await marks.around(_Talk(pair).run, OPERATIONS),
         "delivery": await marks.around(_Talk(hall).run, OPERATIONS * MEMBERS),
-        "handshake": await marks.around(
-            lambda: clients.come(GATE), OPERATIONS, after=clients.part
-        ),
+        "handshake": await marks.around(lambda: clients.come(GATE), OPERATIONS, after=clients.part),
         "subscription": await marks.around(
             lambda: visitor.enter_all(SUBSCRIBED),
             len(SUBSCRIBED),

@@ -1,10 +1,14 @@
 """RPC methods of the measured site: an echo, and what the server has counted."""
 
+import os
 from typing import Any
 
 from realtime import rooms
 
 from . import counted, queries
+
+if os.environ.get(counted.SWITCH):
+    counted.start()
 
 
 @rooms.rpc("echo")

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests talk to and Debian has, where it is missing: Redis, Chromium, Node.js, nginx,
-# PostgreSQL, MariaDB, a clock that can be set for one process.
+# PostgreSQL, MariaDB, a clock that can be set for one process, strace.
 set -eu
 missing=""
 command -v redis-server >/dev/null || missing="$missing redis-server"
@@ -11,6 +11,7 @@ ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$missing l
 [ -x /usr/sbin/nginx ] || missing="$missing nginx"
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 [ -x /usr/sbin/mariadbd ] || missing="$missing mariadb-server"
+command -v strace >/dev/null || missing="$missing strace"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then
