@@ -52,16 +52,16 @@ class Count:
 
 BOUNDS = {
     "ours-uvicorn": {
-        "echo": Count(87, 3.7),
+        "echo": Count(80, 3.7),
         "message to two": Count(98, 9.7),
-        "delivery": Count(4.3, 1.3),
+        "delivery": Count(4.6, 1.3),
         "handshake": Count(6_200, 225),
         "subscription": Count(252, 0.6),
     },
     "ours-daphne": {
-        "echo": Count(112, 4.7),
+        "echo": Count(105, 4.7),
         "message to two": Count(164, 11.7),
-        "delivery": Count(8.0, 1.35),
+        "delivery": Count(8.3, 1.35),
         "handshake": Count(7_250, 232),
         "subscription": Count(356, 0.6),
     },

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from inspect import iscoroutinefunction
+from inspect import CO_COROUTINE, iscoroutinefunction
+from types import CodeType
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -88,7 +89,7 @@ async def call_hook(user: str, function: Callable[..., Any], *args: Any, **kwarg
 
     It gets `HOOK_SECONDS`, and may wait as long for a thread. Raises `HookUnavailable`.
     """
-    if iscoroutinefunction(function):
+    if _is_async(function):
         found: list[Any] = []
         rest = eager.start(_keep(found, function(*args, **kwargs)))
         # Most hooks wait for nothing; a clock would cost them a tenth of a round trip.
@@ -103,6 +104,14 @@ async def call_hook(user: str, function: Callable[..., Any], *args: Any, **kwarg
         )
     except (TookTooLong, PoolBusy) as error:
         raise HookUnavailable(str(error)) from error
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    """As `iscoroutinefunction`, which takes five calls, in none for a plain `async def`."""
+    code = getattr(function, "__code__", None)
+    if isinstance(code, CodeType) and code.co_flags & CO_COROUTINE:
+        return True
+    return iscoroutinefunction(function)
 
 
 async def _keep(found: list[Any], awaitable: Awaitable[Any]) -> None:

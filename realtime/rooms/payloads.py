@@ -12,6 +12,8 @@ from .nesting import is_deeper
 # Decodes the whole value. A decoder of `Raw` only skips over it, and accepts numbers such as 1e999,
 # which are too large for a double.
 _decoder = msgspec.json.Decoder()
+# `json.dumps` makes an encoder for each value.
+_encoder = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
 def is_portable(data: bytes | bytearray | memoryview | msgspec.Raw) -> bool:
@@ -36,8 +38,7 @@ def encode(data: Any, most: int | None = None) -> bytes:
     Uses the encoder of the standard library, because msgspec accepts sets, decimals and NaN.
     """
     try:
-        text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-        return checked(text.encode(), most)
+        return checked(_encoder.encode(data).encode(), most)
     except (TypeError, ValueError, RecursionError) as error:
         if isinstance(error, InvalidPayload):
             raise
