@@ -119,11 +119,14 @@ class Clients:
         return Outcome(figures | latency(latencies), flight.problems())
 
     async def _pace(self, regime: Regime) -> Outcome:
-        """Send at half of the peak rate, which is measured just before on the same server."""
-        peak = await self._fly(replace(regime, window=16, seconds=PEAK_SECONDS))
-        if peak.problems:
-            return peak
-        rate = peak.figures["messages"] / peak.figures["seconds"] / 2
+        """Send at the rate of the regime, else at half of the peak rate, which is measured just
+        before on the same server."""
+        rate = regime.rate
+        if not rate:
+            peak = await self._fly(replace(regime, window=16, seconds=PEAK_SECONDS))
+            if peak.problems:
+                return peak
+            rate = peak.figures["messages"] / peak.figures["seconds"] / 2
         (lane,) = self._lanes(regime, publishers=1)
         flight = Flight([lane], window=0, size=regime.size)
         watched = _watch(lane)

@@ -55,6 +55,8 @@ class Regime:
     size: int = 64
     """Bytes of a message."""
     seconds: float = 1.0
+    rate: float = 0
+    """Pace only: messages a second; 0 for half of what the server can do."""
     servers: int = 1
     compared_with: str = ""
     """The name of the same regime on one server."""
@@ -178,6 +180,14 @@ def _long() -> tuple[Regime, ...]:
             Kind.PACE,
             Figure.P99,
             seconds=8.0,
+        ),
+        Regime(
+            "load",
+            "one room of 500 members, 100 messages a second: half of Socket.IO's peak",
+            Kind.PACE,
+            Figure.P99,
+            seconds=8.0,
+            rate=100,
         ),
         replace(pairs, seconds=4.0),
         Regime(
