@@ -37,6 +37,7 @@ DEFINITIONS = (
     Definition("recoveries", "counter", "Subscriptions with a position, by outcome.", "outcome"),
     Definition("right_seconds", "histogram", "Time to look up a right that was not cached."),
     Definition("publish_seconds", "histogram", "Time to keep and broadcast one message of 16."),
+    Definition("lag_seconds", "histogram", "Time from publishing to the sockets, of samples."),
     Definition("redis_seconds", "histogram", "Time of a heartbeat to Redis and back."),
 )
 
@@ -89,6 +90,7 @@ class Metrics:
         self.recoveries: Counter[str] = Counter()
         self.right_seconds = Histogram()
         self.publish_seconds = Histogram()
+        self.lag_seconds = Histogram()
         self.redis_seconds = Histogram()
 
     def snapshot(self, process: str, gauges: dict[str, float]) -> Snapshot:

@@ -17,6 +17,7 @@ from ..layers.groups import group_name
 from ..rooms.publications import Position, Publication
 from ..sparse_log import SparseLogs
 from .feed import JoinPoint
+from .lag import LagSampler
 from .local_room import LocalRoom, Recipient
 from .ticks import TickQueue
 
@@ -49,6 +50,7 @@ class Hub:
         self._on_gap = on_gap
         self.rooms: dict[str, LocalRoom] = {}
         self.ticks = TickQueue()
+        self._lag = LagSampler(layer)
         self._channel = ""
         self._patrolling: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
@@ -85,7 +87,7 @@ class Hub:
         """The room called `name`, known from now on until it is released."""
         room = self.rooms.get(name)
         if room is None:
-            room = self.rooms[name] = LocalRoom(name, self._layer, self.ticks)
+            room = self.rooms[name] = LocalRoom(name, self._layer, self.ticks, self._lag)
         return room
 
     async def receive_for(self, room: LocalRoom) -> None:
@@ -179,6 +181,7 @@ class Hub:
                 pass
             self._patrol_now.clear()
             await attempt(self._check_due, "the positions of rooms could not be checked", logger)
+            await attempt(self._lag.look, "the lag of messages could not be measured", logger)
 
     async def _check_due(self) -> None:
         """Check the rooms whose time has come. Those behind a failure stay due."""

@@ -21,6 +21,7 @@ from ..protocols.frames import Frame, join, size_of
 from ..rooms.publications import ClientInfo, Publication
 from ..sparse_log import SparseLogs
 from .feed import Feed
+from .lag import LagSampler
 from .suspensions import Suspensions
 from .ticks import TickQueue
 
@@ -72,6 +73,7 @@ class LocalRoom:
         "_fresh_until",
         "_has_exclusions",
         "_is_flushing",
+        "_lag",
         "_loop",
         "_ticks",
         "_timer",
@@ -86,8 +88,9 @@ class LocalRoom:
         "watchers",
     )
 
-    def __init__(self, name: str, layer: RoomLayer, ticks: TickQueue) -> None:
+    def __init__(self, name: str, layer: RoomLayer, ticks: TickQueue, lag: LagSampler) -> None:
         self.name = name
+        self._lag = lag
         self._ticks = ticks
         self._loop = asyncio.get_running_loop()
         self.feed = Feed(name, layer, on_publication=self.deliver, on_lost=self._on_lost)
@@ -187,6 +190,8 @@ class LocalRoom:
             everybody = self._deliver_apart(batch)
         _fan_out(everybody, partial(self._encode, batch))
         metrics.delivered += len(batch) * len(everybody)
+        if self._lag.wants_one:
+            self._lag.note(self.name, batch[0].offset)
         took = time.perf_counter() - begun
         # Publications that wait for the next fan-out cost hardly more than one message.
         rest = min(realtime_settings.COALESCE_SECONDS, REST_MAX * took) if len(batch) > 1 else 0

@@ -121,6 +121,11 @@ class Streams(Protocol):
         kept, at most `RECOVERY_MAX_MESSAGES` back. From any thread."""
         ...
 
+    async def age(self, room: str, offset: int) -> float | None:
+        """Return how many seconds ago a kept publication was published, by the clock of the layer;
+        None if it is not kept. Raises `LayerUnavailable`."""
+        ...
+
     def heard_sync(self, rooms: Collection[str]) -> set[str]:
         """Return those of `rooms` that somebody is in, in any process, and those whose Redis can't
         say. From any thread."""

@@ -117,6 +117,11 @@ class MemoryStreams(MemoryGroups):
         recent = [kept.offset for kept in page.publications if kept.at_ms >= since]
         return Position(page.position.epoch, recent[-1] - 1) if recent else page.position
 
+    async def age(self, room: str, offset: int) -> float | None:
+        page = self.history_sync(room, since=offset - 1, limit=1)
+        kept = [each.at_ms for each in page.publications if each.offset == offset]
+        return (now_ms() - kept[0]) / 1000 if kept else None
+
     def heard_sync(self, rooms: Collection[str]) -> set[str]:
         with self._lock:
             return {room for room in rooms if self._groups.get(group_name(room))}

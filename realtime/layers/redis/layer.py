@@ -75,6 +75,9 @@ class RedisRoomLayer(RedisGroups):
     def earlier_position_sync(self, room: str, ago_seconds: float) -> Position:
         return self._streams.earlier_position_sync(room, ago_seconds)
 
+    def age(self, room: str, offset: int) -> Awaited[float | None]:
+        return self._streams.age(room, offset)
+
     def heard_sync(self, rooms: Collection[str]) -> set[str]:
         return self._streams.heard_sync(rooms)
 

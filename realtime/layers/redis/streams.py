@@ -135,6 +135,15 @@ class Streams:
         call = scripts.earlier(self._keys, room, position.offset, ago_seconds)
         return Position(position.epoch, int(self._topology.run_sync(room, call)))
 
+    async def age(self, room: str, offset: int) -> float | None:
+        pipeline, stream = self._topology.room_pipeline(room), self._keys.room(room, "stream")
+        # Offset and time are the two parts of an id. One after the other, on one connection.
+        found = pipeline.send("XRANGE", stream, f"{offset}", f"{offset}", "COUNT", 1)
+        now = await pipeline.send("TIME", convert=scripts.to_seconds)
+        for id, _ in await found:
+            return float(now - int(id.partition(b"-")[2]) / 1000)
+        return None
+
     def heard_sync(self, rooms: Collection[str]) -> set[str]:
         """Redis knows of each pub/sub channel how many processes receive it."""
         asked: dict[int, list[str]] = {}

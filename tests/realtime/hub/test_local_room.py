@@ -6,6 +6,7 @@ import time
 import msgspec
 import pytest
 
+from realtime.hub.lag import LagSampler
 from realtime.hub.local_room import BATCH_MAX, FRAME_BYTES, LocalRoom
 from realtime.hub.ticks import TickQueue
 from realtime.layers.memory import MemoryRoomLayer
@@ -46,7 +47,8 @@ class FakeSession:
 
 @pytest.fixture
 async def room():
-    return LocalRoom("lobby", MemoryRoomLayer(), TickQueue())
+    layer = MemoryRoomLayer()
+    return LocalRoom("lobby", layer, TickQueue(), LagSampler(layer))
 
 
 @pytest.fixture

@@ -221,3 +221,12 @@ async def test_one_of_several_that_fails_is_reported_in_its_place(open_redis_lay
     appends = [Append("a", b"1"), Append("broken", b"1"), Append("a", b"2")]
     outcomes = await asyncio.to_thread(layer.append_all_sync, appends)
     assert [outcome.offset for outcome in outcomes] == [1, 1, 2]  # the broken one is repaired
+
+
+async def test_the_age_of_a_message_goes_by_the_clock_of_the_layer(layer):
+    position = await layer.append("lobby", b"1", KEEP_THREE)
+    await asyncio.sleep(0.3)
+    assert 0.25 < await layer.age("lobby", position.offset) < 60
+    assert await layer.age("lobby", position.offset + 1) is None
+    await layer.append("other", b"1")
+    assert await layer.age("other", 1) is None
