@@ -24,7 +24,8 @@ from ...rights.explanation import MOST_COMPARED, Explanation, Rule, explain, nea
 from ...rights.verdicts import Verdict
 from ...rooms import finding
 from ...server_api import connections, publishing
-from ..doctor import LEVELS, Remark, examine
+from ..dashboard import dashboard
+from ..doctor import LEVELS, examine, report
 from ..doctor.remarks import Level
 from ..site_setup import SiteSetup
 from ..tables import connection_rows, counted, printable, process_rows, table, totals
@@ -73,7 +74,8 @@ class Command(BaseCommand):
         )
         acl = commands.add_parser("redis-acl", help="Print the rights that Redis has to give.")
         acl.add_argument("--user", default="realtime", help="the name of the account in Redis")
-        for each in (publish, status, disconnect, explain, init, doctor, acl):
+        board = commands.add_parser("dashboard", help="Print a dashboard for Grafana, as JSON.")
+        for each in (publish, status, disconnect, explain, init, doctor, acl, board):
             _take_options_of_django(each)
 
     def execute(self, *args: Any, **options: Any) -> Any:
@@ -210,25 +212,15 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(msgspec.to_builtins(remarks), indent=2))
         else:
-            self._print_remarks(remarks)
+            for line in report(remarks, self.style):
+                self.stdout.write(line)
         failing = LEVELS[LEVELS.index(fail_level) :]
         found = sum(remark.level in failing for remark in remarks)
         if found:
             raise CommandError(f"{counted(found, 'remark')} of level {fail_level} or worse.")
 
-    def _print_remarks(self, remarks: list[Remark]) -> None:
-        colours = {
-            "fine": self.style.SUCCESS,
-            "note": self.style.NOTICE,
-            "warning": self.style.WARNING,
-            "error": self.style.ERROR,
-        }
-        for about in dict.fromkeys(remark.about for remark in remarks):
-            self.stdout.write(printable(about))
-            own = [remark for remark in remarks if remark.about == about]
-            rows = [(f"  {each.level}", f"{each.text} {each.cure}".strip()) for each in own]
-            for line in table(rows, [(colours[each.level], None) for each in own]):
-                self.stdout.write(line)
+    def dashboard(self, **options: Any) -> None:
+        self.stdout.write(json.dumps(dashboard(), indent=2))
 
     def redis_acl(self, *, user: str, **options: Any) -> None:
         _require_shared_layer()

@@ -2,5 +2,6 @@
 
 from .examination import examine
 from .remarks import LEVELS, Remark
+from .report import report
 
-__all__ = ["LEVELS", "Remark", "examine"]
+__all__ = ["LEVELS", "Remark", "examine", "report"]
