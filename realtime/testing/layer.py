@@ -28,7 +28,7 @@ _NEED_REDIS = (
         "last_changes",
     ),
     *("end_sign_in_sync", "ended_sign_ins", "send_order_sync", "last_order", "orders_since"),
-    *("add_usage", "write_metrics", "metrics_sync"),
+    *("add_usage", "age", "write_metrics", "metrics_sync"),
 )
 
 

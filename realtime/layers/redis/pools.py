@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from types import ModuleType
 from typing import Any
 
@@ -42,7 +43,7 @@ def create_pool(library: ModuleType, host: Host) -> Any:
     seconds = _timeout(library)
     # redis-py must not retry commands: an append that timed out may have happened.
     timeouts = {"socket_timeout": seconds, "socket_connect_timeout": seconds, "retry": None}
-    options = {**host, **timeouts}
+    options = {**_checked_names(host), **host, **timeouts}
     if "address" in options:
         return library.ConnectionPool.from_url(options.pop("address"), **options)
     if "master_name" in options:
@@ -82,6 +83,15 @@ def _sentinel_options(library: ModuleType, count: int) -> dict[str, Any]:
         "socket_connect_timeout": seconds,
         "retry": library.retry.Retry(NoBackoff(), 0),
     }
+
+
+def _checked_names(host: Host) -> Host:
+    """With TLS the name in the certificate is checked, unless the site has said how. redis-py does
+    so by itself from version 6 on."""
+    given = {**host, **_parsed(host)}
+    is_encrypted = given.get("ssl") or str(host.get("address", "")).startswith("rediss:")
+    is_verified = given.get("ssl_cert_reqs", "required") not in ("none", None, ssl.CERT_NONE)
+    return {"ssl_check_hostname": True} if is_encrypted and is_verified else {}
 
 
 def _timeout(library: ModuleType) -> float:

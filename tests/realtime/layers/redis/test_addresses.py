@@ -96,6 +96,12 @@ async def test_a_certificate_for_another_host_is_refused(
         server.stop()
 
 
+async def test_a_site_may_do_without_verification(encrypted, open_redis_layer):
+    address = f"rediss://localhost:{encrypted}"
+    assert await works(open_redis_layer(hosts=[{"address": address, "ssl_cert_reqs": "none"}]))
+    assert await works(open_redis_layer(hosts=[f"{address}?ssl_cert_reqs=none"]))
+
+
 async def test_a_redis_may_ask_for_a_certificate(tmp_path, authority, open_redis_layer):
     server, port = start_with_tls(tmp_path, authority, LOOPBACK, clients="yes")
     certificate, key = authority.certificate("client")
