@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests talk to and Debian has, where it is missing: Redis, Chromium, Node.js, nginx,
-# PostgreSQL, MariaDB, a clock that can be set for one process, strace.
+# HAProxy, Caddy, Apache, PostgreSQL, MariaDB, a clock that can be set for one process, strace.
 set -eu
 missing=""
 command -v redis-server >/dev/null || missing="$missing redis-server"
@@ -9,6 +9,9 @@ command -v node >/dev/null || missing="$missing nodejs"
 command -v npm >/dev/null || missing="$missing npm"
 ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
 [ -x /usr/sbin/nginx ] || missing="$missing nginx"
+[ -x /usr/sbin/haproxy ] || missing="$missing haproxy"
+command -v caddy >/dev/null || missing="$missing caddy"
+[ -x /usr/sbin/apache2 ] || missing="$missing apache2"
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 [ -x /usr/sbin/mariadbd ] || missing="$missing mariadb-server"
 command -v strace >/dev/null || missing="$missing strace"

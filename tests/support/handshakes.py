@@ -26,5 +26,6 @@ async def raw_handshake(port, path, *headers, host=None, tls=None):
         async with asyncio.timeout(60):
             status = await reader.readline()
     finally:
-        writer.close()
+        writer.transport.abort()  # also of TLS, which would say goodbye first
+        await asyncio.sleep(0)
     return int(status.split()[1]) if status else 0
