@@ -14,6 +14,10 @@ from django.core.cache import caches
 from ..exceptions import AuthenticationUnavailable
 
 KEYS_AT_ONCE = 500
+END = "_realtime_end"
+"""The key under which a session notes its own end, in Unix time, where the cache does not tell."""
+SAVED_WITHIN_SECONDS = 0.5
+"""A session is saved so long after its end was noted at most, and so ends later by that."""
 
 
 def are_read_together(store: type[Any]) -> bool:
@@ -26,12 +30,21 @@ def are_read_together(store: type[Any]) -> bool:
     )
 
 
+def note_end(session: Any) -> None:
+    """Note in a session that is about to be saved when it ends, if nothing else will tell."""
+    store = type(session)
+    if not are_read_together(store) or SESSION_KEY not in session or _tells(_cache()):
+        return
+    if session.modified or settings.SESSION_SAVE_EVERY_REQUEST:
+        session[END] = time.time() + session.get_expiry_age() + SAVED_WITHIN_SECONDS
+
+
 def ends(store: type[Any], session_keys: Collection[str]) -> dict[str, float | None]:
     """Return when each of these sessions ends, in Unix time; None if the cache does not tell. One
     that has ended is not in the answer. Raises `AuthenticationUnavailable`.
 
     Django's interface of a cache has no word for the time that is left: its own cache on Redis, and
-    that of django-redis, can be asked.
+    that of django-redis, can be asked. With others, `SignInMiddleware` has noted the end.
     """
     # A cache may refuse, or warn of, what no key is made of.
     keys = [key for key in session_keys if key.isascii() and key.isprintable() and " " not in key]
@@ -54,8 +67,12 @@ def _ends(store: type[Any], keys: list[str]) -> Iterable[tuple[str, float | None
     now = time.time()
     for key, milliseconds in zip(living, left, strict=True):
         # Negative: kept for ever, or gone in between, which the next look finds.
-        is_known = milliseconds is not None and milliseconds >= 0
-        yield key, now + milliseconds / 1000 if is_known else None
+        if milliseconds is not None and milliseconds >= 0:
+            yield key, now + milliseconds / 1000
+        else:
+            noted = found[names[key]].get(END)
+            # One that has passed is of a save that nobody noted.
+            yield key, noted if isinstance(noted, float) and noted > now else None
 
 
 def _milliseconds_left(cache: Any, names: list[str]) -> list[Any]:
@@ -69,6 +86,10 @@ def _milliseconds_left(cache: Any, names: list[str]) -> list[Any]:
             pipeline.pttl(cache.make_and_validate_key(name))
         found: list[Any] = pipeline.execute()
         return found
+
+
+def _tells(cache: Any) -> bool:
+    return hasattr(cache, "pttl") or _client(cache) is not None
 
 
 def _client(cache: Any) -> Any:

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponseBase
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import AuthenticationFailed, TokenError
 
-from ..authentication import django_sign_in
+from ..authentication import cached_sessions, django_sign_in
 from ..authentication.sealing import seal
 from .announcements import announce_after_commit
 from .messages import NewSignIn
@@ -48,6 +48,7 @@ class SignInMiddleware:
         finally:
             _running.reset(token)
         _announce_new_key(request, before)
+        _note_end(request)
         return response
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
@@ -58,7 +59,19 @@ class SignInMiddleware:
             _running.reset(token)
         if _session_key(request) != before:
             await sync_to_async(_announce_new_key)(request, before)
+        if _may_be_saved(request):
+            await sync_to_async(_note_end)(request)
         return response
+
+
+def _may_be_saved(request: HttpRequest) -> bool:
+    session = getattr(request, "session", None)
+    return session is not None and (session.modified or settings.SESSION_SAVE_EVERY_REQUEST)
+
+
+def _note_end(request: HttpRequest) -> None:
+    if _may_be_saved(request):
+        cached_sessions.note_end(request.session)
 
 
 def of_running_request() -> list[str]:

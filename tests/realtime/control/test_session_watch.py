@@ -8,16 +8,23 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.cache.backends.locmem import LocMemCache
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from realtime.authentication import Identity, django_sign_in, session_identities
+from realtime.authentication import (
+    Identity,
+    django_sessions,
+    django_sign_in,
+    session_identities,
+)
 from realtime.authentication.sealing import seal
 from realtime.codes import CloseCode
 from realtime.control import session_watch
 from realtime.control.messages import NewSignIn, to_dict
 from realtime.control.session_watch import SessionWatch
 from realtime.exceptions import AuthenticationUnavailable, LayerUnavailable
+from realtime.sign_ins import SignInMiddleware
 from tests.support.sessions import call
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -214,3 +221,45 @@ async def test_redis_is_not_asked_again_before_a_session_ends(client, settings, 
     await asyncio.sleep(0.1)
     assert looks == []
     await watch.close()
+
+
+@pytest.mark.parametrize("client", ["cache"], indirect=True)
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_an_end_that_no_cache_tells_is_noted_by_the_middleware(
+    client, settings, monkeypatch, is_async
+):
+    key = key_of(client, settings)
+    settings.SESSION_COOKIE_AGE = 3
+    request = RequestFactory().get("/")
+    request.session = client.session
+    request.session["cart"] = 1
+
+    async def answer(request):
+        return HttpResponse()
+
+    if is_async:
+        await SignInMiddleware(answer)(request)
+    else:
+        await sync_to_async(SignInMiddleware(lambda request: HttpResponse()))(request)
+    await sync_to_async(request.session.save)()  # as Django's own middleware does
+    ends = await sync_to_async(django_sessions.ends)([key])
+    assert 0 < ends[key] - time.time() <= 3.5
+    monkeypatch.setattr(session_watch, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(session_watch, "PROBE_SECONDS", 3600)
+    monkeypatch.setattr(session_watch, "SECOND_LOOK_SECONDS", 3600)
+    connection = Connection(key)
+    watch = SessionWatch([connection])
+    watch.watch(key)
+    async with asyncio.timeout(20):
+        await connection.ended.wait()
+    assert time.time() >= ends[key]
+    await watch.close()
+
+
+def test_a_visitor_gets_no_session_for_it(settings):
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    request = RequestFactory().get("/")
+    request.session = django_sessions._store()()
+    request.session["cart"] = 1
+    SignInMiddleware(lambda request: HttpResponse())(request)
+    assert list(request.session.keys()) == ["cart"]
