@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import hypothesis
 import pytest
+from channels.exceptions import InvalidChannelLayerError
+from channels.layers import channel_layers
 
 from tests.support import processes
 
@@ -28,6 +32,14 @@ def redis_server(tmp_path_factory):
 def unused_port():
     """A port on which nobody listens."""
     return processes.free_port()
+
+
+@pytest.fixture(autouse=True)
+def layer_of_the_site():
+    """Made before the test, so that whoever puts another one in its place can put it back: before
+    the first use there is none, and None that is put back stays."""
+    with contextlib.suppress(InvalidChannelLayerError):
+        channel_layers["default"]
 
 
 @pytest.fixture(autouse=True)
