@@ -39,8 +39,11 @@ class Clients:
     next ones fail at once until Redis answers a probe.
     """
 
-    def __init__(self, hosts: Sequence[Host]) -> None:
+    def __init__(self, hosts: Sequence[Host], first: Callable[[], tuple[Any, ...]]) -> None:
         self._hosts = hosts
+        self._first = first
+        """Gives the command that is carried out before all others on a new connection. A Redis that
+        was master before still knows the scripts: `NOSCRIPT` alone does not tell of a fail-over."""
         self._warm_until: dict[int, float] = {}
         self._late: dict[int, Thread] = {}
         """Calls that were left behind, by their shard."""
@@ -48,7 +51,17 @@ class Clients:
     @cached_property
     def _clients(self) -> list[redis.Redis]:
         """One pooled client a shard, safe to use from every thread."""
-        return [redis.Redis(connection_pool=create_pool(redis, host)) for host in self._hosts]
+        return [
+            redis.Redis(
+                connection_pool=create_pool(redis, {**host, "redis_connect_func": self._introduce})
+            )
+            for host in self._hosts
+        ]
+
+    def _introduce(self, connection: Any) -> None:
+        connection.on_connect()
+        connection.send_command(*self._first())
+        connection.read_response()
 
     @cached_property
     def _breakers(self) -> list[Breaker]:

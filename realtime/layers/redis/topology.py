@@ -19,7 +19,7 @@ from .clients import Clients, Enough, run
 from .keys import Keys, pubsub_name
 from .pipeline import Pipeline
 from .pools import Host, address_of, close_pool, create_pool, database, place
-from .scripts import Call
+from .scripts import Call, adopt
 from .subscriber import Subscriber
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Topology:
 
     def __init__(self, hosts: Sequence[Host], prefix: str, get_local: Callable[[], Local]) -> None:
         self._hosts = hosts
-        self._clients = Clients(hosts)
+        self._clients = Clients(hosts, lambda: adopt(self.keys))
         self.count = len(hosts)
         self._databases = list(map(database, hosts))
         self.keys = Keys(

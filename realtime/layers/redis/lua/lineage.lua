@@ -10,7 +10,9 @@ local function adopt(key)
     redis.call('DEL', key)
   end
   local info = redis.pcall('INFO', 'server', 'persistence', 'replication')
-  local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)')
+  -- A master that was a replica in between has the run of before, but another id of its replication.
+  local process = type(info) == 'string' and string.match(info, 'run_id:(%w+)')
+  local run = process and process .. (string.match(info, 'master_replid:(%w+)') or '')
   local known = redis.call('HMGET', key, 'run', 'lineage')
   if not run then
     if not known[2] then

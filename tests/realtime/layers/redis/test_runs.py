@@ -183,3 +183,33 @@ async def test_damaged_notes_are_written_again(start_redis, open_redis_layer):
     position = await say(layer, 1)
     assert await come_back(layer) == position
     assert broken.command("TYPE", f"{layer.prefix}:runs") == b"hash"
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_a_master_that_was_a_replica_in_between_gives_no_number_twice(
+    start_redis, open_redis_layer, in_thread
+):
+    """It is the same process all the time, and knows the scripts of before."""
+    first, second = start_redis(), start_redis()
+    second.command("REPLICAOF", "127.0.0.1", first.port)
+    await until_linked(second)
+    layer = open_redis_layer(hosts=[first.url])
+    await say(layer, 10)
+    second.command("REPLICAOF", "NO", "ONE")
+    seen = await say(layer, 5)
+    first.command("REPLICAOF", "127.0.0.1", second.port)
+    await until_linked(first)
+    first.command("REPLICAOF", "NO", "ONE")
+    fresh = open_redis_layer(hosts=[first.url], prefix=layer.prefix)
+    for _ in range(3):
+        if in_thread:
+            position = await asyncio.to_thread(fresh.append_sync, "lobby", BODY, KEEP)
+        else:
+            position = await fresh.append("lobby", BODY, KEEP)
+    assert position.epoch != seen.epoch or position.offset > seen.offset
+
+
+async def until_linked(replica):
+    async with asyncio.timeout(60):
+        while replica.command("INFO", "replication").get("master_link_status") != "up":
+            await asyncio.sleep(0.05)
